@@ -1,1 +1,114 @@
-fn main(){}
+//! The project's commands, run as `cargo xtask <command>`.
+//!
+//! `setup` looks at the machine and installs what is missing; `demo` and `test` begin with it. The files, in
+//! the order a command travels:
+//!
+//! - `process`: starting programs, and the environment every build gets;
+//! - `vulkan`, `libraries`: what the machine has;
+//! - `components`: what the project needs, and how each thing is recognised;
+//! - `distribution`: how this system installs packages;
+//! - `toolchain`: rustfmt and clippy;
+//! - `setup`, `demo`, `steps`, `tally`, `test`: the commands.
+
+#![forbid(unsafe_code)]
+
+mod process;
+
+mod libraries;
+mod vulkan;
+
+mod components;
+mod distribution;
+mod toolchain;
+
+mod setup;
+
+mod demo;
+
+mod steps;
+mod tally;
+mod test;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use steps::Step;
+
+/// Builds, shows and tests webgpu-presentation.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Subcommands,
+}
+
+#[derive(Subcommand)]
+enum Subcommands {
+    /// Check that the machine has what the project needs, and install what is missing.
+    ///
+    /// Needed are a Vulkan driver (Mesa's software driver will do), the validation layers, EGL, FreeType and
+    /// clang (or another C++ compiler, named by CXX). Missing packages are installed on Debian and Ubuntu, with
+    /// sudo unless run as root; on other systems they are named. The other commands begin with this one.
+    Setup,
+
+    /// Draw a page of WebGPU canvases and check every pixel of it: the example `page`.
+    ///
+    /// All arguments go to the example; `cargo xtask demo --help` lists them.
+    #[command(disable_help_flag = true)]
+    Demo {
+        /// Arguments for the example.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+        arguments: Vec<OsString>,
+    },
+
+    /// Run every check: formatting, lints, documentation and tests.
+    ///
+    /// Stops at the first step that fails, and ends with the number of tests passed and failed.
+    Test {
+        /// Run these steps only.
+        #[arg(long, value_enum, num_args = 1.., value_name = "STEP")]
+        only: Vec<Step>,
+    },
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Subcommands::Setup => setup::command().map_err(|error| error.to_string()),
+        Subcommands::Demo { arguments } => demo::command(&arguments).map_err(|error| error.to_string()),
+        Subcommands::Test { only } => test::command(&only).map_err(|error| error.to_string()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Subcommands {
+        Arguments::try_parse_from(["cargo xtask"].into_iter().chain(line.split(' '))).unwrap().command
+    }
+
+    #[test]
+    fn everything_after_demo_goes_to_the_example() {
+        for line in ["--help", "-h", "--frames 3 --gl egl", "out --only"] {
+            let Subcommands::Demo { arguments } = parse(&format!("demo {line}")) else { panic!("{line}") };
+            assert_eq!(arguments, line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn steps_may_be_listed_together_or_one_by_one() {
+        for line in ["test --only fmt docs", "test --only fmt --only docs"] {
+            let Subcommands::Test { only } = parse(line) else { panic!("{line}") };
+            assert_eq!(only, [Step::Fmt, Step::Docs]);
+        }
+    }
+}

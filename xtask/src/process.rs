@@ -1,0 +1,95 @@
+//! Starting other programs.
+
+use std::env;
+use std::ffi::OsStr;
+use std::io;
+use std::process::{Command, ExitStatus, Stdio};
+
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    #[error("could not start `{command}`: {source}")]
+    Start { command: String, source: io::Error },
+    #[error("`{command}` failed ({status})")]
+    Failed { command: String, status: ExitStatus },
+}
+
+/// Whether the folders of `PATH` have a program of this name.
+pub fn on_path(program: &str) -> bool {
+    env::var_os("PATH")
+        .is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+}
+
+/// Whether the program can be started and exits with success. Shows nothing.
+pub fn succeeds(program: impl AsRef<OsStr>, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// What the program prints on stdout; empty when it cannot be started.
+pub fn stdout_of(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output();
+    output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+}
+
+/// Runs the command with this terminal as its own.
+pub fn run(command: &mut Command) -> Result<(), ProcessError> {
+    let status =
+        command.status().map_err(|source| ProcessError::Start { command: written(command), source })?;
+    if status.success() { Ok(()) } else { Err(ProcessError::Failed { command: written(command), status }) }
+}
+
+/// The cargo that started us, set up to build C++ the same way in every command: a change of `CXX` makes cargo
+/// build swgl anew.
+pub fn cargo() -> Command {
+    let mut command = Command::new(cargo_path());
+    if uses_clang() {
+        command.env("CC", "clang").env("CXX", "clang++");
+    }
+    command
+}
+
+pub fn cargo_path() -> std::ffi::OsString {
+    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// Whether our builds name clang as the compiler: swgl runs 2 to 4 times faster than when built by GCC.
+pub fn uses_clang() -> bool {
+    !compiler_is_chosen() && on_path("clang") && on_path("clang++")
+}
+
+/// Whether the user has chosen a compiler; then we leave both alone.
+pub fn compiler_is_chosen() -> bool {
+    env::var_os("CC").is_some() || env::var_os("CXX").is_some()
+}
+
+/// The command as one would type it, without its environment.
+pub fn written(command: &Command) -> String {
+    let program = match command.get_program() {
+        program if program == cargo_path() => "cargo".into(),
+        program => program.to_string_lossy(),
+    };
+    let mut line = program.into_owned();
+    for argument in command.get_args() {
+        line.push(' ');
+        line.push_str(&argument.to_string_lossy());
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_is_written_without_its_path() {
+        assert_eq!(written(cargo().args(["fmt", "--all"])), "cargo fmt --all");
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_neither_succeeds_nor_prints() {
+        assert!(!on_path("no-such-program-anywhere"));
+        assert!(!succeeds("no-such-program-anywhere", &[]));
+        assert_eq!(stdout_of("no-such-program-anywhere", &[]), "");
+    }
+}
