@@ -1,1 +1,53 @@
+//! Presents WebGPU canvases.
 
+#![deny(missing_docs, unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+#![cfg_attr(
+    not(all(feature = "vulkan", not(any(target_vendor = "apple", target_family = "wasm")))),
+    expect(dead_code, reason = "without Vulkan no frame is read yet")
+)]
+
+// In the order in which a frame travels.
+mod batch;
+mod blank;
+mod context;
+mod error;
+mod external_images;
+mod frame;
+mod gpu;
+mod layout;
+mod map;
+mod message;
+mod offers;
+mod outbox;
+mod poller;
+mod presenter;
+mod ring;
+mod sink;
+mod snapshot;
+mod staging;
+mod ticket;
+#[cfg(feature = "webrender")]
+mod webrender_sink;
+
+pub use self::batch::Batch;
+pub use self::error::{CreateContextError, GetImageError, PresentError, UnknownContext};
+pub use self::external_images::ExternalImages;
+pub use self::map::ContextMap;
+pub use self::message::{
+    AlphaMode, BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId,
+    EncoderIds, PendingTexture, PresentEnd, PresentOutcome, ReturnedId, Statistics,
+};
+pub use self::poller::Poller;
+pub use self::presenter::{Presenter, PresenterOptions};
+pub use self::sink::ImageSink;
+pub use self::snapshot::Snapshot;
+#[cfg(feature = "webrender")]
+pub use self::webrender_sink::WebRenderSink;
+
+/// Does something rare on a thread of its own, because this one must not be kept waiting.
+fn elsewhere(action: impl FnOnce() + Send + 'static) {
+    if let Err(error) = std::thread::Builder::new().name("webgpu presentation".into()).spawn(action) {
+        log::error!("webgpu-presentation: no thread: {error}");
+    }
+}

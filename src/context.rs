@@ -1,0 +1,514 @@
+//! The life of one canvas context: what is in flight, what is current, what the compositor was told.
+//!
+//! ```text
+//! begin ──▶ submitted ──▶ complete ──▶ current ──▶ offered ──▶ locked
+//!   │           │            │
+//!   │           │            └─ stale: superseded
+//!   │           ├─ take_youngest, then supersede: a newer one takes its buffer
+//!   └───────────┴─ fail: the last good frame stays, or the cleared one is shown
+//! ```
+//!
+//! The WebGPU thread begins, submits, supersedes and clears; pollers complete; renderer threads lock. Each method takes the
+//! lock for a moment and writes what must be told into the outbox; the caller drains that. No wgpu-core call, copy or
+//! conversion happens under the lock.
+
+use std::sync::Arc;
+
+use euclid::default::Size2D;
+use parking_lot::{Mutex, MutexGuard};
+use webrender_api::{ExternalImageData, ExternalImageType, ImageKey};
+use wgpu_core::id::DeviceId;
+
+use crate::blank::{Blank, Blanks};
+use crate::frame::Frame;
+use crate::gpu::Completed;
+use crate::layout::{ByteOrder, FrameLayout, check_size};
+use crate::offers::{Generation, Offer, Offers};
+use crate::outbox::{ImageCall, Message, Outbox, Reply};
+use crate::staging::MappingBuffer;
+use crate::ticket::{Present, Purpose, Ticket};
+use crate::{
+    AlphaMode, CanvasEpoch, ContextId, GetImageError, PresentEnd, PresentError, PresentOutcome, Snapshot,
+    Statistics, UnknownContext,
+};
+
+/// So many copies may be in flight before a present takes the place of a waiting one.
+const MOST_IN_FLIGHT: usize = 2;
+
+/// So many may be in flight when each is awaited by a `get_image`, so that none can be superseded.
+const MOST_AWAITED: usize = 8;
+
+/// What the map knows of a context. Shared by the presenter, pollers and renderers.
+pub(crate) struct ContextData {
+    id: ContextId,
+    outbox: Arc<Outbox>,
+    blanks: Arc<Blanks>,
+    state: Mutex<State>,
+}
+
+struct State {
+    alive: bool,
+    /// Presents begun.
+    sequence: u64,
+    /// Tickets made.
+    number: u64,
+    /// The largest epoch of any present so far.
+    promised: CanvasEpoch,
+    /// The largest epoch the compositor was told.
+    acknowledged: Option<CanvasEpoch>,
+    /// In the order of their submission.
+    in_flight: Vec<Ticket>,
+    current: Current,
+    key: Option<ImageKey>,
+    /// Of all frames larger than a pixel, once there was one and a key: WebRender keeps the swizzle of the first.
+    order: Option<ByteOrder>,
+    offers: Offers,
+    /// What each renderer last locked.
+    answers: Vec<Answer>,
+    /// Answers what nothing else can; as large as any image of this context that the compositor knows.
+    blank: Blank,
+    statistics: Statistics,
+}
+
+/// What a read returns, and what is shown or about to be.
+struct Current {
+    /// Of the present that made it; 0 before any.
+    sequence: u64,
+    content: Content,
+}
+
+#[derive(Clone)]
+enum Content {
+    Frame(Arc<Frame>),
+    Cleared { size: Size2D<u32>, alpha_mode: AlphaMode },
+}
+
+impl Content {
+    fn snapshot(&self) -> Result<Snapshot, GetImageError> {
+        match self {
+            Self::Frame(frame) => Ok(Snapshot::of_frame(frame.clone())),
+            Self::Cleared { size, alpha_mode } => {
+                check_size(*size).map_err(|_| GetImageError::TooLarge(*size))?;
+                Ok(Snapshot::cleared(*size, *alpha_mode))
+            }
+        }
+    }
+}
+
+/// Names an `ExternalImages`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HandlerId(pub(crate) u64);
+
+struct Answer {
+    handler: HandlerId,
+    generation: Generation,
+    frame: Arc<Frame>,
+}
+
+/// What a renderer may read.
+pub(crate) enum Locked {
+    Frame(Arc<Frame>),
+    Blank(Blank),
+}
+
+impl ContextData {
+    pub(crate) fn new(id: ContextId, size: Size2D<u32>, outbox: Arc<Outbox>, blanks: Arc<Blanks>) -> Self {
+        let content = Content::Cleared { size, alpha_mode: AlphaMode::Premultiplied };
+        let state = State {
+            alive: true,
+            sequence: 0,
+            number: 0,
+            promised: CanvasEpoch(0),
+            acknowledged: None,
+            in_flight: Vec::with_capacity(MOST_IN_FLIGHT + 1),
+            current: Current { sequence: 0, content },
+            key: None,
+            order: None,
+            offers: Offers::default(),
+            answers: Vec::new(),
+            blank: Blank::default(),
+            statistics: Statistics::default(),
+        };
+        Self { id, outbox, blanks, state: Mutex::new(state) }
+    }
+
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    pub(crate) fn statistics(&self) -> Statistics {
+        let state = self.state.lock();
+        Statistics { in_flight: state.in_flight.len(), ..state.statistics }
+    }
+
+    /// Gives a present its place in the order.
+    pub(crate) fn begin(&self, epoch: CanvasEpoch, alpha_mode: AlphaMode) -> Present {
+        let mut state = self.state.lock();
+        state.sequence += 1;
+        state.promised = state.promised.max(epoch);
+        Present { sequence: state.sequence, epoch, promised: state.promised, alpha_mode }
+    }
+
+    /// Shows the cleared drawing buffer. `size` was checked.
+    pub(crate) fn clear(&self, present: &Present, size: Size2D<u32>) {
+        let mut state = self.state.lock();
+        self.show_cleared(&mut state, present, size);
+        self.end(&mut state, present, PresentEnd::Presented);
+    }
+
+    /// Whether another copy may be submitted.
+    pub(crate) fn has_room(&self) -> bool {
+        self.state.lock().in_flight.len() < MOST_AWAITED
+    }
+
+    /// Takes the youngest copy in flight out if the next one is to take its place: if there are enough in flight, it is
+    /// on the same device (what one loses the other loses too) and nobody waits for it.
+    ///
+    /// It must be [superseded](Self::supersede) once the next one is submitted, or [restored](Self::restore). The
+    /// older one is left to finish, so that something always arrives.
+    pub(crate) fn take_youngest(&self, device: DeviceId) -> Option<Ticket> {
+        let mut state = self.state.lock();
+        if state.in_flight.len() < MOST_IN_FLIGHT {
+            return None;
+        }
+        state.in_flight.pop_if(|youngest| {
+            youngest.replies.is_empty()
+                && matches!(youngest.purpose, Purpose::Present(_))
+                && youngest.buffer.as_ref().is_some_and(|buffer| buffer.device() == device)
+        })
+    }
+
+    /// Puts back what [`take_youngest`](Self::take_youngest) took. Nothing was submitted since.
+    pub(crate) fn restore(&self, ticket: Ticket) {
+        let mut state = self.state.lock();
+        if state.alive {
+            state.in_flight.push(ticket);
+        }
+    }
+
+    /// A newer frame took its place.
+    pub(crate) fn supersede(&self, ticket: Ticket) {
+        if let Purpose::Present(present) = &ticket.purpose {
+            self.end(&mut self.state.lock(), present, PresentEnd::Superseded);
+        }
+    }
+
+    /// A copy was submitted. The result names its ticket.
+    pub(crate) fn submitted(
+        &self,
+        purpose: Purpose,
+        layout: FrameLayout,
+        buffer: MappingBuffer,
+        reply: Option<Reply>,
+    ) -> u64 {
+        let mut state = self.state.lock();
+        state.number += 1;
+        let number = state.number;
+        let replies = reply.into_iter().collect();
+        state.in_flight.push(Ticket { number, purpose, layout, buffer: Some(buffer), replies });
+        number
+    }
+
+    /// The submission of a ticket is done: makes its frame and shows it, unless a newer one was shown.
+    ///
+    /// Nothing happens if the ticket has ended, or somebody else is completing it.
+    pub(crate) fn complete(&self, number: u64, completed: &Completed) {
+        let Some((layout, buffer)) = self.take_buffer(number) else { return };
+        let mut frame = match buffer.complete(completed) {
+            Ok(buffer) => Frame::staged(layout, buffer),
+            Err(buffer) => return self.put_buffer_back(number, buffer),
+        };
+        let mut state = self.state.lock();
+        // The order can change, once, while the bytes are being put in order.
+        loop {
+            let order = state.order_of(number, &frame);
+            if frame.layout().order() == order {
+                break;
+            }
+            frame = MutexGuard::unlocked(&mut state, || frame.in_order(order));
+        }
+        let Some(ticket) = state.remove(number) else { return };
+        let frame = Arc::new(frame);
+        if let Purpose::Present(present) = &ticket.purpose {
+            if present.sequence > state.current.sequence {
+                state.current =
+                    Current { sequence: present.sequence, content: Content::Frame(frame.clone()) };
+                self.show(&mut state, frame.clone(), Some(present.promised));
+                self.end(&mut state, present, PresentEnd::Presented);
+            } else {
+                // The newer one has acknowledged this one's epoch too.
+                self.end(&mut state, present, PresentEnd::Superseded);
+            }
+        }
+        for reply in ticket.replies {
+            self.outbox.answer(reply, Ok(Snapshot::of_frame(frame.clone())));
+        }
+    }
+
+    /// A copy in flight will never be done.
+    pub(crate) fn fail(&self, number: u64, error: &PresentError) {
+        let mut state = self.state.lock();
+        let Some(ticket) = state.remove(number) else { return };
+        self.fail_ticket(&mut state, ticket, error);
+    }
+
+    /// Ends what [`take_youngest`](Self::take_youngest) took: its bytes may have been overwritten.
+    pub(crate) fn fail_taken(&self, ticket: Ticket, error: &PresentError) {
+        self.fail_ticket(&mut self.state.lock(), ticket, error);
+    }
+
+    /// A present failed before its copy was submitted. `size` is that of the cleared frame, should it be shown.
+    pub(crate) fn fail_present(&self, present: &Present, size: Size2D<u32>, error: &PresentError) {
+        let mut state = self.state.lock();
+        if error.shows_cleared() {
+            self.show_cleared(&mut state, present, size);
+        } else {
+            self.acknowledge(&mut state, present.promised);
+        }
+        self.end(&mut state, present, PresentEnd::Failed(error.clone()));
+    }
+
+    /// Answers with the newest frame presented, as soon as its copy is done.
+    pub(crate) fn read(&self, reply: Reply) {
+        let mut state = self.state.lock();
+        self.read_locked(&mut state, reply);
+    }
+
+    /// Displays the context under `key` from now on, and under no other.
+    pub(crate) fn set_key(&self, key: ImageKey) {
+        let mut state = self.state.lock();
+        if state.key == Some(key) || !state.alive {
+            return;
+        }
+        if let Some(old) = state.key.replace(key) {
+            self.outbox.image(ImageCall::Delete(old));
+        }
+        let frame = match &state.current.content {
+            Content::Frame(frame) => frame.clone(),
+            Content::Cleared { alpha_mode, .. } => Arc::new(Frame::cleared(*alpha_mode)),
+        };
+        let offer = self.offer(&mut state, frame);
+        self.outbox.image(ImageCall::Add(key, offer.layout.descriptor(), self.image_data(offer)));
+    }
+
+    /// What a renderer reads for a generation, or for whatever was told last. `None` if the context is destroyed.
+    ///
+    /// The renderer's thread tells nobody of a frame that was held back: another one does.
+    pub(crate) fn lock(
+        self: &Arc<Self>,
+        handler: HandlerId,
+        generation: Option<Generation>,
+    ) -> Option<Locked> {
+        let mut state = self.state.lock();
+        let State { alive, offers, answers, .. } = &mut *state;
+        if !*alive {
+            return None;
+        }
+        let Some(generation) = generation.or_else(|| offers.last().map(|last| last.generation)) else {
+            return Some(state.without_offer());
+        };
+        let answer = answers.iter_mut().find(|answer| answer.handler == handler);
+        if let Some(answer) = &answer
+            && answer.generation == generation
+        {
+            // All tiles of an image show one frame.
+            return Some(Locked::Frame(answer.frame.clone()));
+        }
+        let Some(frame) = offers.frame(generation).cloned() else {
+            return Some(Locked::Blank(state.blank.clone()));
+        };
+        match answer {
+            Some(answer) => (answer.generation, answer.frame) = (generation, frame.clone()),
+            None => answers.push(Answer { handler, generation, frame: frame.clone() }),
+        }
+        if let Some(offer) = offers.locked(generation) {
+            self.update(&mut state, offer, None);
+            let outbox = self.outbox.clone();
+            crate::elsewhere(move || outbox.drain());
+        }
+        Some(Locked::Frame(frame))
+    }
+
+    /// A renderer is gone.
+    pub(crate) fn forget_handler(&self, handler: HandlerId) {
+        let mut state = self.state.lock();
+        let gone = state.answers.iter().position(|answer| answer.handler == handler);
+        let answer = gone.map(|index| state.answers.swap_remove(index));
+        drop(state);
+        drop(answer);
+    }
+
+    /// Ends everything. Frames that a renderer has locked stay with it.
+    pub(crate) fn destroy(&self) {
+        let mut state = self.state.lock();
+        state.alive = false;
+        for ticket in std::mem::take(&mut state.in_flight) {
+            self.fail_ticket(&mut state, ticket, &PresentError::ContextDestroyed);
+        }
+        if let Some(key) = state.key.take() {
+            self.outbox.image(ImageCall::Delete(key));
+        }
+        let content = Content::Cleared { size: Size2D::zero(), alpha_mode: AlphaMode::Premultiplied };
+        let current = std::mem::replace(&mut state.current, Current { sequence: u64::MAX, content });
+        let rest = (current, std::mem::take(&mut state.offers), std::mem::take(&mut state.answers));
+        // Memory is freed after the lock is released.
+        drop(state);
+        drop(rest);
+    }
+
+    fn take_buffer(&self, number: u64) -> Option<(FrameLayout, MappingBuffer)> {
+        let mut state = self.state.lock();
+        let ticket = state.in_flight.iter_mut().find(|ticket| ticket.number == number)?;
+        ticket.buffer.take().map(|buffer| (ticket.layout, buffer))
+    }
+
+    fn put_buffer_back(&self, number: u64, buffer: MappingBuffer) {
+        let mut state = self.state.lock();
+        if let Some(ticket) = state.in_flight.iter_mut().find(|ticket| ticket.number == number) {
+            ticket.buffer = Some(buffer);
+        }
+    }
+
+    fn show_cleared(&self, state: &mut State, present: &Present, size: Size2D<u32>) {
+        if present.sequence > state.current.sequence {
+            let content = Content::Cleared { size, alpha_mode: present.alpha_mode };
+            state.current = Current { sequence: present.sequence, content };
+            self.show(state, Arc::new(Frame::cleared(present.alpha_mode)), Some(present.promised));
+        } else {
+            self.acknowledge(state, present.promised);
+        }
+    }
+
+    /// Tells the compositor of a frame, if there is a key.
+    fn show(&self, state: &mut State, frame: Arc<Frame>, epoch: Option<CanvasEpoch>) {
+        if state.key.is_some() {
+            let offer = self.offer(state, frame);
+            self.update(state, offer, epoch);
+        }
+    }
+
+    /// Tells the compositor of an epoch: what it was told last, again.
+    fn acknowledge(&self, state: &mut State, epoch: CanvasEpoch) {
+        if let Some(last) = state.offers.last() {
+            self.update(state, last, Some(epoch));
+        }
+    }
+
+    fn offer(&self, state: &mut State, frame: Arc<Frame>) -> Offer {
+        // A single pixel is BGRA always, so that a canvas of one pixel and the cleared one do not switch the order.
+        let frame = match frame.single(ByteOrder::Bgra) {
+            Some(single) => Arc::new(single),
+            None => {
+                state.order.get_or_insert(frame.layout().order());
+                frame
+            }
+        };
+        if state.blank.len() < frame.layout().byte_len() {
+            state.blank = self.blanks.at_least(frame.layout().byte_len());
+        }
+        let last = state.offers.last();
+        let offer = state.offers.offer(frame);
+        if last != Some(offer) {
+            // Should a generation be issued again, nobody may take it for the one he locked before.
+            state.answers.retain(|answer| answer.generation != offer.generation);
+        }
+        offer
+    }
+
+    fn update(&self, state: &mut State, offer: Offer, epoch: Option<CanvasEpoch>) {
+        let Some(key) = state.key else { return };
+        if epoch.is_some() {
+            state.acknowledged = state.acknowledged.max(epoch);
+        }
+        let epoch = epoch.and(state.acknowledged);
+        self.outbox.image(ImageCall::Update(key, offer.layout.descriptor(), self.image_data(offer), epoch));
+    }
+
+    fn image_data(&self, offer: Offer) -> ExternalImageData {
+        ExternalImageData {
+            id: self.id.into(),
+            channel_index: offer.generation,
+            image_type: ExternalImageType::Buffer,
+            normalized_uvs: false,
+        }
+    }
+
+    fn fail_ticket(&self, state: &mut State, ticket: Ticket, error: &PresentError) {
+        match &ticket.purpose {
+            Purpose::Present(present) => {
+                self.acknowledge(state, present.promised);
+                self.end(state, present, PresentEnd::Failed(error.clone()));
+                for reply in ticket.replies {
+                    self.read_locked(state, reply);
+                }
+            }
+            Purpose::Capture => {
+                for reply in ticket.replies {
+                    let error = self.get_image_error(state, error);
+                    self.outbox.answer(reply, Err(error));
+                }
+            }
+        }
+    }
+
+    fn read_locked(&self, state: &mut State, reply: Reply) {
+        let newest = state
+            .in_flight
+            .iter_mut()
+            .filter(|ticket| ticket.sequence() > Some(state.current.sequence))
+            .max_by_key(|ticket| ticket.sequence());
+        match newest {
+            Some(ticket) => ticket.replies.push(reply),
+            None if !state.alive => {
+                let error = GetImageError::UnknownContext(UnknownContext(self.id));
+                self.outbox.answer(reply, Err(error));
+            }
+            None => self.outbox.answer(reply, state.current.content.snapshot()),
+        }
+    }
+
+    fn get_image_error(&self, state: &State, error: &PresentError) -> GetImageError {
+        if state.alive {
+            GetImageError::Texture(error.clone())
+        } else {
+            GetImageError::UnknownContext(UnknownContext(self.id))
+        }
+    }
+
+    fn end(&self, state: &mut State, present: &Present, end: PresentEnd) {
+        match &end {
+            PresentEnd::Presented => state.statistics.presented += 1,
+            PresentEnd::Superseded => state.statistics.superseded += 1,
+            PresentEnd::Failed(error) => {
+                state.statistics.failed += 1;
+                log::debug!("webgpu-presentation: {:?} present {}: {error}", self.id, present.sequence);
+            }
+        }
+        let Present { sequence, epoch, .. } = *present;
+        self.outbox.message(Message::Outcome(PresentOutcome { context: self.id, sequence, epoch, end }));
+    }
+}
+
+impl State {
+    fn remove(&mut self, number: u64) -> Option<Ticket> {
+        let index = self.in_flight.iter().position(|ticket| ticket.number == number)?;
+        Some(self.in_flight.remove(index))
+    }
+
+    /// The byte order that the frame of a ticket must have to be shown.
+    fn order_of(&self, number: u64, frame: &Frame) -> ByteOrder {
+        let shown = |ticket: &Ticket| ticket.number == number && ticket.sequence().is_some();
+        match self.order {
+            Some(order) if !frame.layout().is_one_pixel() && self.in_flight.iter().any(shown) => order,
+            _ => frame.layout().order(),
+        }
+    }
+
+    /// What a renderer reads that knows the context before the compositor does.
+    fn without_offer(&self) -> Locked {
+        match &self.current.content {
+            Content::Frame(frame) => Locked::Frame(frame.clone()),
+            Content::Cleared { alpha_mode, .. } => Locked::Frame(Arc::new(Frame::cleared(*alpha_mode))),
+        }
+    }
+}

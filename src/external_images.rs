@@ -1,0 +1,136 @@
+//! The renderer's side: lock and unlock.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use webrender_api::units::TexelRect;
+use webrender_api::{ExternalImage, ExternalImageHandler, ExternalImageId, ExternalImageSource};
+
+use crate::context::{HandlerId, Locked};
+use crate::frame::Frame;
+use crate::{ContextId, ContextMap};
+
+/// Hands the frames of canvases to one WebRender instance.
+///
+/// Called on the renderer's thread. It waits neither for the GPU nor for snapshots nor for other canvases, and it frees no
+/// frame's memory. Each value has its own locks; dropping it releases them.
+///
+/// An engine that multiplexes handlers calls [`lock`](Self::lock) and [`unlock`](Self::unlock); another one gives this to
+/// `Renderer::set_external_image_handler`.
+pub struct ExternalImages {
+    map: ContextMap,
+    id: HandlerId,
+    locks: FxHashMap<ExternalImageId, Vec<Held>>,
+}
+
+struct Held {
+    /// `None` if the engine does not pass it on.
+    generation: Option<u8>,
+    locked: Locked,
+    count: usize,
+}
+
+impl ExternalImages {
+    /// For one WebRender instance; several may share a map.
+    pub fn new(map: &ContextMap) -> Self {
+        Self { map: map.clone(), id: map.new_handler(), locks: FxHashMap::default() }
+    }
+
+    /// The bytes of an image: those that the image update of this generation described, or a newer frame's of the same
+    /// layout. They stay as they are until the last [`unlock`](Self::unlock), whatever happens to the context.
+    ///
+    /// `generation` is the `channel_index` that WebRender passes. With `None` the newest update answers: then a
+    /// canvas that changes its size while frames are queued, or one with tiles, may show two frames at once.
+    ///
+    /// Locks nest. `ExternalImageSource::Invalid` for an id that is no living context's and not locked: it need not be
+    /// unlocked.
+    pub fn lock(&mut self, id: ExternalImageId, generation: Option<u8>) -> ExternalImageSource<'_> {
+        let locks = self.locks.entry(id).or_default();
+        let index = match locks.iter().position(|held| held.generation == generation) {
+            Some(index) => index,
+            None => {
+                let context = self.map.get(ContextId(id.0));
+                if let Some(locked) = context.and_then(|context| context.lock(self.id, generation)) {
+                    locks.push(Held { generation, locked, count: 0 });
+                }
+                locks.len().wrapping_sub(1)
+            }
+        };
+        match locks.get_mut(index) {
+            Some(held) => {
+                // What is locked outlives its context: another generation is answered with it rather than not at all.
+                held.count += 1;
+                ExternalImageSource::RawData(held.bytes())
+            }
+            None => ExternalImageSource::Invalid,
+        }
+    }
+
+    /// Takes back the newest lock of an image. No effect without one.
+    pub fn unlock(&mut self, id: ExternalImageId) {
+        let newest = self.locks.get(&id).map_or(0, Vec::len);
+        if let Some(index) = newest.checked_sub(1) {
+            self.release(id, index);
+        }
+    }
+
+    fn unlock_generation(&mut self, id: ExternalImageId, generation: u8) {
+        let locks = self.locks.get(&id);
+        let index = locks.and_then(|locks| locks.iter().position(|held| held.generation == Some(generation)));
+        match index {
+            Some(index) => self.release(id, index),
+            None => self.unlock(id),
+        }
+    }
+
+    fn release(&mut self, id: ExternalImageId, index: usize) {
+        let Some(locks) = self.locks.get_mut(&id) else { return };
+        if let Some(held) = locks.get_mut(index) {
+            held.count -= 1;
+            if held.count == 0 {
+                let held = locks.remove(index);
+                drop_elsewhere(held.locked);
+            }
+        }
+    }
+}
+
+impl Held {
+    fn bytes(&self) -> &[u8] {
+        match &self.locked {
+            Locked::Frame(frame) => frame.bytes(),
+            Locked::Blank(blank) => blank,
+        }
+    }
+}
+
+/// Drops a frame without freeing its memory on this thread.
+fn drop_elsewhere(locked: Locked) {
+    if let Locked::Frame(frame) = locked
+        && let Some(frame) = Arc::into_inner(frame)
+        && frame.is_orphan()
+    {
+        crate::elsewhere(move || drop::<Frame>(frame));
+    }
+}
+
+impl Drop for ExternalImages {
+    fn drop(&mut self) {
+        self.map.forget_handler(self.id);
+        for held in self.locks.drain().flat_map(|(_, locks)| locks) {
+            drop_elsewhere(held.locked);
+        }
+    }
+}
+
+impl ExternalImageHandler for ExternalImages {
+    fn lock(&mut self, id: ExternalImageId, channel_index: u8, _is_composited: bool) -> ExternalImage<'_> {
+        let source = ExternalImages::lock(self, id, Some(channel_index));
+        // The uv rectangle is for texture handles.
+        ExternalImage { uv: TexelRect::new(0.0, 0.0, 0.0, 0.0), source }
+    }
+
+    fn unlock(&mut self, id: ExternalImageId, channel_index: u8) {
+        self.unlock_generation(id, channel_index);
+    }
+}

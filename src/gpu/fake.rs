@@ -1,0 +1,326 @@
+//! A GPU that completes, fails and loses on command. As strict as wgpu-core: unknown ids panic.
+//!
+//! Textures have one colour. A submission does nothing until [`FakeGpu::finish`] lets it, so a frame that is read too early
+//! shows.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use wgpu_core::SubmissionIndex;
+use wgpu_core::id::{BufferId, CommandBufferId, CommandEncoderId, DeviceId, Id, QueueId, TextureId};
+
+use super::memory::HostMemory;
+use super::{
+    Completed, Copy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, Waited,
+};
+use crate::staging::{AvailableBuffer, Loan, MappedBuffer, Tray};
+use crate::{EncoderIds, PresentError};
+
+pub(crate) fn device(index: u32) -> DeviceId {
+    Id::zip(index, 1)
+}
+
+pub(crate) fn queue(index: u32) -> QueueId {
+    Id::zip(index, 1)
+}
+
+pub(crate) fn buffer(index: u32) -> BufferId {
+    Id::zip(index, 1)
+}
+
+pub(crate) fn encoder_ids(index: u32) -> EncoderIds {
+    EncoderIds {
+        command_encoder: CommandEncoderId::zip(index, 1),
+        command_buffer: CommandBufferId::zip(index, 1),
+    }
+}
+
+/// A buffer with these bytes that belongs to no ring.
+pub(crate) fn mapped_buffer(bytes: &[u8]) -> MappedBuffer {
+    let memory = Arc::new(FakeMemory::new(bytes.len()));
+    memory.write(0, bytes);
+    let idle = IdleMemory::new(Box::new(FakeBuffer(memory)));
+    let submission = Submission { device: device(0), index: 1 };
+    let available = AvailableBuffer::lent(Arc::new(Tray::default()), Loan(0), buffer(0), device(0), idle);
+    let done = Completed { device: device(0), index: 1 };
+    available.submitted(submission).complete(&done).unwrap_or_else(|_| panic!("it is done"))
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct FakeGpu(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    next_id: u32,
+    buffers: HashMap<BufferId, (DeviceId, Arc<FakeMemory>)>,
+    textures: HashMap<TextureId, Texture>,
+    devices: HashMap<DeviceId, Device>,
+    encoders: HashSet<EncoderIds>,
+    fail_next_creations: usize,
+    fail_next_submit: Option<SubmitError>,
+    submits: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Texture {
+    device: DeviceId,
+    pixel: [u8; 4],
+    fault: Option<Fault>,
+}
+
+/// What is wrong with a texture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Invalid,
+    Destroyed,
+}
+
+#[derive(Default)]
+struct Device {
+    submitted: SubmissionIndex,
+    done: SubmissionIndex,
+    running: VecDeque<(SubmissionIndex, Vec<(Arc<FakeMemory>, Copy, [u8; 4])>)>,
+    lost: bool,
+    destroyed: bool,
+    dropped: bool,
+}
+
+impl FakeGpu {
+    /// A texture on the device in which every pixel is `pixel`.
+    pub(crate) fn texture(&self, device: DeviceId, pixel: [u8; 4], fault: Option<Fault>) -> TextureId {
+        let mut state = self.0.state.lock();
+        state.next_id += 1;
+        let id = TextureId::zip(state.next_id, 1);
+        state.textures.insert(id, Texture { device, pixel, fault });
+        id
+    }
+
+    /// Lets everything that was submitted to a device finish, in order.
+    pub(crate) fn finish(&self, id: DeviceId) {
+        let mut state = self.0.state.lock();
+        let device = state.devices.entry(id).or_default();
+        while let Some((index, copies)) = device.running.pop_front() {
+            for (memory, copy, pixel) in copies {
+                for row in 0..copy.size.height as usize {
+                    memory.write(row * copy.stride as usize, &pixel.repeat(copy.size.width as usize));
+                }
+            }
+            device.done = index;
+        }
+        self.0.changed.notify_all();
+    }
+
+    /// Loses a device: nothing that runs will finish.
+    pub(crate) fn lose(&self, id: DeviceId) {
+        self.0.state.lock().devices.entry(id).or_default().lost = true;
+        self.0.changed.notify_all();
+    }
+
+    pub(crate) fn fail_next_creations(&self, count: usize) {
+        self.0.state.lock().fail_next_creations = count;
+    }
+
+    pub(crate) fn fail_next_submit(&self, reason: PresentError, may_be_running: bool) {
+        self.0.state.lock().fail_next_submit = Some(SubmitError { reason, may_be_running });
+    }
+
+    /// How many submissions were accepted.
+    pub(crate) fn submits(&self) -> usize {
+        self.0.state.lock().submits
+    }
+
+    /// How many buffers are in the hub.
+    pub(crate) fn buffers(&self) -> usize {
+        self.0.state.lock().buffers.len()
+    }
+
+    /// How many textures are in the hub.
+    pub(crate) fn textures(&self) -> usize {
+        self.0.state.lock().textures.len()
+    }
+}
+
+impl Gpu for FakeGpu {
+    fn open(&self, device: DeviceId) -> Arc<dyn GpuDevice> {
+        self.0.state.lock().devices.entry(device).or_default();
+        Arc::new(FakeDevice { gpu: self.clone(), id: device })
+    }
+
+    fn drop_buffer(&self, id: BufferId) {
+        self.0.state.lock().buffers.remove(&id).unwrap_or_else(|| panic!("{id:?} is not in the hub"));
+    }
+
+    fn destroy_texture(&self, id: TextureId) {
+        let mut state = self.0.state.lock();
+        let texture = state.textures.get_mut(&id).unwrap_or_else(|| panic!("{id:?} is not in the hub"));
+        texture.fault.get_or_insert(Fault::Destroyed);
+    }
+
+    fn drop_texture(&self, id: TextureId) {
+        self.0.state.lock().textures.remove(&id).unwrap_or_else(|| panic!("{id:?} is not in the hub"));
+    }
+
+    fn destroy_device(&self, id: DeviceId) {
+        self.0.state.lock().devices.entry(id).or_default().destroyed = true;
+    }
+
+    fn drop_device(&self, id: DeviceId) {
+        self.0.state.lock().devices.entry(id).or_default().dropped = true;
+    }
+
+    fn poll(&self, id: DeviceId) -> Polled {
+        let mut state = self.0.state.lock();
+        let device = state.devices.entry(id).or_default();
+        assert!(!device.dropped, "{id:?} was dropped");
+        if device.running.is_empty() { Polled::Idle } else { Polled::Busy }
+    }
+}
+
+struct FakeDevice {
+    gpu: FakeGpu,
+    id: DeviceId,
+}
+
+impl GpuDevice for FakeDevice {
+    fn id(&self) -> DeviceId {
+        self.id
+    }
+
+    fn create_buffer(
+        &self,
+        bytes: usize,
+        id: Option<BufferId>,
+    ) -> Result<(BufferId, IdleMemory), CreateBufferError> {
+        let mut state = self.gpu.0.state.lock();
+        if state.fail_next_creations > 0 {
+            state.fail_next_creations -= 1;
+            return Err(CreateBufferError::OutOfMemory);
+        }
+        state.next_id += 1;
+        let id = id.unwrap_or(BufferId::zip(state.next_id, 1));
+        let memory = Arc::new(FakeMemory::new(bytes));
+        let before = state.buffers.insert(id, (self.id, memory.clone()));
+        assert!(before.is_none(), "{id:?} is in the hub already");
+        Ok((id, IdleMemory::new(Box::new(FakeBuffer(memory)))))
+    }
+
+    fn submit(
+        &self,
+        queue: QueueId,
+        encoder: Option<EncoderIds>,
+        copies: &[Copy],
+    ) -> Result<Submission, SubmitError> {
+        let refused = |reason| SubmitError { reason, may_be_running: false };
+        let mut state = self.gpu.0.state.lock();
+        let state = &mut *state;
+        assert_eq!(queue, self::queue(self.id.unzip().0), "not the queue of {:?}", self.id);
+        if let Some(ids) = encoder {
+            assert!(!state.encoders.contains(&ids), "{ids:?} are in use");
+        }
+        let device = state.devices.entry(self.id).or_default();
+        if device.lost || device.destroyed {
+            return Err(refused(PresentError::DeviceLost));
+        }
+        let mut resolved = Vec::new();
+        for copy in copies {
+            let texture = state.textures[&copy.texture];
+            let (owner, memory) = &state.buffers[&copy.buffer];
+            if texture.device != self.id || *owner != self.id {
+                return Err(refused(PresentError::WrongDevice));
+            }
+            match texture.fault {
+                Some(Fault::Invalid) => return Err(refused(PresentError::TextureInvalid)),
+                Some(Fault::Destroyed) => return Err(refused(PresentError::TextureDestroyed)),
+                None => resolved.push((memory.clone(), *copy, texture.pixel)),
+            }
+        }
+        device.submitted += 1;
+        let failed = state.fail_next_submit.take();
+        if failed.as_ref().is_none_or(|error| error.may_be_running) {
+            device.running.push_back((device.submitted, resolved));
+        }
+        match failed {
+            Some(error) => {
+                device.lost |= error.may_be_running;
+                Err(error)
+            }
+            None => {
+                state.submits += 1;
+                Ok(Submission { device: self.id, index: device.submitted })
+            }
+        }
+    }
+
+    fn wait(&self, index: SubmissionIndex, timeout: Duration) -> Waited {
+        let deadline = Instant::now() + timeout;
+        let mut state = self.gpu.0.state.lock();
+        loop {
+            let device = state.devices.entry(self.id).or_default();
+            if device.done >= index {
+                return Waited::Done(Completed { device: self.id, index });
+            }
+            if device.lost {
+                return Waited::Lost;
+            }
+            if self.gpu.0.changed.wait_until(&mut state, deadline).timed_out() {
+                return Waited::TimedOut;
+            }
+        }
+    }
+}
+
+/// Bytes that the fake GPU writes and a frame reads, never at the same time.
+struct FakeMemory(Mutex<()>, NonNull<u8>, usize);
+
+// SAFETY: the pointer is to a leaked allocation of its own, freed on drop; whoever reads or writes through it keeps the
+// rules of `HostMemory`.
+unsafe impl Send for FakeMemory {}
+// SAFETY: as above.
+unsafe impl Sync for FakeMemory {}
+
+impl FakeMemory {
+    fn new(len: usize) -> Self {
+        let bytes = Box::leak(vec![0xEE; len].into_boxed_slice());
+        Self(Mutex::new(()), NonNull::from(bytes).cast(), len)
+    }
+
+    fn write(&self, offset: usize, bytes: &[u8]) {
+        assert!(offset + bytes.len() <= self.2, "a copy overruns its buffer");
+        let _writing = self.0.lock();
+        // SAFETY: in bounds; the copy is one that was submitted, so nobody reads until it is done.
+        unsafe { self.1.as_ptr().add(offset).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    }
+}
+
+impl Drop for FakeMemory {
+    fn drop(&mut self) {
+        // SAFETY: leaked in `new`, with this length.
+        drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(self.1.as_ptr(), self.2)) });
+    }
+}
+
+struct FakeBuffer(Arc<FakeMemory>);
+
+// SAFETY: the allocation lives as long as the Arc; the fake GPU writes only for submitted copies, when they finish.
+unsafe impl HostMemory for FakeBuffer {
+    fn pointer(&self) -> NonNull<u8> {
+        self.0.1
+    }
+
+    fn len(&self) -> usize {
+        self.0.2
+    }
+
+    fn invalidate(&self) {}
+
+    fn flush(&self) {}
+}

@@ -1,0 +1,202 @@
+//! The real GPU: wgpu-core.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wgpu_core::SubmissionIndex;
+use wgpu_core::command::{CommandEncoderError, TransitionResourcesError};
+use wgpu_core::device::DeviceError;
+use wgpu_core::device::queue::QueueSubmitError;
+use wgpu_core::global::Global;
+use wgpu_core::id::{BufferId, CommandBufferId, DeviceId, QueueId, TextureId};
+use wgpu_types as wgt;
+
+use super::{Copy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, Waited};
+use crate::{EncoderIds, PresentError};
+
+pub(crate) struct WgpuCore(pub(crate) Arc<Global>);
+
+impl Gpu for WgpuCore {
+    fn open(&self, device: DeviceId) -> Arc<dyn GpuDevice> {
+        #[cfg(all(feature = "vulkan", not(any(target_vendor = "apple", target_family = "wasm"))))]
+        if let Some(device) = super::vulkan::VulkanDevice::open(&self.0, device) {
+            return Arc::new(device);
+        }
+        log::warn!("webgpu-presentation: {device:?} is no Vulkan device, its canvases cannot be presented");
+        Arc::new(UnsupportedDevice(device))
+    }
+
+    fn drop_buffer(&self, id: BufferId) {
+        self.0.buffer_drop(id);
+    }
+
+    fn destroy_texture(&self, id: TextureId) {
+        self.0.texture_destroy(id);
+    }
+
+    fn drop_texture(&self, id: TextureId) {
+        self.0.texture_drop(id);
+    }
+
+    fn destroy_device(&self, id: DeviceId) {
+        self.0.device_destroy(id);
+    }
+
+    fn drop_device(&self, id: DeviceId) {
+        self.0.device_drop(id);
+    }
+
+    fn poll(&self, id: DeviceId) -> Polled {
+        match self.0.device_poll(id, wgt::PollType::Poll) {
+            Ok(status) if status.is_queue_empty() => Polled::Idle,
+            Ok(_) => Polled::Busy,
+            Err(error) => {
+                log::warn!("webgpu-presentation: polling {id:?}: {error}");
+                Polled::Lost
+            }
+        }
+    }
+}
+
+/// A device whose frames we cannot read yet. It can still be polled for the engine's closures.
+struct UnsupportedDevice(DeviceId);
+
+impl GpuDevice for UnsupportedDevice {
+    fn id(&self) -> DeviceId {
+        self.0
+    }
+
+    fn create_buffer(
+        &self,
+        _: usize,
+        _: Option<BufferId>,
+    ) -> Result<(BufferId, IdleMemory), CreateBufferError> {
+        Err(CreateBufferError::UnsupportedBackend)
+    }
+
+    fn submit(&self, _: QueueId, _: Option<EncoderIds>, _: &[Copy]) -> Result<Submission, SubmitError> {
+        Err(SubmitError { reason: PresentError::UnsupportedBackend, may_be_running: false })
+    }
+
+    fn wait(&self, _: SubmissionIndex, _: Duration) -> Waited {
+        Waited::MustPoll
+    }
+}
+
+/// Records `copies` in one encoder and submits it; neither encoder nor command buffer stays in the hub.
+pub(super) fn submit_copies(
+    global: &Global,
+    device: DeviceId,
+    queue: QueueId,
+    ids: Option<EncoderIds>,
+    copies: &[Copy],
+) -> Result<Submission, SubmitError> {
+    let refused = |reason| SubmitError { reason, may_be_running: false };
+    let command_buffer = record(global, device, ids, copies).map_err(|e| refused(encoder_error(e)))?;
+    let submitted = global.queue_submit(queue, &[command_buffer]);
+    global.command_buffer_drop(command_buffer);
+    match submitted {
+        Ok(index) => Ok(Submission { device, index }),
+        Err((_, error)) => Err(submit_error(error)),
+    }
+}
+
+fn record(
+    global: &Global,
+    device: DeviceId,
+    ids: Option<EncoderIds>,
+    copies: &[Copy],
+) -> Result<CommandBufferId, CommandEncoderError> {
+    let label = wgt::CommandEncoderDescriptor { label: Some("canvas present".into()) };
+    let (encoder, error) =
+        global.device_create_command_encoder(device, &label, ids.map(|ids| ids.command_encoder));
+    let recorded = match error {
+        Some(error) => Err(error.into()),
+        None => copies.iter().try_for_each(|copy| record_copy(global, encoder, copy)),
+    };
+    let finished = recorded.and_then(|()| {
+        let (command_buffer, error) = global.command_encoder_finish(
+            encoder,
+            &wgt::CommandBufferDescriptor::default(),
+            ids.map(|ids| ids.command_buffer),
+        );
+        match error {
+            Some((_, error)) => {
+                global.command_buffer_drop(command_buffer);
+                Err(error)
+            }
+            None => Ok(command_buffer),
+        }
+    });
+    global.command_encoder_drop(encoder);
+    finished
+}
+
+fn record_copy(
+    global: &Global,
+    encoder: wgpu_core::id::CommandEncoderId,
+    copy: &Copy,
+) -> Result<(), CommandEncoderError> {
+    global.command_encoder_copy_texture_to_buffer(
+        encoder,
+        &wgt::TexelCopyTextureInfo {
+            texture: copy.texture,
+            mip_level: 0,
+            origin: wgt::Origin3d::ZERO,
+            aspect: wgt::TextureAspect::All,
+        },
+        &wgt::TexelCopyBufferInfo {
+            buffer: copy.buffer,
+            layout: wgt::TexelCopyBufferLayout {
+                offset: 0,
+                bytes_per_row: Some(copy.stride),
+                rows_per_image: None,
+            },
+        },
+        &wgt::Extent3d { width: copy.size.width, height: copy.size.height, depth_or_array_layers: 1 },
+    )?;
+    // The barrier to MAP_READ makes the copy available to the host: the buffer itself is never mapped by wgpu-core.
+    global.command_encoder_transition_resources(
+        encoder,
+        std::iter::once(wgt::BufferTransition { buffer: copy.buffer, state: wgt::BufferUses::MAP_READ }),
+        std::iter::empty(),
+    )?;
+    Ok(())
+}
+
+fn device_error(error: &DeviceError) -> PresentError {
+    match error {
+        DeviceError::OutOfMemory => PresentError::OutOfMemory,
+        DeviceError::DeviceMismatch(_) => PresentError::WrongDevice,
+        _ => PresentError::DeviceLost,
+    }
+}
+
+fn submit_error(error: QueueSubmitError) -> SubmitError {
+    let (reason, may_be_running) = match error {
+        // The only errors that can follow the driver's submit.
+        QueueSubmitError::Queue(error) => {
+            (device_error(&error), !matches!(error, DeviceError::DeviceMismatch(_)))
+        }
+        QueueSubmitError::DestroyedResource(_) => (PresentError::TextureDestroyed, false),
+        QueueSubmitError::InvalidResource(_) => (PresentError::TextureInvalid, false),
+        QueueSubmitError::CommandEncoder(error) => (encoder_error(error), false),
+        error => {
+            log::error!("webgpu-presentation: unexpected error of queue_submit: {error}");
+            (PresentError::DeviceLost, true)
+        }
+    };
+    SubmitError { reason, may_be_running }
+}
+
+fn encoder_error(error: CommandEncoderError) -> PresentError {
+    match &error {
+        CommandEncoderError::Device(error) => device_error(error),
+        CommandEncoderError::InvalidResource(_)
+        | CommandEncoderError::TransitionResources(TransitionResourcesError::InvalidResource(_)) => {
+            PresentError::TextureInvalid
+        }
+        CommandEncoderError::DestroyedResource(_) => PresentError::TextureDestroyed,
+        _ => PresentError::Refused(Box::new(error)),
+    }
+}

@@ -1,0 +1,157 @@
+//! What an engine tells a presenter, and what it hears back.
+
+use euclid::default::Size2D;
+use webrender_api::ExternalImageId;
+use wgpu_core::id::{BufferId, CommandBufferId, CommandEncoderId, DeviceId, QueueId, TextureId};
+use wgpu_types::TextureFormat;
+
+use crate::PresentError;
+
+/// Names a canvas context, and its external image: WebRender asks for `ExternalImageId(context.0)`.
+///
+/// Chosen by the engine, unique in a [`ContextMap`](crate::ContextMap) while the context lives; it may be used
+/// again after [`destroy_context`](crate::Presenter::destroy_context).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ContextId(pub u64);
+
+impl From<ContextId> for ExternalImageId {
+    fn from(id: ContextId) -> Self {
+        Self(id.0)
+    }
+}
+
+/// The engine's own count of canvas updates, handed back with the image update that satisfies it.
+///
+/// It may repeat or fall: frames are ordered by the sequence number that [`Presenter::present`](crate::Presenter::present)
+/// returns, never by this one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CanvasEpoch(pub u64);
+
+/// [`GPUCanvasAlphaMode`](https://www.w3.org/TR/webgpu/#enumdef-gpucanvasalphamode).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AlphaMode {
+    /// Alpha is ignored: what is shown and what is read has alpha 255.
+    Opaque,
+    /// Colour is multiplied by alpha already.
+    Premultiplied,
+}
+
+/// [`GPUCanvasConfiguration`](https://www.w3.org/TR/webgpu/#dictdef-gpucanvasconfiguration), as it was when the texture was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContextConfiguration {
+    /// The device of the texture.
+    pub device_id: DeviceId,
+    /// The queue of that device.
+    pub queue_id: QueueId,
+    /// `Bgra8Unorm` or `Rgba8Unorm`.
+    pub format: TextureFormat,
+    /// How alpha is understood.
+    pub alpha_mode: AlphaMode,
+    /// Size of the texture in pixels.
+    pub size: Size2D<u32>,
+}
+
+/// A pair of ids for recording one copy, when the engine allocates ids itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EncoderIds {
+    /// Id of the encoder, not in use in wgpu-core.
+    pub command_encoder: CommandEncoderId,
+    /// Id of the command buffer, not in use in wgpu-core.
+    pub command_buffer: CommandBufferId,
+}
+
+/// A canvas texture on its way to the screen, or to a snapshot.
+#[derive(Clone, Copy, Debug)]
+pub struct PendingTexture {
+    /// The texture: single-sampled, two-dimensional, usable as `COPY_SRC`.
+    pub texture_id: TextureId,
+    /// Ids to record with, or `None` when wgpu-core allocates ids. Handed back through
+    /// [`PresenterOptions::on_id`](crate::PresenterOptions::on_id), whatever happens.
+    pub encoder_ids: Option<EncoderIds>,
+    /// What the texture is.
+    pub configuration: ContextConfiguration,
+}
+
+/// What a present shows.
+#[derive(Clone, Copy, Debug)]
+pub enum Contents {
+    /// What was drawn into a texture.
+    Texture(PendingTexture),
+    /// Nothing was drawn: a cleared drawing buffer of this size (in pixels, zero allowed), transparent black or
+    /// opaque black.
+    Cleared {
+        /// Size in pixels.
+        size: Size2D<u32>,
+        /// Transparent or opaque.
+        alpha_mode: AlphaMode,
+    },
+}
+
+/// Where the ids of a context's staging buffers come from. All ids of one `Global` must come from the same side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BufferIds {
+    /// wgpu-core allocates them.
+    Allocated,
+    /// The engine does: this context uses these and hands them back when it is destroyed.
+    /// One is enough to be right; five let every buffer be reused.
+    Provided(Vec<BufferId>),
+}
+
+/// What a new context is.
+#[derive(Clone, Debug)]
+pub struct ContextDescriptor {
+    /// Size of the canvas in pixels: that of its transparent black until something is presented.
+    pub size: Size2D<u32>,
+    /// Ids for its staging buffers.
+    pub buffer_ids: BufferIds,
+}
+
+/// An id that the engine handed in and may use again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReturnedId {
+    /// From [`BufferIds::Provided`].
+    Buffer(BufferId),
+    /// From [`EncoderIds`].
+    CommandEncoder(CommandEncoderId),
+    /// From [`EncoderIds`].
+    CommandBuffer(CommandBufferId),
+}
+
+/// How a present ended. Each one ends exactly once.
+#[derive(Clone, Debug)]
+pub struct PresentOutcome {
+    /// The context presented to.
+    pub context: ContextId,
+    /// What [`Presenter::present`](crate::Presenter::present) returned.
+    pub sequence: u64,
+    /// The epoch it was given.
+    pub epoch: CanvasEpoch,
+    /// Presented, superseded or failed.
+    pub end: PresentEnd,
+}
+
+/// The end of a present.
+#[derive(Clone, Debug)]
+pub enum PresentEnd {
+    /// It became what the canvas shows.
+    Presented,
+    /// A newer one was shown first.
+    Superseded,
+    /// It failed; the error says what the canvas shows instead.
+    Failed(PresentError),
+}
+
+/// Counts of one context since it was created.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Presents that became what the canvas shows.
+    pub presented: u64,
+    /// Presents that a newer one overtook.
+    pub superseded: u64,
+    /// Presents that failed.
+    pub failed: u64,
+    /// Presents and snapshots whose copy has not completed.
+    pub in_flight: usize,
+    /// Staging buffers that have memory, wherever they are.
+    pub buffers: usize,
+}

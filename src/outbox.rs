@@ -1,0 +1,123 @@
+//! Everything that leaves the presenter, in order.
+//!
+//! Decisions are taken under the lock of a context and written down here under it; one thread at a time performs them,
+//! holding no lock. (Deciding under the lock and sending after it lets two threads overtake each other.)
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
+use webrender_api::{ExternalImageData, ImageDescriptor, ImageKey};
+
+use crate::{CanvasEpoch, GetImageError, ImageSink, PresentOutcome, ReturnedId, Snapshot};
+
+/// Takes the answer of one `get_image`.
+pub(crate) type Reply = Box<dyn FnOnce(Result<Snapshot, GetImageError>) + Send>;
+
+/// One call of the image sink.
+pub(crate) enum ImageCall {
+    Add(ImageKey, ImageDescriptor, ExternalImageData),
+    Update(ImageKey, ImageDescriptor, ExternalImageData, Option<CanvasEpoch>),
+    Delete(ImageKey),
+}
+
+/// One message to the engine.
+pub(crate) enum Message {
+    Outcome(PresentOutcome),
+    Return(ReturnedId),
+    Reply(Reply, Result<Snapshot, GetImageError>),
+}
+
+/// Whom the effects reach.
+pub(crate) struct Recipients {
+    pub(crate) sink: Arc<dyn ImageSink>,
+    pub(crate) on_outcome: Arc<dyn Fn(PresentOutcome) + Send + Sync>,
+    pub(crate) on_id: Arc<dyn Fn(ReturnedId) + Send + Sync>,
+}
+
+/// Two queues, each first in, first out. A message is told after every image call that was written down before it has
+/// been made and flushed: who hears that a frame was presented can count on the compositor knowing.
+pub(crate) struct Outbox {
+    recipients: Recipients,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    images: VecDeque<ImageCall>,
+    messages: VecDeque<Message>,
+    /// The sink was called and not flushed since.
+    unflushed: bool,
+    /// Somebody is performing calls, and will see what is added.
+    draining: bool,
+}
+
+impl Outbox {
+    pub(crate) fn new(recipients: Recipients) -> Self {
+        Self { recipients, queue: Mutex::default() }
+    }
+
+    /// Writes a call of the sink down. Call [`drain`](Self::drain) once no lock is held.
+    pub(crate) fn image(&self, call: ImageCall) {
+        self.queue.lock().images.push_back(call);
+    }
+
+    /// Writes a message down. Call [`drain`](Self::drain) once no lock is held.
+    pub(crate) fn message(&self, message: Message) {
+        self.queue.lock().messages.push_back(message);
+    }
+
+    /// Writes the answer of a `get_image` down.
+    pub(crate) fn answer(&self, reply: Reply, answer: Result<Snapshot, GetImageError>) {
+        self.message(Message::Reply(reply, answer));
+    }
+
+    /// Performs what was written down, unless another thread (or a caller of this one) is at it.
+    pub(crate) fn drain(&self) {
+        let mut queue = self.queue.lock();
+        if queue.draining {
+            return;
+        }
+        queue.draining = true;
+        loop {
+            if let Some(call) = queue.images.pop_front() {
+                queue.unflushed = true;
+                MutexGuard::unlocked(&mut queue, || guarded(|| self.call(call)));
+            } else if std::mem::take(&mut queue.unflushed) {
+                MutexGuard::unlocked(&mut queue, || guarded(|| self.recipients.sink.flush()));
+            } else if let Some(message) = queue.messages.pop_front() {
+                MutexGuard::unlocked(&mut queue, || guarded(|| self.tell(message)));
+            } else {
+                queue.draining = false;
+                return;
+            }
+        }
+    }
+
+    fn call(&self, call: ImageCall) {
+        let sink = &self.recipients.sink;
+        match call {
+            ImageCall::Add(key, descriptor, data) => sink.add_image(key, descriptor, data),
+            ImageCall::Update(key, descriptor, data, epoch) => {
+                sink.update_image(key, descriptor, data, epoch);
+            }
+            ImageCall::Delete(key) => sink.delete_image(key),
+        }
+    }
+
+    fn tell(&self, message: Message) {
+        match message {
+            Message::Outcome(outcome) => (self.recipients.on_outcome)(outcome),
+            Message::Return(id) => (self.recipients.on_id)(id),
+            Message::Reply(reply, answer) => reply(answer),
+        }
+    }
+}
+
+/// A panic of the engine's code must not stop what comes after it.
+pub(crate) fn guarded(call: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(call)).is_err() {
+        log::error!("webgpu-presentation: a callback of the engine panicked");
+    }
+}

@@ -1,0 +1,322 @@
+//! Threads that wait for the GPU: one per device with work in flight.
+//!
+//! Each waits for *its* device's oldest pending submission, on the device's own fence, outside every lock of wgpu-core;
+//! never for another device, never for later work. A frame is complete without any wgpu-core call. The engine's closures
+//! (`buffer_map_async`, `queue_on_submitted_work_done`) need `device_poll(Poll)`, which happens here as well.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use rustc_hash::FxHashMap;
+use wgpu_core::SubmissionIndex;
+use wgpu_core::id::DeviceId;
+
+use crate::PresentError;
+use crate::context::ContextData;
+use crate::gpu::{Completed, Gpu, GpuDevice, Polled, Submission, Waited};
+use crate::outbox::guarded;
+
+/// A wait for the GPU looks this often whether it should end.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// A thread without work ends after this long, and asks for maintenance.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// How long a thread that must poll sleeps between two polls: doubled from the first to the second.
+const BACK_OFF: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(1));
+
+/// Drives wgpu-core: for frames, and for the engine's own closures. Cheap to clone, usable on any thread.
+///
+/// It replaces a thread of the engine's that polls all devices: the work of one device never delays another's.
+/// Closures run on a thread of the device; a panic in one is logged and ends nothing else.
+#[derive(Clone)]
+pub struct Poller(Arc<Shared>);
+
+struct Shared {
+    gpu: Arc<dyn Gpu>,
+    wake: Arc<dyn Fn() + Send + Sync>,
+    devices: Mutex<FxHashMap<DeviceId, Arc<DevicePoller>>>,
+    /// Of devices that were dropped, as long as their threads run.
+    retired: Mutex<Vec<Weak<DevicePoller>>>,
+}
+
+impl Poller {
+    pub(crate) fn new(gpu: Arc<dyn Gpu>, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
+        Self(Arc::new(Shared { gpu, wake, devices: Mutex::default(), retired: Mutex::default() }))
+    }
+
+    /// Runs the device's closures as soon as a submission is done. `submission` is what wgpu-core returned from
+    /// `queue_submit`, `buffer_map_async` or `queue_on_submitted_work_done`.
+    ///
+    /// The device must be alive. After its destruction closures run in [`Presenter::maintain`](crate::Presenter::maintain)
+    /// instead.
+    pub fn wait_for(&self, device: DeviceId, submission: SubmissionIndex) {
+        self.device(device).watch(submission, Target::Closures);
+    }
+
+    /// Runs the device's closures whose work is done already. The device must be alive.
+    pub fn wake(&self, device: DeviceId) {
+        self.wait_for(device, 0);
+    }
+
+    pub(crate) fn wait_for_ticket(
+        &self,
+        device: &Arc<dyn GpuDevice>,
+        submission: Submission,
+        context: &Arc<ContextData>,
+        number: u64,
+    ) {
+        let target = Target::Ticket { context: Arc::downgrade(context), number };
+        self.device_of(device.id(), || device.clone()).watch(submission.index, target);
+    }
+
+    /// No poller calls wgpu-core for this device any more: waits out a poll under way. Waits for frames go on.
+    pub(crate) fn retire(&self, device: DeviceId) {
+        let poller = self.0.devices.lock().get(&device).cloned();
+        if let Some(poller) = poller {
+            poller.may_poll.store(false, Ordering::Release);
+            drop(poller.polling.lock());
+            poller.notify();
+        }
+    }
+
+    /// The id of a retired device may name another one from now on.
+    pub(crate) fn forget(&self, device: DeviceId) {
+        if let Some(poller) = self.0.devices.lock().remove(&device) {
+            let mut retired = self.0.retired.lock();
+            retired.retain(|poller| poller.strong_count() > 0);
+            retired.push(Arc::downgrade(&poller));
+        }
+    }
+
+    /// Asks for [`maintain`](crate::Presenter::maintain), a moment from now.
+    pub(crate) fn remind(&self, device: DeviceId) {
+        self.device(device).watch(0, Target::Maintenance);
+    }
+
+    /// Ends all threads, within a bound.
+    pub(crate) fn stop(&self) {
+        let devices = std::mem::take(&mut *self.0.devices.lock());
+        let retired = std::mem::take(&mut *self.0.retired.lock());
+        let pollers: Vec<_> = devices.into_values().chain(retired.iter().filter_map(Weak::upgrade)).collect();
+        for poller in &pollers {
+            poller.stopped.store(true, Ordering::Release);
+            poller.may_poll.store(false, Ordering::Release);
+            poller.notify();
+        }
+        for poller in pollers {
+            let thread = poller.state.lock().thread.take();
+            // A closure of the engine's may stop its own thread.
+            if let Some(thread) = thread.filter(|t| t.thread().id() != thread::current().id())
+                && thread.join().is_err()
+            {
+                log::error!("webgpu-presentation: a poller thread panicked");
+            }
+        }
+    }
+
+    fn device(&self, id: DeviceId) -> Arc<DevicePoller> {
+        self.device_of(id, || self.0.gpu.open(id))
+    }
+
+    fn device_of(&self, id: DeviceId, open: impl FnOnce() -> Arc<dyn GpuDevice>) -> Arc<DevicePoller> {
+        if let Some(poller) = self.0.devices.lock().get(&id) {
+            return poller.clone();
+        }
+        // Opening calls wgpu-core: not under the lock.
+        let new = Arc::new(DevicePoller::new(open(), self.0.gpu.clone(), self.0.wake.clone()));
+        self.0.devices.lock().entry(id).or_insert(new).clone()
+    }
+}
+
+/// The waits of one device.
+struct DevicePoller {
+    device: Arc<dyn GpuDevice>,
+    gpu: Arc<dyn Gpu>,
+    wake: Arc<dyn Fn() + Send + Sync>,
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Held while wgpu-core polls.
+    polling: Mutex<()>,
+    /// Cleared when the device is destroyed or dropped.
+    may_poll: AtomicBool,
+    stopped: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    /// By submission.
+    watches: VecDeque<Watch>,
+    thread: Option<JoinHandle<()>>,
+    /// The thread looks at `watches` again before it ends.
+    running: bool,
+}
+
+struct Watch {
+    index: SubmissionIndex,
+    target: Target,
+}
+
+enum Target {
+    Ticket { context: Weak<ContextData>, number: u64 },
+    Closures,
+    Maintenance,
+}
+
+impl DevicePoller {
+    fn new(device: Arc<dyn GpuDevice>, gpu: Arc<dyn Gpu>, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
+        Self {
+            device,
+            gpu,
+            wake,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            polling: Mutex::new(()),
+            may_poll: AtomicBool::new(true),
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    fn watch(self: &Arc<Self>, index: SubmissionIndex, target: Target) {
+        let mut state = self.state.lock();
+        let place = state.watches.partition_point(|watch| watch.index <= index);
+        state.watches.insert(place, Watch { index, target });
+        if !state.running && !self.stopped.load(Ordering::Acquire) {
+            let poller = self.clone();
+            let thread = thread::Builder::new().name("webgpu poller".into());
+            match thread.spawn(move || poller.run()) {
+                Ok(thread) => {
+                    state.running = true;
+                    // The one before has left its loop.
+                    state.thread = Some(thread);
+                }
+                Err(error) => {
+                    log::error!("webgpu-presentation: no poller thread: {error}");
+                    let watches = std::mem::take(&mut state.watches);
+                    drop(state);
+                    self.fail(watches, &PresentError::OutOfMemory);
+                    return;
+                }
+            }
+        }
+        self.changed.notify_one();
+    }
+
+    fn notify(&self) {
+        let _state = self.state.lock();
+        self.changed.notify_one();
+    }
+
+    fn run(&self) {
+        let mut pause = BACK_OFF.0;
+        while let Some(index) = self.next() {
+            match self.wait(index) {
+                Waited::Done(completed) => {
+                    pause = BACK_OFF.0;
+                    let done = self.take_until(index);
+                    self.finish(done, &completed);
+                }
+                Waited::TimedOut => {}
+                Waited::Lost => {
+                    let all = self.take_until(SubmissionIndex::MAX);
+                    self.fail(all, &PresentError::DeviceLost);
+                }
+                Waited::MustPoll => {
+                    if self.poll() != Polled::Busy {
+                        let all = self.take_until(SubmissionIndex::MAX);
+                        self.fail(all, &PresentError::UnsupportedBackend);
+                        pause = BACK_OFF.0;
+                    } else {
+                        thread::sleep(pause);
+                        pause = (pause * 2).min(BACK_OFF.1);
+                    }
+                }
+            }
+        }
+        (self.wake)();
+    }
+
+    /// The oldest submission waited for. Parks while there is none; `None` when the thread is to end.
+    fn next(&self) -> Option<SubmissionIndex> {
+        let mut state = self.state.lock();
+        let mut lingered = false;
+        loop {
+            if self.stopped.load(Ordering::Acquire) {
+                state.running = false;
+                return None;
+            }
+            match state.watches.front() {
+                Some(watch) => return Some(watch.index),
+                None if lingered || !self.may_poll.load(Ordering::Acquire) => {
+                    state.running = false;
+                    return None;
+                }
+                None => lingered = self.changed.wait_for(&mut state, LINGER).timed_out(),
+            }
+        }
+    }
+
+    fn wait(&self, index: SubmissionIndex) -> Waited {
+        // What hal does with an index that it never returned is not ours to guarantee.
+        let waited =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.device.wait(index, SLICE)));
+        waited.unwrap_or(Waited::Lost)
+    }
+
+    fn take_until(&self, index: SubmissionIndex) -> VecDeque<Watch> {
+        let mut state = self.state.lock();
+        let done = state.watches.partition_point(|watch| watch.index <= index);
+        let later = state.watches.split_off(done);
+        std::mem::replace(&mut state.watches, later)
+    }
+
+    fn finish(&self, done: VecDeque<Watch>, completed: &Completed) {
+        let mut closures = false;
+        for watch in done {
+            match watch.target {
+                Target::Ticket { context, number } => {
+                    if let Some(context) = context.upgrade() {
+                        context.complete(number, completed);
+                        context.outbox().drain();
+                    }
+                }
+                Target::Closures => closures = true,
+                Target::Maintenance => {
+                    thread::sleep(BACK_OFF.1);
+                    (self.wake)();
+                }
+            }
+        }
+        if closures {
+            self.poll();
+        }
+    }
+
+    fn fail(&self, watches: VecDeque<Watch>, error: &PresentError) {
+        for watch in watches {
+            if let Target::Ticket { context, number } = watch.target
+                && let Some(context) = context.upgrade()
+            {
+                context.fail(number, error);
+                context.outbox().drain();
+            }
+        }
+        (self.wake)();
+    }
+
+    /// Runs the engine's closures, unless that is not for this thread any more.
+    fn poll(&self) -> Polled {
+        let _polling = self.polling.lock();
+        if !self.may_poll.load(Ordering::Acquire) {
+            (self.wake)();
+            return Polled::Lost;
+        }
+        let mut polled = Polled::Lost;
+        guarded(|| polled = self.gpu.poll(self.device.id()));
+        polled
+    }
+}

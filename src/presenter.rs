@@ -1,0 +1,300 @@
+//! The engine's side: contexts, presents and snapshots, on the WebGPU thread.
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use webrender_api::ImageKey;
+use wgpu_core::global::Global;
+use wgpu_core::id::DeviceId;
+
+use crate::batch::Batch;
+use crate::context::ContextData;
+use crate::gpu::{Gpu, GpuDevice, Polled, WgpuCore};
+use crate::outbox::{Message, Outbox, Recipients};
+use crate::ring::StagingRing;
+use crate::{
+    BufferIds, CanvasEpoch, Contents, ContextDescriptor, ContextId, ContextMap, CreateContextError,
+    EncoderIds, GetImageError, ImageSink, PendingTexture, Poller, PresentError, PresentOutcome, ReturnedId,
+    Snapshot, Statistics, UnknownContext,
+};
+
+/// A context that was not presented to for this long keeps the memory of what it shows alone.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// What the engine wants to hear. All of it may be called on any thread, with no lock of this crate held, never two at a
+/// time; a panic is logged and otherwise ignored.
+#[derive(Clone)]
+pub struct PresenterOptions {
+    /// Each present's end, once.
+    pub on_outcome: Arc<dyn Fn(PresentOutcome) + Send + Sync>,
+    /// Each id that was handed in, once.
+    pub on_id: Arc<dyn Fn(ReturnedId) + Send + Sync>,
+    /// [`Presenter::maintain`] should be called soon, on the WebGPU thread. It may be called at the same time as the others.
+    pub wake: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Default for PresenterOptions {
+    fn default() -> Self {
+        Self { on_outcome: Arc::new(|_| ()), on_id: Arc::new(|_| ()), wake: Arc::new(|| ()) }
+    }
+}
+
+/// Presents the canvases of one `Global`.
+///
+/// It belongs to the WebGPU thread: whatever creates, writes, submits, destroys or drops in wgpu-core happens in its
+/// methods. None of them waits for the GPU. Dropping it destroys its contexts, hands back their ids and ends its threads.
+///
+/// # What the engine promises
+///
+/// wgpu-core's ids are live during the call and belong to this presenter's `Global` (wgpu-core panics otherwise); a texture
+/// is what its configuration says, as far as wgpu-core does not check that; devices are destroyed and dropped through
+/// [`destroy_device`](Self::destroy_device) and [`drop_device`](Self::drop_device). Everything else may be hostile: context
+/// ids, sizes, order and timing.
+pub struct Presenter {
+    pub(crate) gpu: Arc<dyn Gpu>,
+    pub(crate) contexts: FxHashMap<ContextId, Entry>,
+    pub(crate) devices: FxHashMap<DeviceId, Arc<dyn GpuDevice>>,
+    pub(crate) poller: Poller,
+    pub(crate) outbox: Arc<Outbox>,
+    map: ContextMap,
+    /// Destroyed, with work that is not done.
+    dying: FxHashSet<DeviceId>,
+    _not_sync: PhantomData<Cell<()>>,
+}
+
+/// A context and what only the WebGPU thread touches of it.
+pub(crate) struct Entry {
+    pub(crate) data: Arc<ContextData>,
+    pub(crate) ring: StagingRing,
+    pub(crate) last_used: Instant,
+}
+
+impl Presenter {
+    /// A presenter whose contexts live in `map` and whose image updates go to `sink`.
+    pub fn new(
+        global: Arc<Global>,
+        map: &ContextMap,
+        sink: Arc<dyn ImageSink>,
+        options: PresenterOptions,
+    ) -> Self {
+        Self::with_gpu(Arc::new(WgpuCore(global)), map, sink, options)
+    }
+
+    pub(crate) fn with_gpu(
+        gpu: Arc<dyn Gpu>,
+        map: &ContextMap,
+        sink: Arc<dyn ImageSink>,
+        options: PresenterOptions,
+    ) -> Self {
+        let PresenterOptions { on_outcome, on_id, wake } = options;
+        Self {
+            poller: Poller::new(gpu.clone(), wake),
+            gpu,
+            contexts: FxHashMap::default(),
+            devices: FxHashMap::default(),
+            outbox: Arc::new(Outbox::new(Recipients { sink, on_outcome, on_id })),
+            map: map.clone(),
+            dying: FxHashSet::default(),
+            _not_sync: PhantomData,
+        }
+    }
+
+    /// Makes a context. Until something is presented it is transparent black of the given size.
+    ///
+    /// After an error the ids of `descriptor` are still the engine's.
+    pub fn create_context(
+        &mut self,
+        id: ContextId,
+        descriptor: ContextDescriptor,
+    ) -> Result<(), CreateContextError> {
+        if let BufferIds::Provided(ids) = &descriptor.buffer_ids {
+            if ids.is_empty() {
+                return Err(CreateContextError::NoBufferIds);
+            }
+            if ids.iter().collect::<FxHashSet<_>>().len() != ids.len() {
+                return Err(CreateContextError::RepeatedBufferId);
+            }
+        }
+        let data = Arc::new(ContextData::new(id, descriptor.size, self.outbox.clone(), self.map.blanks()));
+        if !self.map.insert(id, data.clone()) {
+            return Err(CreateContextError::Duplicate(id));
+        }
+        let ring = StagingRing::new(descriptor.buffer_ids);
+        self.contexts.insert(id, Entry { data, ring, last_used: Instant::now() });
+        Ok(())
+    }
+
+    /// Displays a context under `key`, and no longer under the key before, which is deleted. The same key again changes
+    /// nothing.
+    ///
+    /// The image is added with the layout of the newest frame, or as one cleared pixel. From now on every present
+    /// yields at least one update of it.
+    pub fn set_image_key(&mut self, id: ContextId, key: ImageKey) -> Result<(), UnknownContext> {
+        let entry = self.contexts.get(&id).ok_or(UnknownContext(id))?;
+        entry.data.set_key(key);
+        self.outbox.drain();
+        Ok(())
+    }
+
+    /// Shows `contents` as soon as they are copied, unless something newer is shown first. Does not wait.
+    ///
+    /// Returns the present's sequence number in its context, from 1. Its end is told to
+    /// [`on_outcome`](PresenterOptions::on_outcome), once; and if the context has an image key, at least one image update
+    /// carries an epoch no lower than `epoch`, whatever becomes of it.
+    ///
+    /// The texture may be destroyed afterwards. To present several at once, or to destroy each one after its present,
+    /// as engines do, use [`batch`](Self::batch), which is several times faster.
+    ///
+    /// # Errors
+    ///
+    /// What is known at once is returned, and told as its end too. The ids of `contents` are handed back in any case.
+    pub fn present(
+        &mut self,
+        id: ContextId,
+        contents: Contents,
+        epoch: CanvasEpoch,
+    ) -> Result<u64, PresentError> {
+        let mut batch = self.batch();
+        let sequence = batch.present(id, contents, epoch)?;
+        batch.submit();
+        Ok(sequence)
+    }
+
+    /// Gathers presents, which are submitted together when the batch is submitted or dropped.
+    pub fn batch(&mut self) -> Batch<'_> {
+        Batch::new(self)
+    }
+
+    /// Answers with the contents of a canvas: of `texture`, or without one of what was presented last, even if its copy is
+    /// still in flight. Changes nothing on screen. Does not wait: `reply` is called once, on any thread.
+    pub fn get_image(
+        &mut self,
+        id: ContextId,
+        texture: Option<PendingTexture>,
+        reply: impl FnOnce(Result<Snapshot, GetImageError>) + Send + 'static,
+    ) {
+        match (self.contexts.get(&id), texture) {
+            (Some(_), Some(texture)) => self.capture(id, texture, Box::new(reply)),
+            (Some(entry), None) => entry.data.read(Box::new(reply)),
+            (None, texture) => {
+                self.return_encoder_ids(texture.and_then(|texture| texture.encoder_ids));
+                let error = GetImageError::UnknownContext(UnknownContext(id));
+                self.outbox.message(Message::Reply(Box::new(reply), Err(error)));
+            }
+        }
+        self.outbox.drain();
+    }
+
+    /// Ends a context: its image is deleted, its ids are handed back, what is in flight fails. Frames that a renderer has
+    /// locked stay readable until they are unlocked.
+    pub fn destroy_context(&mut self, id: ContextId) -> Result<(), UnknownContext> {
+        let entry = self.contexts.remove(&id).ok_or(UnknownContext(id))?;
+        self.map.remove(id);
+        entry.data.destroy();
+        for buffer in entry.ring.destroy(&*self.gpu) {
+            self.outbox.message(Message::Return(ReturnedId::Buffer(buffer)));
+        }
+        self.outbox.drain();
+        Ok(())
+    }
+
+    /// `Global::device_destroy`, safe beside pollers. Frames on screen and in flight are not affected; canvases of the
+    /// device cannot be presented any more.
+    pub fn destroy_device(&mut self, device: DeviceId) {
+        self.poller.retire(device);
+        self.gpu.destroy_device(device);
+        self.forget_device(device);
+        self.dying.insert(device);
+        self.settle_dying();
+        self.outbox.drain();
+    }
+
+    /// `Global::device_drop`, safe beside pollers: the id must not be used afterwards. Frames on screen and in flight
+    /// are not affected.
+    pub fn drop_device(&mut self, device: DeviceId) {
+        self.poller.retire(device);
+        // Buffers first: afterwards wgpu-core cannot be asked for the device any more.
+        self.forget_device(device);
+        self.dying.remove(&device);
+        // Runs what callbacks it can: nobody will poll it again.
+        self.gpu.poll(device);
+        self.gpu.drop_device(device);
+        self.poller.forget(device);
+        self.outbox.drain();
+    }
+
+    /// Does what must happen on this thread: takes ids back, runs the callbacks of destroyed devices, lets wgpu-core release
+    /// what finished submissions used, frees the memory of idle contexts. Call it when
+    /// [`wake`](PresenterOptions::wake) asks for it; more often does no harm.
+    pub fn maintain(&mut self) {
+        for entry in self.contexts.values_mut() {
+            if entry.last_used.elapsed() >= IDLE {
+                entry.ring.trim(&*self.gpu);
+            } else {
+                entry.ring.collect(&*self.gpu);
+            }
+        }
+        for device in self.devices.keys() {
+            self.gpu.poll(*device);
+        }
+        self.settle_dying();
+        self.outbox.drain();
+    }
+
+    /// Waits for submissions, the engine's own included.
+    pub fn poller(&self) -> &Poller {
+        &self.poller
+    }
+
+    /// Counts of a context.
+    pub fn statistics(&self, id: ContextId) -> Result<Statistics, UnknownContext> {
+        let entry = self.contexts.get(&id).ok_or(UnknownContext(id))?;
+        Ok(Statistics { buffers: entry.ring.buffers(), ..entry.data.statistics() })
+    }
+
+    /// What is kept of a device, from its first present on.
+    pub(crate) fn device(&mut self, id: DeviceId) -> Arc<dyn GpuDevice> {
+        self.devices.entry(id).or_insert_with(|| self.gpu.open(id)).clone()
+    }
+
+    /// Hands ids back, once what was recorded with them is submitted.
+    pub(crate) fn return_encoder_ids(&self, ids: Option<EncoderIds>) {
+        if let Some(EncoderIds { command_encoder, command_buffer }) = ids {
+            self.outbox.message(Message::Return(ReturnedId::CommandEncoder(command_encoder)));
+            self.outbox.message(Message::Return(ReturnedId::CommandBuffer(command_buffer)));
+        }
+    }
+
+    fn forget_device(&mut self, device: DeviceId) {
+        for entry in self.contexts.values_mut() {
+            entry.ring.forget_device(&*self.gpu, device);
+        }
+        self.devices.remove(&device);
+    }
+
+    /// Polls destroyed devices to their end: then wgpu-core calls back and releases.
+    fn settle_dying(&mut self) {
+        self.dying.retain(|device| {
+            let busy = self.gpu.poll(*device) == Polled::Busy;
+            if busy {
+                self.poller.remind(*device);
+            }
+            busy
+        });
+    }
+}
+
+impl Drop for Presenter {
+    fn drop(&mut self) {
+        let ids: Vec<_> = self.contexts.keys().copied().collect();
+        for id in ids {
+            // Cannot fail: the id was just found.
+            let _ = self.destroy_context(id);
+        }
+        self.poller.stop();
+        self.outbox.drain();
+    }
+}

@@ -1,0 +1,226 @@
+//! The ring of staging buffers of one context. Only the WebGPU thread touches it.
+
+use std::sync::Arc;
+
+use wgpu_core::id::{BufferId, DeviceId};
+
+use crate::gpu::{Gpu, GpuDevice, IdleMemory};
+use crate::staging::{AvailableBuffer, Loan, MappingBuffer, Returned, Tray};
+use crate::{BufferIds, PresentError};
+
+/// A buffer is made this much larger than asked for, at most: it may serve a canvas that grows a little.
+const GRANULE: usize = 4096;
+
+/// A resting buffer is used for a frame no smaller than this part of it, so that a shrunken canvas gives its memory back.
+const LARGEST_EXCESS: usize = 4;
+
+/// How many buffers a ring whose ids wgpu-core allocates may have. A context needs the shown frame, what each
+/// renderer last locked, two in flight and one more while its size changes; the rest are held by snapshots.
+const LARGEST_RING: usize = 16;
+
+/// The staging buffers of a context, and its ids.
+pub(crate) struct StagingRing {
+    slots: Vec<Slot>,
+    ids: Ids,
+    tray: Arc<Tray>,
+    next_loan: u64,
+    /// Kept for its capacity.
+    returned: Vec<Returned>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ids {
+    Allocated,
+    Provided,
+}
+
+/// What rests in the ring. A buffer that is written or read is not here: its slot holds its id alone.
+enum Slot {
+    /// An id of the engine's that wgpu-core does not know.
+    Unassigned(BufferId),
+    Available {
+        id: BufferId,
+        device: DeviceId,
+        memory: IdleMemory,
+    },
+    Lent {
+        id: BufferId,
+        device: DeviceId,
+        loan: Loan,
+    },
+}
+
+impl StagingRing {
+    pub(crate) fn new(ids: BufferIds) -> Self {
+        let (slots, ids) = match ids {
+            BufferIds::Allocated => (Vec::new(), Ids::Allocated),
+            BufferIds::Provided(ids) => (ids.into_iter().map(Slot::Unassigned).collect(), Ids::Provided),
+        };
+        Self { slots, ids, tray: Arc::default(), next_loan: 0, returned: Vec::new() }
+    }
+
+    /// A buffer of `device` with at least `bytes` bytes that nobody uses.
+    pub(crate) fn acquire(
+        &mut self,
+        gpu: &dyn Gpu,
+        device: &dyn GpuDevice,
+        bytes: usize,
+    ) -> Result<AvailableBuffer, PresentError> {
+        self.collect(gpu);
+        if let Some(index) = self.best_fit(device.id(), bytes)
+            && let Some((id, memory)) = self.take_available(index)
+        {
+            return Ok(self.lend(index, id, device.id(), memory));
+        }
+        let index = self.vacate(gpu)?;
+        let given = match self.slots.get(index) {
+            Some(Slot::Unassigned(id)) => Some(*id),
+            _ => None,
+        };
+        let (id, memory) = device.create_buffer(bytes.next_multiple_of(GRANULE), given)?;
+        Ok(self.lend(index, id, device.id(), memory))
+    }
+
+    /// Whether the id of a buffer in flight is still its own, so that it can be copied to again.
+    pub(crate) fn owns(&self, buffer: &MappingBuffer) -> bool {
+        self.slots.iter().any(|slot| matches!(slot, Slot::Lent { loan, .. } if *loan == buffer.loan()))
+    }
+
+    /// Takes back what has returned.
+    pub(crate) fn collect(&mut self, gpu: &dyn Gpu) {
+        let mut returned = std::mem::take(&mut self.returned);
+        self.tray.collect(&mut returned);
+        for Returned { loan, memory } in returned.drain(..) {
+            let position =
+                self.slots.iter().position(|slot| matches!(slot, Slot::Lent { loan: l, .. } if *l == loan));
+            // Without a slot its id was needed for another buffer: only its memory has returned, and is freed here.
+            let Some(index) = position else { continue };
+            let Slot::Lent { id, device, .. } = self.slots[index] else { continue };
+            match memory {
+                Some(memory) => self.slots[index] = Slot::Available { id, device, memory },
+                None => self.unassign(gpu, index),
+            }
+        }
+        self.returned = returned;
+    }
+
+    /// Frees the memory of all buffers that nobody uses.
+    pub(crate) fn trim(&mut self, gpu: &dyn Gpu) {
+        self.collect(gpu);
+        self.unassign_where(gpu, |slot| matches!(slot, Slot::Available { .. }));
+    }
+
+    /// The device goes: none of its buffers is used again, and wgpu-core forgets them.
+    pub(crate) fn forget_device(&mut self, gpu: &dyn Gpu, gone: DeviceId) {
+        self.collect(gpu);
+        self.unassign_where(gpu, |slot| match slot {
+            Slot::Unassigned(_) => false,
+            Slot::Available { device, .. } | Slot::Lent { device, .. } => *device == gone,
+        });
+    }
+
+    /// Drops everything that wgpu-core knows and gives the engine's ids back. Frames live on.
+    pub(crate) fn destroy(mut self, gpu: &dyn Gpu) -> Vec<BufferId> {
+        self.unassign_where(gpu, |slot| !matches!(slot, Slot::Unassigned(_)));
+        self.tray.close();
+        self.slots
+            .into_iter()
+            .filter_map(|slot| match slot {
+                Slot::Unassigned(id) => Some(id),
+                Slot::Available { .. } | Slot::Lent { .. } => None,
+            })
+            .collect()
+    }
+
+    /// How many buffers have memory that wgpu-core knows.
+    pub(crate) fn buffers(&self) -> usize {
+        self.slots.iter().filter(|slot| !matches!(slot, Slot::Unassigned(_))).count()
+    }
+
+    /// The smallest resting buffer that is large enough and not too large.
+    fn best_fit(&self, wanted: DeviceId, bytes: usize) -> Option<usize> {
+        let limit = bytes.max(GRANULE).saturating_mul(LARGEST_EXCESS);
+        self.slots
+            .iter()
+            .enumerate()
+            .filter_map(|(index, slot)| match slot {
+                Slot::Available { device, memory, .. } if *device == wanted => Some((index, memory.len())),
+                _ => None,
+            })
+            .filter(|&(_, len)| len >= bytes && len <= limit)
+            .min_by_key(|&(_, len)| len)
+            .map(|(index, _)| index)
+    }
+
+    /// The index of a slot to make a buffer in: an unassigned one, or one past the end.
+    fn vacate(&mut self, gpu: &dyn Gpu) -> Result<usize, PresentError> {
+        // A resting buffer that did not fit goes first: it is of another size or device than what is presented now.
+        if let Some(index) = self.slots.iter().position(|slot| matches!(slot, Slot::Available { .. })) {
+            self.unassign(gpu, index);
+        }
+        if let Some(index) = self.slots.iter().position(|slot| matches!(slot, Slot::Unassigned(_))) {
+            return Ok(index);
+        }
+        if self.ids == Ids::Allocated && self.slots.len() < LARGEST_RING {
+            return Ok(self.slots.len());
+        }
+        // All are lent. The one that was lent first loses its id: its memory stays with its frame and is freed, not
+        // reused, afterwards. So whoever holds on to frames cannot keep a canvas from being presented.
+        let oldest = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter_map(|(index, slot)| match slot {
+                Slot::Lent { loan, .. } => Some((loan.0, index)),
+                _ => None,
+            })
+            .min()
+            .ok_or(PresentError::RingExhausted)?;
+        self.unassign(gpu, oldest.1);
+        Ok(match self.ids {
+            Ids::Provided => oldest.1,
+            Ids::Allocated => self.slots.len(),
+        })
+    }
+
+    fn take_available(&mut self, index: usize) -> Option<(BufferId, IdleMemory)> {
+        let slot = self.slots.get_mut(index)?;
+        let Slot::Available { id, .. } = *slot else { return None };
+        match std::mem::replace(slot, Slot::Unassigned(id)) {
+            Slot::Available { memory, .. } => Some((id, memory)),
+            Slot::Unassigned(_) | Slot::Lent { .. } => None,
+        }
+    }
+
+    fn lend(&mut self, index: usize, id: BufferId, device: DeviceId, memory: IdleMemory) -> AvailableBuffer {
+        let loan = Loan(self.next_loan);
+        self.next_loan += 1;
+        let slot = Slot::Lent { id, device, loan };
+        match self.slots.get_mut(index) {
+            Some(place) => *place = slot,
+            None => self.slots.push(slot),
+        }
+        AvailableBuffer::lent(self.tray.clone(), loan, id, device, memory)
+    }
+
+    /// Makes wgpu-core forget the buffer of a slot that has one.
+    fn unassign(&mut self, gpu: &dyn Gpu, index: usize) {
+        let (Slot::Available { id, .. } | Slot::Lent { id, .. } | Slot::Unassigned(id)) = self.slots[index];
+        gpu.drop_buffer(id);
+        match self.ids {
+            Ids::Provided => self.slots[index] = Slot::Unassigned(id),
+            Ids::Allocated => {
+                self.slots.swap_remove(index);
+            }
+        }
+    }
+
+    fn unassign_where(&mut self, gpu: &dyn Gpu, condition: impl Fn(&Slot) -> bool) {
+        // Backwards, because a slot may be removed.
+        for index in (0..self.slots.len()).rev() {
+            if condition(&self.slots[index]) {
+                self.unassign(gpu, index);
+            }
+        }
+    }
+}
