@@ -26,6 +26,8 @@ mod ring;
 mod sink;
 mod snapshot;
 mod staging;
+#[cfg(test)]
+mod tests;
 mod ticket;
 #[cfg(feature = "webrender")]
 mod webrender_sink;

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! issued:  oldest that may be locked … ── 7:a ── 8:a ── 9:b ── 10:a ── newest     (generation : layout)
-//! kept:    a → newest frame of that layout,  b → newest frame of that layout      (never a third)
+//! kept:    a → newest frame of that layout,  b → newest frame of that layout      (never a third larger than a pixel)
 //! held back: a frame that cannot be offered until something is locked
 //! ```
 
@@ -25,12 +25,16 @@ pub(crate) type Generation = u8;
 /// So many generations may be outstanding that none is ambiguous.
 const MOST_ISSUED: usize = 255;
 
+/// So many layouts may be outstanding, each with a frame that is kept. Single pixels (two layouts, transparent and opaque)
+/// cost nothing and do not count.
+const MOST_LARGE: usize = 2;
+
 #[derive(Default)]
 pub(crate) struct Offers {
     /// Oldest first; the last is what the compositor was told last. Empty until something was offered.
     issued: VecDeque<(Generation, FrameLayout)>,
     /// The newest offered frame of each layout in `issued`.
-    kept: ArrayVec<Arc<Frame>, 2>,
+    kept: ArrayVec<Arc<Frame>, { MOST_LARGE + 2 }>,
     held_back: Option<Arc<Frame>>,
 }
 
@@ -50,7 +54,7 @@ impl Offers {
         let place = self.kept.iter().position(|kept| *kept.layout() == layout);
         let last = self.last();
         match (place, last) {
-            (None, Some(last)) if self.kept.is_full() => return self.hold_back(frame, last),
+            (None, Some(last)) if !self.has_room_for(&layout) => return self.hold_back(frame, last),
             (_, Some(last)) if self.issued.len() >= MOST_ISSUED => return self.hold_back(frame, last),
             (Some(place), _) => self.kept[place] = frame,
             (None, _) => self.kept.push(frame),
@@ -85,6 +89,11 @@ impl Offers {
         let last = self.last();
         let offer = self.offer(held_back);
         (Some(offer) != last).then_some(offer)
+    }
+
+    fn has_room_for(&self, layout: &FrameLayout) -> bool {
+        let large = self.kept.iter().filter(|kept| !kept.layout().is_one_pixel()).count();
+        (layout.is_one_pixel() || large < MOST_LARGE) && !self.kept.is_full()
     }
 
     fn hold_back(&mut self, frame: Arc<Frame>, last: Offer) -> Offer {
@@ -137,10 +146,11 @@ mod tests {
     #[test]
     fn a_third_layout_is_held_back_until_a_lock() {
         let mut offers = Offers::default();
-        offers.offer(frame(1));
-        let second = offers.offer(frame(2));
-        let third = frame(3);
-        assert_eq!(offers.offer(frame(4)), second);
+        offers.offer(Arc::new(Frame::cleared(AlphaMode::Opaque)));
+        offers.offer(frame(2));
+        let second = offers.offer(frame(3));
+        let third = frame(4);
+        assert_eq!(offers.offer(frame(5)), second);
         assert_eq!(offers.offer(third.clone()), second, "the newest replaces what was held back");
         let offered = offers.locked(second.generation).expect("it can be offered now");
         assert!(answers(&offers, offered.generation, &third));

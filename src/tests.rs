@@ -1,0 +1,7 @@
+//! Behaviour on the fake GPU, which completes, fails and loses on command. The same on real parts: `tests/`.
+
+mod contract;
+mod faults;
+mod ids;
+mod order;
+mod world;
