@@ -50,20 +50,16 @@ impl ExternalImages {
             Some(index) => index,
             None => {
                 let context = self.map.get(ContextId(id.0));
-                if let Some(locked) = context.and_then(|context| context.lock(self.id, generation)) {
-                    locks.push(Held { generation, locked, count: 0 });
-                }
-                locks.len().wrapping_sub(1)
+                let Some(locked) = context.and_then(|context| context.lock(self.id, generation)) else {
+                    return ExternalImageSource::Invalid;
+                };
+                locks.push(Held { generation, locked, count: 0 });
+                locks.len() - 1
             }
         };
-        match locks.get_mut(index) {
-            Some(held) => {
-                // What is locked outlives its context: another generation is answered with it rather than not at all.
-                held.count += 1;
-                ExternalImageSource::RawData(held.bytes())
-            }
-            None => ExternalImageSource::Invalid,
-        }
+        let held = &mut locks[index];
+        held.count += 1;
+        ExternalImageSource::RawData(held.bytes())
     }
 
     /// Takes back the newest lock of an image. No effect without one.
@@ -77,9 +73,8 @@ impl ExternalImages {
     fn unlock_generation(&mut self, id: ExternalImageId, generation: u8) {
         let locks = self.locks.get(&id);
         let index = locks.and_then(|locks| locks.iter().position(|held| held.generation == Some(generation)));
-        match index {
-            Some(index) => self.release(id, index),
-            None => self.unlock(id),
+        if let Some(index) = index {
+            self.release(id, index);
         }
     }
 

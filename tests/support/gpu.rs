@@ -1,0 +1,239 @@
+//! Real wgpu-core on a real Vulkan adapter, with the validation layers listening.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
+
+use euclid::default::Size2D;
+use wgpu_core::command::CommandEncoderError;
+use wgpu_core::device::HostMap;
+use wgpu_core::global::Global;
+use wgpu_core::id::{AdapterId, CommandBufferId, CommandEncoderId, DeviceId, QueueId, TextureId};
+use wgpu_core::resource::{BufferDescriptor, BufferMapOperation, TextureDescriptor};
+use wgpu_types as wgt;
+use wgpu_types::{TextureFormat, TextureUsages};
+
+/// wgpu-core's hub on the Vulkan backend, and its first adapter.
+pub struct Gpu {
+    pub global: Arc<Global>,
+    pub adapter: AdapterId,
+    pub name: String,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Device {
+    pub id: DeviceId,
+    pub queue: QueueId,
+}
+
+/// Validation errors logged since the process began.
+static VALIDATION_ERRORS: AtomicUsize = AtomicUsize::new(0);
+
+struct Logger;
+
+impl log::Log for Logger {
+    fn enabled(&self, metadata: &log::Metadata) -> bool {
+        metadata.level() <= log::Level::Warn
+    }
+
+    fn log(&self, record: &log::Record) {
+        let text = record.args().to_string();
+        if text.contains("VUID") || (text.contains("VALIDATION") && record.level() == log::Level::Error) {
+            VALIDATION_ERRORS.fetch_add(1, Ordering::SeqCst);
+            eprintln!("{text}");
+        } else if record.target().starts_with("webgpu_presentation") {
+            eprintln!("{}: {text}", record.level());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// No validation message may have fired.
+pub fn assert_no_validation_errors() {
+    assert_eq!(VALIDATION_ERRORS.load(Ordering::SeqCst), 0, "see the messages above");
+}
+
+impl Gpu {
+    /// With validation, and what it finds counted. `None` without an adapter; an error, not a skip, if the environment
+    /// says that there must be one.
+    pub fn for_test() -> Option<Self> {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            log::set_logger(&Logger).expect("the first logger");
+            log::set_max_level(log::LevelFilter::Warn);
+        });
+        let gpu = Self::new(wgt::InstanceFlags::DEBUG | wgt::InstanceFlags::VALIDATION);
+        match &gpu {
+            Some(gpu) => eprintln!("adapter: {}", gpu.name),
+            None if std::env::var_os("WEBGPU_PRESENTATION_REQUIRE_ADAPTER").is_some() => {
+                panic!("there is no Vulkan adapter")
+            }
+            None => eprintln!("SKIPPED: there is no Vulkan adapter"),
+        }
+        gpu
+    }
+
+    pub fn new(flags: wgt::InstanceFlags) -> Option<Self> {
+        let descriptor = wgt::InstanceDescriptor {
+            backends: wgt::Backends::VULKAN,
+            flags,
+            ..wgt::InstanceDescriptor::new_without_display_handle()
+        };
+        let global = Arc::new(Global::new("webgpu-presentation", descriptor, None));
+        let adapter = global
+            .request_adapter(&wgt::RequestAdapterOptions::default(), wgt::Backends::VULKAN, None)
+            .ok()?;
+        let info = global.adapter_get_info(adapter);
+        let name = format!("{} ({})", info.name, info.driver_info);
+        Some(Self { global, adapter, name })
+    }
+
+    /// A device with all of the adapter's limits.
+    pub fn device(&self) -> Device {
+        let descriptor = wgt::DeviceDescriptor {
+            required_limits: self.global.adapter_limits(self.adapter),
+            ..Default::default()
+        };
+        let (id, queue) = self
+            .global
+            .adapter_request_device(self.adapter, &descriptor, None, None)
+            .expect("the adapter gives a device");
+        Device { id, queue }
+    }
+
+    pub fn texture(
+        &self,
+        device: Device,
+        format: TextureFormat,
+        size: Size2D<u32>,
+        usage: TextureUsages,
+    ) -> TextureId {
+        let descriptor = TextureDescriptor {
+            label: Some("canvas".into()),
+            size: extent(size),
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgt::TextureDimension::D2,
+            format,
+            usage,
+            view_formats: vec![],
+        };
+        let (id, error) = self.global.device_create_texture(device.id, &descriptor, None);
+        assert!(error.is_none(), "{error:?}");
+        id
+    }
+
+    /// What script gets for a descriptor that does not validate.
+    pub fn invalid_texture(&self, device: Device) -> TextureId {
+        let descriptor = TextureDescriptor {
+            label: None,
+            size: extent(Size2D::new(0, 0)),
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgt::TextureDimension::D2,
+            format: TextureFormat::Bgra8Unorm,
+            usage: TextureUsages::COPY_SRC,
+            view_formats: vec![],
+        };
+        let (id, error) = self.global.device_create_texture(device.id, &descriptor, None);
+        assert!(error.is_some());
+        id
+    }
+
+    /// A canvas texture with these bytes, row after row without padding.
+    pub fn texture_with(
+        &self,
+        device: Device,
+        format: TextureFormat,
+        size: Size2D<u32>,
+        bytes: &[u8],
+    ) -> TextureId {
+        let usage = TextureUsages::COPY_SRC | TextureUsages::COPY_DST | TextureUsages::RENDER_ATTACHMENT;
+        let id = self.texture(device, format, size, usage);
+        self.write(device, id, size, bytes);
+        id
+    }
+
+    pub fn write(&self, device: Device, texture: TextureId, size: Size2D<u32>, bytes: &[u8]) {
+        let layout = wgt::TexelCopyBufferLayout {
+            offset: 0,
+            bytes_per_row: Some(size.width * 4),
+            rows_per_image: None,
+        };
+        self.global
+            .queue_write_texture(device.queue, &whole(texture), bytes, &layout, &extent(size))
+            .expect("the texture can be written");
+    }
+
+    /// The bytes of a texture, row after row, read with nothing of ours: blocks until the device is idle.
+    pub fn read(&self, device: Device, texture: TextureId, size: Size2D<u32>) -> Vec<u8> {
+        let global = &self.global;
+        let stride = (size.width * 4).next_multiple_of(wgt::COPY_BYTES_PER_ROW_ALIGNMENT);
+        let descriptor = BufferDescriptor {
+            label: Some("oracle".into()),
+            size: u64::from(stride) * u64::from(size.height),
+            usage: wgt::BufferUsages::MAP_READ | wgt::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        };
+        let (buffer, error) = global.device_create_buffer(device.id, &descriptor, None);
+        assert!(error.is_none(), "{error:?}");
+        let layout =
+            wgt::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(stride), rows_per_image: None };
+        self.submit(device, |encoder| {
+            global.command_encoder_copy_texture_to_buffer(
+                encoder,
+                &whole(texture),
+                &wgt::TexelCopyBufferInfo { buffer, layout },
+                &extent(size),
+            )?;
+            Ok(())
+        });
+        let map = BufferMapOperation { host: HostMap::Read, callback: None };
+        global.buffer_map_async(buffer, 0, None, map).expect("the buffer can be mapped");
+        global.device_poll(device.id, wgt::PollType::wait_indefinitely()).expect("the device is alive");
+        let (pointer, len) = global.buffer_get_mapped_range(buffer, 0, None).expect("it is mapped");
+        // SAFETY: mapped for reading until `buffer_drop` below, on this thread.
+        let mapped = unsafe { std::slice::from_raw_parts(pointer.as_ptr(), len as usize) };
+        let bytes =
+            mapped.chunks(stride as usize).flat_map(|row| &row[..size.width as usize * 4]).copied().collect();
+        global.buffer_drop(buffer);
+        bytes
+    }
+
+    /// Records and submits.
+    pub fn submit(
+        &self,
+        device: Device,
+        record: impl FnOnce(CommandEncoderId) -> Result<(), CommandEncoderError>,
+    ) -> u64 {
+        let global = &self.global;
+        let (encoder, error) = global.device_create_command_encoder(device.id, &Default::default(), None);
+        assert!(error.is_none(), "{error:?}");
+        record(encoder).expect("it can be recorded");
+        let (commands, error): (CommandBufferId, _) =
+            global.command_encoder_finish(encoder, &Default::default(), None);
+        assert!(error.is_none(), "{error:?}");
+        let index = global.queue_submit(device.queue, &[commands]).expect("it can be submitted");
+        global.command_buffer_drop(commands);
+        global.command_encoder_drop(encoder);
+        index
+    }
+
+    pub fn drop_texture(&self, texture: TextureId) {
+        self.global.texture_destroy(texture);
+        self.global.texture_drop(texture);
+    }
+}
+
+pub fn whole(texture: TextureId) -> wgt::TexelCopyTextureInfo<TextureId> {
+    wgt::TexelCopyTextureInfo {
+        texture,
+        mip_level: 0,
+        origin: wgt::Origin3d::ZERO,
+        aspect: wgt::TextureAspect::All,
+    }
+}
+
+pub fn extent(size: Size2D<u32>) -> wgt::Extent3d {
+    wgt::Extent3d { width: size.width, height: size.height, depth_or_array_layers: 1 }
+}

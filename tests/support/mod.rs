@@ -1,0 +1,6 @@
+//! Real parts for tests and for the demo: wgpu-core on Vulkan, WebRender without a display.
+#![allow(dead_code, reason = "each user needs a part of it")]
+
+pub mod gpu;
+#[cfg(feature = "webrender")]
+pub mod page;
