@@ -1,12 +1,12 @@
 //! The renderer's side: lock and unlock.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use rustc_hash::FxHashMap;
 use webrender_api::units::TexelRect;
 use webrender_api::{ExternalImage, ExternalImageHandler, ExternalImageId, ExternalImageSource};
 
-use crate::context::{HandlerId, Locked};
+use crate::context::{ContextData, HandlerId, Locked};
 use crate::frame::Frame;
 use crate::{ContextId, ContextMap};
 
@@ -24,6 +24,7 @@ pub struct ExternalImages {
 }
 
 struct Held {
+    context: Weak<ContextData>,
     /// `None` if the engine does not pass it on.
     generation: Option<u8>,
     locked: Locked,
@@ -45,15 +46,20 @@ impl ExternalImages {
     /// Locks nest. `ExternalImageSource::Invalid` for an id that is no living context's and not locked: it need not be
     /// unlocked.
     pub fn lock(&mut self, id: ExternalImageId, generation: Option<u8>) -> ExternalImageSource<'_> {
+        let context = self.map.get(ContextId(id.0));
         let locks = self.locks.entry(id).or_default();
-        let index = match locks.iter().position(|held| held.generation == generation) {
+        // The id may name another context by now, which has the same generations.
+        let held = |held: &Held| {
+            held.generation == generation && context.as_ref().is_none_or(|context| held.is_of(context))
+        };
+        let index = match locks.iter().rposition(held) {
             Some(index) => index,
             None => {
-                let context = self.map.get(ContextId(id.0));
-                let Some(locked) = context.and_then(|context| context.lock(self.id, generation)) else {
+                let Some(context) = context else { return ExternalImageSource::Invalid };
+                let Some(locked) = context.lock(self.id, generation) else {
                     return ExternalImageSource::Invalid;
                 };
-                locks.push(Held { generation, locked, count: 0 });
+                locks.push(Held { context: Arc::downgrade(&context), generation, locked, count: 0 });
                 locks.len() - 1
             }
         };
@@ -72,7 +78,8 @@ impl ExternalImages {
 
     fn unlock_generation(&mut self, id: ExternalImageId, generation: u8) {
         let locks = self.locks.get(&id);
-        let index = locks.and_then(|locks| locks.iter().position(|held| held.generation == Some(generation)));
+        let index =
+            locks.and_then(|locks| locks.iter().rposition(|held| held.generation == Some(generation)));
         if let Some(index) = index {
             self.release(id, index);
         }
@@ -91,6 +98,10 @@ impl ExternalImages {
 }
 
 impl Held {
+    fn is_of(&self, context: &Arc<ContextData>) -> bool {
+        std::ptr::eq(self.context.as_ptr(), Arc::as_ptr(context))
+    }
+
     fn bytes(&self) -> &[u8] {
         match &self.locked {
             Locked::Frame(frame) => frame.bytes(),

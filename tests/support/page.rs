@@ -29,7 +29,10 @@ pub enum PageGl {
 #[derive(Clone, Copy, Debug)]
 pub enum Item {
     Rect(LayoutRect, ColorF),
+    /// Composited as a surface of its own, if WebRender can: what an engine does with a canvas.
     Image(LayoutRect, ImageKey),
+    /// Drawn with the rest of the page.
+    PlainImage(LayoutRect, ImageKey),
 }
 
 /// A rectangle by its corner and size.
@@ -138,12 +141,14 @@ impl Page {
         builder.begin();
         let space = SpaceAndClipInfo::root_scroll(pipeline);
         for item in items {
-            let (Item::Rect(bounds, _) | Item::Image(bounds, _)) = item;
+            let (Item::Rect(bounds, _) | Item::Image(bounds, _) | Item::PlainImage(bounds, _)) = item;
             let mut common = CommonItemProperties::new(*bounds, space);
             match *item {
                 Item::Rect(bounds, color) => builder.push_rect(&common, bounds, color),
-                Item::Image(bounds, key) => {
-                    common.flags |= PrimitiveFlags::PREFER_COMPOSITOR_SURFACE;
+                Item::Image(bounds, key) | Item::PlainImage(bounds, key) => {
+                    if matches!(item, Item::Image(..)) {
+                        common.flags |= PrimitiveFlags::PREFER_COMPOSITOR_SURFACE;
+                    }
                     let (rendering, alpha) = (ImageRendering::Pixelated, AlphaType::PremultipliedAlpha);
                     builder.push_image(&common, bounds, rendering, alpha, key, ColorF::WHITE);
                 }
