@@ -1,5 +1,4 @@
-//! Presents WebGPU canvases.
-
+#![doc = include_str!("../README.md")]
 #![deny(missing_docs, unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 #![cfg_attr(
