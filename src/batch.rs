@@ -239,7 +239,6 @@ impl Presenter {
     }
 
     /// Everything back if wgpu-core refuses.
-    #[expect(clippy::type_complexity, reason = "what came in goes back")]
     fn try_submit(
         &mut self,
         device: &Arc<dyn GpuDevice>,

@@ -84,11 +84,14 @@ pub(crate) enum Fault {
     Destroyed,
 }
 
+/// A copy that was submitted: where, what, and the colour of the texture at that time.
+type Resolved = (Arc<FakeMemory>, Copy, [u8; 4]);
+
 #[derive(Default)]
 struct Device {
     submitted: SubmissionIndex,
     done: SubmissionIndex,
-    running: VecDeque<(SubmissionIndex, Vec<(Arc<FakeMemory>, Copy, [u8; 4])>)>,
+    running: VecDeque<(SubmissionIndex, Vec<Resolved>)>,
     lost: bool,
     destroyed: bool,
     dropped: bool,

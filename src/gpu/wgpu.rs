@@ -8,7 +8,7 @@ use wgpu_core::command::{CommandEncoderError, TransitionResourcesError};
 use wgpu_core::device::DeviceError;
 use wgpu_core::device::queue::QueueSubmitError;
 use wgpu_core::global::Global;
-use wgpu_core::id::{BufferId, CommandBufferId, DeviceId, QueueId, TextureId};
+use wgpu_core::id::{BufferId, CommandBufferId, CommandEncoderId, DeviceId, QueueId, TextureId};
 use wgpu_types as wgt;
 
 use super::{Copy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, Waited};
@@ -92,7 +92,7 @@ pub(super) fn submit_copies(
     copies: &[Copy],
 ) -> Result<Submission, SubmitError> {
     let refused = |reason| SubmitError { reason, may_be_running: false };
-    let command_buffer = record(global, device, ids, copies).map_err(|e| refused(encoder_error(e)))?;
+    let command_buffer = record(global, device, ids, copies).map_err(refused)?;
     let submitted = global.queue_submit(queue, &[command_buffer]);
     global.command_buffer_drop(command_buffer);
     match submitted {
@@ -106,12 +106,12 @@ fn record(
     device: DeviceId,
     ids: Option<EncoderIds>,
     copies: &[Copy],
-) -> Result<CommandBufferId, CommandEncoderError> {
+) -> Result<CommandBufferId, PresentError> {
     let label = wgt::CommandEncoderDescriptor { label: Some("canvas present".into()) };
     let (encoder, error) =
         global.device_create_command_encoder(device, &label, ids.map(|ids| ids.command_encoder));
     let recorded = match error {
-        Some(error) => Err(error.into()),
+        Some(error) => Err(device_error(&error)),
         None => copies.iter().try_for_each(|copy| record_copy(global, encoder, copy)),
     };
     let finished = recorded.and_then(|()| {
@@ -123,7 +123,7 @@ fn record(
         match error {
             Some((_, error)) => {
                 global.command_buffer_drop(command_buffer);
-                Err(error)
+                Err(encoder_error(error))
             }
             None => Ok(command_buffer),
         }
@@ -132,36 +132,26 @@ fn record(
     finished
 }
 
-fn record_copy(
-    global: &Global,
-    encoder: wgpu_core::id::CommandEncoderId,
-    copy: &Copy,
-) -> Result<(), CommandEncoderError> {
-    global.command_encoder_copy_texture_to_buffer(
-        encoder,
-        &wgt::TexelCopyTextureInfo {
-            texture: copy.texture,
-            mip_level: 0,
-            origin: wgt::Origin3d::ZERO,
-            aspect: wgt::TextureAspect::All,
-        },
-        &wgt::TexelCopyBufferInfo {
-            buffer: copy.buffer,
-            layout: wgt::TexelCopyBufferLayout {
-                offset: 0,
-                bytes_per_row: Some(copy.stride),
-                rows_per_image: None,
-            },
-        },
-        &wgt::Extent3d { width: copy.size.width, height: copy.size.height, depth_or_array_layers: 1 },
-    )?;
+fn record_copy(global: &Global, encoder: CommandEncoderId, copy: &Copy) -> Result<(), PresentError> {
+    let source = wgt::TexelCopyTextureInfo {
+        texture: copy.texture,
+        mip_level: 0,
+        origin: wgt::Origin3d::ZERO,
+        aspect: wgt::TextureAspect::All,
+    };
+    let layout =
+        wgt::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(copy.stride), rows_per_image: None };
+    let destination = wgt::TexelCopyBufferInfo { buffer: copy.buffer, layout };
+    let size = wgt::Extent3d { width: copy.size.width, height: copy.size.height, depth_or_array_layers: 1 };
     // The barrier to MAP_READ makes the copy available to the host: the buffer itself is never mapped by wgpu-core.
-    global.command_encoder_transition_resources(
-        encoder,
-        std::iter::once(wgt::BufferTransition { buffer: copy.buffer, state: wgt::BufferUses::MAP_READ }),
-        std::iter::empty(),
-    )?;
-    Ok(())
+    let readable = wgt::BufferTransition { buffer: copy.buffer, state: wgt::BufferUses::MAP_READ };
+    global
+        .command_encoder_copy_texture_to_buffer(encoder, &source, &destination, &size)
+        .and_then(|()| {
+            let (buffers, textures) = (std::iter::once(readable), std::iter::empty());
+            global.command_encoder_transition_resources(encoder, buffers, textures)
+        })
+        .map_err(|error| encoder_error(error.into()))
 }
 
 fn device_error(error: &DeviceError) -> PresentError {

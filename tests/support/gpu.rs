@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
 
 use euclid::default::Size2D;
-use wgpu_core::command::CommandEncoderError;
 use wgpu_core::device::HostMap;
 use wgpu_core::global::Global;
 use wgpu_core::id::{AdapterId, CommandBufferId, CommandEncoderId, DeviceId, QueueId, TextureId};
@@ -204,7 +203,7 @@ impl Gpu {
     pub fn submit(
         &self,
         device: Device,
-        record: impl FnOnce(CommandEncoderId) -> Result<(), CommandEncoderError>,
+        record: impl FnOnce(CommandEncoderId) -> Result<(), Box<dyn std::error::Error>>,
     ) -> u64 {
         let global = &self.global;
         let (encoder, error) = global.device_create_command_encoder(device.id, &Default::default(), None);
