@@ -16,15 +16,16 @@ use std::sync::Arc;
 
 use euclid::default::Size2D;
 use parking_lot::{Mutex, MutexGuard};
-use webrender_api::{ExternalImageData, ExternalImageType, ImageKey};
+use webrender_api::ImageKey;
 use wgpu_core::id::DeviceId;
 
-use crate::blank::{Blank, Blanks};
+use crate::blank::Blanks;
+use crate::display::{Display, HandlerId, Locked};
 use crate::frame::Frame;
 use crate::gpu::Completed;
 use crate::layout::{ByteOrder, FrameLayout, check_size};
-use crate::offers::{Generation, Offer, Offers};
-use crate::outbox::{ImageCall, Message, Outbox, Reply};
+use crate::offers::Generation;
+use crate::outbox::{Message, Outbox, Reply};
 use crate::staging::MappingBuffer;
 use crate::ticket::{Present, Purpose, Ticket};
 use crate::{
@@ -42,7 +43,6 @@ const MOST_AWAITED: usize = 8;
 pub(crate) struct ContextData {
     id: ContextId,
     outbox: Arc<Outbox>,
-    blanks: Arc<Blanks>,
     state: Mutex<State>,
 }
 
@@ -54,19 +54,10 @@ struct State {
     number: u64,
     /// The largest epoch of any present so far.
     promised: CanvasEpoch,
-    /// The largest epoch the compositor was told.
-    acknowledged: Option<CanvasEpoch>,
     /// In the order of their submission.
     in_flight: Vec<Ticket>,
     current: Current,
-    key: Option<ImageKey>,
-    /// Of all frames larger than a pixel, once there was one and a key: WebRender keeps the swizzle of the first.
-    order: Option<ByteOrder>,
-    offers: Offers,
-    /// What each renderer last locked.
-    answers: Vec<Answer>,
-    /// Answers what nothing else can; as large as any image of this context that the compositor knows.
-    blank: Blank,
+    display: Display,
     statistics: Statistics,
 }
 
@@ -84,6 +75,13 @@ enum Content {
 }
 
 impl Content {
+    fn frame(&self) -> Arc<Frame> {
+        match self {
+            Self::Frame(frame) => frame.clone(),
+            Self::Cleared { alpha_mode, .. } => Arc::new(Frame::cleared(*alpha_mode)),
+        }
+    }
+
     fn snapshot(&self) -> Result<Snapshot, GetImageError> {
         match self {
             Self::Frame(frame) => Ok(Snapshot::of_frame(frame.clone())),
@@ -95,22 +93,6 @@ impl Content {
     }
 }
 
-/// Names an `ExternalImages`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct HandlerId(pub(crate) u64);
-
-struct Answer {
-    handler: HandlerId,
-    generation: Generation,
-    frame: Arc<Frame>,
-}
-
-/// What a renderer may read.
-pub(crate) enum Locked {
-    Frame(Arc<Frame>),
-    Blank(Blank),
-}
-
 impl ContextData {
     pub(crate) fn new(id: ContextId, size: Size2D<u32>, outbox: Arc<Outbox>, blanks: Arc<Blanks>) -> Self {
         let content = Content::Cleared { size, alpha_mode: AlphaMode::Premultiplied };
@@ -119,17 +101,12 @@ impl ContextData {
             sequence: 0,
             number: 0,
             promised: CanvasEpoch(0),
-            acknowledged: None,
             in_flight: Vec::with_capacity(MOST_IN_FLIGHT + 1),
             current: Current { sequence: 0, content },
-            key: None,
-            order: None,
-            offers: Offers::default(),
-            answers: Vec::new(),
-            blank: Blank::default(),
+            display: Display::new(id, outbox.clone(), blanks),
             statistics: Statistics::default(),
         };
-        Self { id, outbox, blanks, state: Mutex::new(state) }
+        Self { id, outbox, state: Mutex::new(state) }
     }
 
     pub(crate) fn outbox(&self) -> &Outbox {
@@ -233,7 +210,7 @@ impl ContextData {
             if present.sequence > state.current.sequence {
                 state.current =
                     Current { sequence: present.sequence, content: Content::Frame(frame.clone()) };
-                self.show(&mut state, frame.clone(), Some(present.promised));
+                state.display.show(frame.clone(), present.promised);
                 self.end(&mut state, present, PresentEnd::Presented);
             } else {
                 // The newer one has acknowledged this one's epoch too.
@@ -263,7 +240,7 @@ impl ContextData {
         if error.shows_cleared() {
             self.show_cleared(&mut state, present, size);
         } else {
-            self.acknowledge(&mut state, present.promised);
+            state.display.acknowledge(present.promised);
         }
         self.end(&mut state, present, PresentEnd::Failed(error.clone()));
     }
@@ -277,18 +254,10 @@ impl ContextData {
     /// Displays the context under `key` from now on, and under no other.
     pub(crate) fn set_key(&self, key: ImageKey) {
         let mut state = self.state.lock();
-        if state.key == Some(key) || !state.alive {
-            return;
+        let State { alive, current, display, .. } = &mut *state;
+        if *alive {
+            display.set_key(key, || current.content.frame());
         }
-        if let Some(old) = state.key.replace(key) {
-            self.outbox.image(ImageCall::Delete(old));
-        }
-        let frame = match &state.current.content {
-            Content::Frame(frame) => frame.clone(),
-            Content::Cleared { alpha_mode, .. } => Arc::new(Frame::cleared(*alpha_mode)),
-        };
-        let offer = self.offer(&mut state, frame);
-        self.outbox.image(ImageCall::Add(key, offer.layout.descriptor(), self.image_data(offer)));
     }
 
     /// What a renderer reads for a generation, or for whatever was told last. `None` if the context is destroyed.
@@ -300,42 +269,22 @@ impl ContextData {
         generation: Option<Generation>,
     ) -> Option<Locked> {
         let mut state = self.state.lock();
-        let State { alive, offers, answers, .. } = &mut *state;
-        if !*alive {
+        if !state.alive {
             return None;
         }
-        let Some(generation) = generation.or_else(|| offers.last().map(|last| last.generation)) else {
-            return Some(state.without_offer());
-        };
-        let answer = answers.iter_mut().find(|answer| answer.handler == handler);
-        if let Some(answer) = &answer
-            && answer.generation == generation
-        {
-            // All tiles of an image show one frame.
-            return Some(Locked::Frame(answer.frame.clone()));
-        }
-        let Some(frame) = offers.frame(generation).cloned() else {
-            return Some(Locked::Blank(state.blank.clone()));
-        };
-        match answer {
-            Some(answer) => (answer.generation, answer.frame) = (generation, frame.clone()),
-            None => answers.push(Answer { handler, generation, frame: frame.clone() }),
-        }
-        if let Some(offer) = offers.locked(generation) {
-            self.update(&mut state, offer, None);
+        let (locked, told) = state.display.lock(handler, generation);
+        if told {
             let outbox = self.outbox.clone();
             crate::elsewhere(move || outbox.drain());
         }
-        Some(Locked::Frame(frame))
+        // Without a key a renderer knows the context before the compositor does.
+        Some(locked.unwrap_or_else(|| Locked::Frame(state.current.content.frame())))
     }
 
     /// A renderer is gone.
     pub(crate) fn forget_handler(&self, handler: HandlerId) {
-        let mut state = self.state.lock();
-        let gone = state.answers.iter().position(|answer| answer.handler == handler);
-        let answer = gone.map(|index| state.answers.swap_remove(index));
-        drop(state);
-        drop(answer);
+        let frame = self.state.lock().display.forget_handler(handler);
+        drop(frame);
     }
 
     /// Ends everything. Frames that a renderer has locked stay with it.
@@ -345,12 +294,9 @@ impl ContextData {
         for ticket in std::mem::take(&mut state.in_flight) {
             self.fail_ticket(&mut state, ticket, &PresentError::ContextDestroyed);
         }
-        if let Some(key) = state.key.take() {
-            self.outbox.image(ImageCall::Delete(key));
-        }
         let content = Content::Cleared { size: Size2D::zero(), alpha_mode: AlphaMode::Premultiplied };
         let current = std::mem::replace(&mut state.current, Current { sequence: u64::MAX, content });
-        let rest = (current, std::mem::take(&mut state.offers), std::mem::take(&mut state.answers));
+        let rest = (current, state.display.destroy());
         // Memory is freed after the lock is released.
         drop(state);
         drop(rest);
@@ -373,70 +319,16 @@ impl ContextData {
         if present.sequence > state.current.sequence {
             let content = Content::Cleared { size, alpha_mode: present.alpha_mode };
             state.current = Current { sequence: present.sequence, content };
-            self.show(state, Arc::new(Frame::cleared(present.alpha_mode)), Some(present.promised));
+            state.display.show(Arc::new(Frame::cleared(present.alpha_mode)), present.promised);
         } else {
-            self.acknowledge(state, present.promised);
-        }
-    }
-
-    /// Tells the compositor of a frame, if there is a key.
-    fn show(&self, state: &mut State, frame: Arc<Frame>, epoch: Option<CanvasEpoch>) {
-        if state.key.is_some() {
-            let offer = self.offer(state, frame);
-            self.update(state, offer, epoch);
-        }
-    }
-
-    /// Tells the compositor of an epoch: what it was told last, again.
-    fn acknowledge(&self, state: &mut State, epoch: CanvasEpoch) {
-        if let Some(last) = state.offers.last() {
-            self.update(state, last, Some(epoch));
-        }
-    }
-
-    fn offer(&self, state: &mut State, frame: Arc<Frame>) -> Offer {
-        // A single pixel is BGRA always, so that a canvas of one pixel and the cleared one do not switch the order.
-        let frame = match frame.single(ByteOrder::Bgra) {
-            Some(single) => Arc::new(single),
-            None => {
-                state.order.get_or_insert(frame.layout().order());
-                frame
-            }
-        };
-        if state.blank.len() < frame.layout().byte_len() {
-            state.blank = self.blanks.at_least(frame.layout().byte_len());
-        }
-        let last = state.offers.last();
-        let offer = state.offers.offer(frame);
-        if last != Some(offer) {
-            // Should a generation be issued again, nobody may take it for the one he locked before.
-            state.answers.retain(|answer| answer.generation != offer.generation);
-        }
-        offer
-    }
-
-    fn update(&self, state: &mut State, offer: Offer, epoch: Option<CanvasEpoch>) {
-        let Some(key) = state.key else { return };
-        if epoch.is_some() {
-            state.acknowledged = state.acknowledged.max(epoch);
-        }
-        let epoch = epoch.and(state.acknowledged);
-        self.outbox.image(ImageCall::Update(key, offer.layout.descriptor(), self.image_data(offer), epoch));
-    }
-
-    fn image_data(&self, offer: Offer) -> ExternalImageData {
-        ExternalImageData {
-            id: self.id.into(),
-            channel_index: offer.generation,
-            image_type: ExternalImageType::Buffer,
-            normalized_uvs: false,
+            state.display.acknowledge(present.promised);
         }
     }
 
     fn fail_ticket(&self, state: &mut State, ticket: Ticket, error: &PresentError) {
         match &ticket.purpose {
             Purpose::Present(present) => {
-                self.acknowledge(state, present.promised);
+                state.display.acknowledge(present.promised);
                 self.end(state, present, PresentEnd::Failed(error.clone()));
                 for reply in ticket.replies {
                     self.read_locked(state, reply);
@@ -495,20 +387,9 @@ impl State {
         Some(self.in_flight.remove(index))
     }
 
-    /// The byte order that the frame of a ticket must have to be shown.
+    /// The byte order that the frame of a ticket must have: its own, if it is not to be shown.
     fn order_of(&self, number: u64, frame: &Frame) -> ByteOrder {
         let shown = |ticket: &Ticket| ticket.number == number && ticket.sequence().is_some();
-        match self.order {
-            Some(order) if !frame.layout().is_one_pixel() && self.in_flight.iter().any(shown) => order,
-            _ => frame.layout().order(),
-        }
-    }
-
-    /// What a renderer reads that knows the context before the compositor does.
-    fn without_offer(&self) -> Locked {
-        match &self.current.content {
-            Content::Frame(frame) => Locked::Frame(frame.clone()),
-            Content::Cleared { alpha_mode, .. } => Locked::Frame(Arc::new(Frame::cleared(*alpha_mode))),
-        }
+        if self.in_flight.iter().any(shown) { self.display.order_of(frame) } else { frame.layout().order() }
     }
 }

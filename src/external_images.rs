@@ -6,7 +6,8 @@ use rustc_hash::FxHashMap;
 use webrender_api::units::TexelRect;
 use webrender_api::{ExternalImage, ExternalImageHandler, ExternalImageId, ExternalImageSource};
 
-use crate::context::{ContextData, HandlerId, Locked};
+use crate::context::ContextData;
+use crate::display::{HandlerId, Locked};
 use crate::frame::Frame;
 use crate::{ContextId, ContextMap};
 

@@ -1,4 +1,4 @@
-//! The seam to the GPU: everything the presenter asks of wgpu-core, and nothing else does.
+//! The seam to the GPU: everything the presenter asks of wgpu-core. No file outside this folder calls it.
 //!
 //! [`wgpu`] is the real one; `fake` (tests only) completes, fails and loses on command.
 
@@ -12,12 +12,15 @@ use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 
 use crate::{EncoderIds, PresentError};
 
-#[cfg(test)]
-pub(crate) mod fake;
 pub(crate) mod memory;
+#[cfg(all(feature = "vulkan", not(any(target_vendor = "apple", target_family = "wasm"))))]
+mod copy;
 #[cfg(all(feature = "vulkan", not(any(target_vendor = "apple", target_family = "wasm"))))]
 mod vulkan;
 mod wgpu;
+
+#[cfg(test)]
+pub(crate) mod fake;
 
 pub(crate) use self::memory::{FrameMemory, IdleMemory, InFlightMemory};
 pub(crate) use self::wgpu::WgpuCore;

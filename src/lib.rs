@@ -6,30 +6,33 @@
     expect(dead_code, reason = "without Vulkan no frame is read yet")
 )]
 
-// In the order in which a frame travels.
-mod batch;
-mod blank;
-mod context;
-mod error;
-mod external_images;
-mod frame;
-mod gpu;
-mod layout;
-mod map;
+// In the order in which a frame travels; what comes later imports what comes before.
 mod message;
-mod offers;
-mod outbox;
-mod poller;
-mod presenter;
-mod ring;
-mod sink;
-mod snapshot;
+mod error;
+mod layout;
+mod gpu;
 mod staging;
-#[cfg(test)]
-mod tests;
+mod ring;
+mod frame;
+mod snapshot;
+mod sink;
+mod outbox;
 mod ticket;
+mod offers;
+mod blank;
+mod display;
+mod context;
+mod map;
+mod poller;
+mod submission;
+mod batch;
+mod presenter;
+mod external_images;
 #[cfg(feature = "webrender")]
 mod webrender_sink;
+
+#[cfg(test)]
+mod tests;
 
 pub use self::batch::Batch;
 pub use self::error::{CreateContextError, GetImageError, PresentError, UnknownContext};

@@ -8,7 +8,8 @@ use rustc_hash::FxHashMap;
 
 use crate::ContextId;
 use crate::blank::Blanks;
-use crate::context::{ContextData, HandlerId};
+use crate::context::ContextData;
+use crate::display::HandlerId;
 
 /// The contexts of all presenters, keyed by context id. Exists first; everything attaches to it. Cheap to clone.
 #[derive(Clone, Default)]

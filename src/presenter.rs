@@ -12,13 +12,16 @@ use wgpu_core::id::DeviceId;
 
 use crate::batch::Batch;
 use crate::context::ContextData;
-use crate::gpu::{Gpu, GpuDevice, Polled, WgpuCore};
-use crate::outbox::{Message, Outbox, Recipients};
+use crate::gpu::{Gpu, Polled, WgpuCore};
+use crate::layout::FrameLayout;
+use crate::outbox::{Message, Outbox, Recipients, Reply};
 use crate::ring::StagingRing;
+use crate::submission::{Entry, Recorded, Submitter};
+use crate::ticket::Purpose;
 use crate::{
     BufferIds, CanvasEpoch, Contents, ContextDescriptor, ContextId, ContextMap, CreateContextError,
-    EncoderIds, GetImageError, ImageSink, PendingTexture, Poller, PresentError, PresentOutcome, ReturnedId,
-    Snapshot, Statistics, UnknownContext,
+    GetImageError, ImageSink, PendingTexture, Poller, PresentError, PresentOutcome, ReturnedId, Snapshot,
+    Statistics, UnknownContext,
 };
 
 /// A context that was not presented to for this long keeps the memory of what it shows alone.
@@ -54,22 +57,11 @@ impl Default for PresenterOptions {
 /// [`destroy_device`](Self::destroy_device) and [`drop_device`](Self::drop_device). Everything else may be hostile: context
 /// ids, sizes, order and timing.
 pub struct Presenter {
-    pub(crate) gpu: Arc<dyn Gpu>,
-    pub(crate) contexts: FxHashMap<ContextId, Entry>,
-    pub(crate) devices: FxHashMap<DeviceId, Arc<dyn GpuDevice>>,
-    pub(crate) poller: Poller,
-    pub(crate) outbox: Arc<Outbox>,
+    submitter: Submitter,
     map: ContextMap,
     /// Destroyed, with work that is not done.
     dying: FxHashSet<DeviceId>,
     _not_sync: PhantomData<Cell<()>>,
-}
-
-/// A context and what only the WebGPU thread touches of it.
-pub(crate) struct Entry {
-    pub(crate) data: Arc<ContextData>,
-    pub(crate) ring: StagingRing,
-    pub(crate) last_used: Instant,
 }
 
 impl Presenter {
@@ -91,11 +83,13 @@ impl Presenter {
     ) -> Self {
         let PresenterOptions { on_outcome, on_id, wake } = options;
         Self {
-            poller: Poller::new(gpu.clone(), wake),
-            gpu,
-            contexts: FxHashMap::default(),
-            devices: FxHashMap::default(),
-            outbox: Arc::new(Outbox::new(Recipients { sink, on_outcome, on_id })),
+            submitter: Submitter {
+                poller: Poller::new(gpu.clone(), wake),
+                gpu,
+                contexts: FxHashMap::default(),
+                devices: FxHashMap::default(),
+                outbox: Arc::new(Outbox::new(Recipients { sink, on_outcome, on_id })),
+            },
             map: map.clone(),
             dying: FxHashSet::default(),
             _not_sync: PhantomData,
@@ -118,12 +112,13 @@ impl Presenter {
                 return Err(CreateContextError::RepeatedBufferId);
             }
         }
-        let data = Arc::new(ContextData::new(id, descriptor.size, self.outbox.clone(), self.map.blanks()));
+        let data =
+            Arc::new(ContextData::new(id, descriptor.size, self.submitter.outbox.clone(), self.map.blanks()));
         if !self.map.insert(id, data.clone()) {
             return Err(CreateContextError::Duplicate(id));
         }
         let ring = StagingRing::new(descriptor.buffer_ids);
-        self.contexts.insert(id, Entry { data, ring, last_used: Instant::now() });
+        self.submitter.contexts.insert(id, Entry { data, ring, last_used: Instant::now() });
         Ok(())
     }
 
@@ -133,9 +128,9 @@ impl Presenter {
     /// The image is added with the layout of the newest frame, or as one cleared pixel. From now on every present
     /// yields at least one update of it.
     pub fn set_image_key(&mut self, id: ContextId, key: ImageKey) -> Result<(), UnknownContext> {
-        let entry = self.contexts.get(&id).ok_or(UnknownContext(id))?;
+        let entry = self.submitter.contexts.get(&id).ok_or(UnknownContext(id))?;
         entry.data.set_key(key);
-        self.outbox.drain();
+        self.submitter.outbox.drain();
         Ok(())
     }
 
@@ -165,7 +160,7 @@ impl Presenter {
 
     /// Gathers presents, which are submitted together when the batch is submitted or dropped.
     pub fn batch(&mut self) -> Batch<'_> {
-        Batch::new(self)
+        Batch::new(&mut self.submitter)
     }
 
     /// Answers with the contents of a canvas: of `texture`, or without one of what was presented last, even if its copy is
@@ -176,111 +171,123 @@ impl Presenter {
         texture: Option<PendingTexture>,
         reply: impl FnOnce(Result<Snapshot, GetImageError>) + Send + 'static,
     ) {
-        match (self.contexts.get(&id), texture) {
+        match (self.submitter.contexts.get(&id), texture) {
             (Some(_), Some(texture)) => self.capture(id, texture, Box::new(reply)),
             (Some(entry), None) => entry.data.read(Box::new(reply)),
             (None, texture) => {
-                self.return_encoder_ids(texture.and_then(|texture| texture.encoder_ids));
+                self.submitter.return_encoder_ids(texture.and_then(|texture| texture.encoder_ids));
                 let error = GetImageError::UnknownContext(UnknownContext(id));
-                self.outbox.message(Message::Reply(Box::new(reply), Err(error)));
+                self.submitter.outbox.message(Message::Reply(Box::new(reply), Err(error)));
             }
         }
-        self.outbox.drain();
+        self.submitter.outbox.drain();
     }
 
     /// Ends a context: its image is deleted, its ids are handed back, what is in flight fails. Frames that a renderer has
     /// locked stay readable until they are unlocked.
     pub fn destroy_context(&mut self, id: ContextId) -> Result<(), UnknownContext> {
-        let entry = self.contexts.remove(&id).ok_or(UnknownContext(id))?;
+        let entry = self.submitter.contexts.remove(&id).ok_or(UnknownContext(id))?;
         self.map.remove(id);
         entry.data.destroy();
-        for buffer in entry.ring.destroy(&*self.gpu) {
-            self.outbox.message(Message::Return(ReturnedId::Buffer(buffer)));
+        for buffer in entry.ring.destroy(&*self.submitter.gpu) {
+            self.submitter.outbox.message(Message::Return(ReturnedId::Buffer(buffer)));
         }
-        self.outbox.drain();
+        self.submitter.outbox.drain();
         Ok(())
     }
 
     /// `Global::device_destroy`, safe beside pollers. Frames on screen and in flight are not affected; canvases of the
     /// device cannot be presented any more.
     pub fn destroy_device(&mut self, device: DeviceId) {
-        self.poller.retire(device);
-        self.gpu.destroy_device(device);
+        self.submitter.poller.retire(device);
+        self.submitter.gpu.destroy_device(device);
         self.forget_device(device);
         self.dying.insert(device);
         self.settle_dying();
-        self.outbox.drain();
+        self.submitter.outbox.drain();
     }
 
     /// `Global::device_drop`, safe beside pollers: the id must not be used afterwards. Frames on screen and in flight
     /// are not affected.
     pub fn drop_device(&mut self, device: DeviceId) {
-        self.poller.retire(device);
+        self.submitter.poller.retire(device);
         // Buffers first: afterwards wgpu-core cannot be asked for the device any more.
         self.forget_device(device);
         self.dying.remove(&device);
         // Runs what callbacks it can: nobody will poll it again.
-        self.gpu.poll(device);
-        self.gpu.drop_device(device);
-        self.poller.forget(device);
-        self.outbox.drain();
+        self.submitter.gpu.poll(device);
+        self.submitter.gpu.drop_device(device);
+        self.submitter.poller.forget(device);
+        self.submitter.outbox.drain();
     }
 
     /// Does what must happen on this thread: takes ids back, runs the callbacks of destroyed devices, lets wgpu-core release
     /// what finished submissions used, frees the memory of idle contexts. Call it when
     /// [`wake`](PresenterOptions::wake) asks for it; more often does no harm.
     pub fn maintain(&mut self) {
-        for entry in self.contexts.values_mut() {
+        for entry in self.submitter.contexts.values_mut() {
             if entry.last_used.elapsed() >= IDLE {
-                entry.ring.trim(&*self.gpu);
+                entry.ring.trim(&*self.submitter.gpu);
             } else {
-                entry.ring.collect(&*self.gpu);
+                entry.ring.collect(&*self.submitter.gpu);
             }
         }
-        for device in self.devices.keys() {
-            self.gpu.poll(*device);
+        for device in self.submitter.devices.keys() {
+            self.submitter.gpu.poll(*device);
         }
         self.settle_dying();
-        self.outbox.drain();
+        self.submitter.outbox.drain();
     }
 
     /// Waits for submissions, the engine's own included.
     pub fn poller(&self) -> &Poller {
-        &self.poller
+        &self.submitter.poller
     }
 
     /// Counts of a context.
     pub fn statistics(&self, id: ContextId) -> Result<Statistics, UnknownContext> {
-        let entry = self.contexts.get(&id).ok_or(UnknownContext(id))?;
+        let entry = self.submitter.contexts.get(&id).ok_or(UnknownContext(id))?;
         Ok(Statistics { buffers: entry.ring.buffers(), ..entry.data.statistics() })
     }
 
-    /// What is kept of a device, from its first present on.
-    pub(crate) fn device(&mut self, id: DeviceId) -> Arc<dyn GpuDevice> {
-        self.devices.entry(id).or_insert_with(|| self.gpu.open(id)).clone()
-    }
-
-    /// Hands ids back, once what was recorded with them is submitted.
-    pub(crate) fn return_encoder_ids(&self, ids: Option<EncoderIds>) {
-        if let Some(EncoderIds { command_encoder, command_buffer }) = ids {
-            self.outbox.message(Message::Return(ReturnedId::CommandEncoder(command_encoder)));
-            self.outbox.message(Message::Return(ReturnedId::CommandBuffer(command_buffer)));
+    /// Copies a texture for a `get_image`.
+    fn capture(&mut self, id: ContextId, texture: PendingTexture, reply: Reply) {
+        let Some(entry) = self.submitter.contexts.get_mut(&id) else { return };
+        entry.last_used = Instant::now();
+        let data = entry.data.clone();
+        let configuration = texture.configuration;
+        let (size, alpha_mode) = (configuration.size, configuration.alpha_mode);
+        if size.is_empty() {
+            self.submitter.return_encoder_ids(texture.encoder_ids);
+            data.outbox().answer(reply, Ok(Snapshot::cleared(size, alpha_mode)));
+            return;
+        }
+        match FrameLayout::for_copy(size, configuration.format, alpha_mode) {
+            Ok(layout) => {
+                let purpose = Purpose::Capture;
+                let capture = Recorded { context: id, data, purpose, reply: Some(reply), texture, layout };
+                self.submitter.submit(vec![capture]);
+            }
+            Err(error) => {
+                self.submitter.return_encoder_ids(texture.encoder_ids);
+                data.outbox().answer(reply, Err(GetImageError::Texture(error)));
+            }
         }
     }
 
     fn forget_device(&mut self, device: DeviceId) {
-        for entry in self.contexts.values_mut() {
-            entry.ring.forget_device(&*self.gpu, device);
+        for entry in self.submitter.contexts.values_mut() {
+            entry.ring.forget_device(&*self.submitter.gpu, device);
         }
-        self.devices.remove(&device);
+        self.submitter.devices.remove(&device);
     }
 
     /// Polls destroyed devices to their end: then wgpu-core calls back and releases.
     fn settle_dying(&mut self) {
         self.dying.retain(|device| {
-            let busy = self.gpu.poll(*device) == Polled::Busy;
+            let busy = self.submitter.gpu.poll(*device) == Polled::Busy;
             if busy {
-                self.poller.remind(*device);
+                self.submitter.poller.remind(*device);
             }
             busy
         });
@@ -289,12 +296,12 @@ impl Presenter {
 
 impl Drop for Presenter {
     fn drop(&mut self) {
-        let ids: Vec<_> = self.contexts.keys().copied().collect();
+        let ids: Vec<_> = self.submitter.contexts.keys().copied().collect();
         for id in ids {
             // Cannot fail: the id was just found.
             let _ = self.destroy_context(id);
         }
-        self.poller.stop();
-        self.outbox.drain();
+        self.submitter.poller.stop();
+        self.submitter.outbox.drain();
     }
 }

@@ -84,7 +84,7 @@ impl GpuDevice for VulkanDevice {
         encoder: Option<EncoderIds>,
         copies: &[Copy],
     ) -> Result<Submission, SubmitError> {
-        super::wgpu::submit_copies(&self.global, self.id, queue, encoder, copies)
+        super::copy::submit(&self.global, self.id, queue, encoder, copies)
     }
 
     fn wait(&self, index: SubmissionIndex, timeout: Duration) -> Waited {

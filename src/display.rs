@@ -1,0 +1,186 @@
+//! What the compositor was told of a context, and what its renderers locked. Lives under the lock of the context.
+
+use std::sync::Arc;
+
+use webrender_api::{ExternalImageData, ExternalImageType, ImageKey};
+
+use crate::blank::{Blank, Blanks};
+use crate::frame::Frame;
+use crate::layout::ByteOrder;
+use crate::offers::{Generation, Offer, Offers};
+use crate::outbox::{ImageCall, Outbox};
+use crate::{CanvasEpoch, ContextId};
+
+pub(crate) struct Display {
+    id: ContextId,
+    outbox: Arc<Outbox>,
+    blanks: Arc<Blanks>,
+    key: Option<ImageKey>,
+    /// Of all frames larger than a pixel, once one was offered: WebRender on GL keeps the swizzle of the first.
+    order: Option<ByteOrder>,
+    /// The largest epoch the compositor was told.
+    acknowledged: Option<CanvasEpoch>,
+    offers: Offers,
+    /// What each renderer last locked.
+    answers: Vec<Answer>,
+    /// Answers what nothing else can; as large as any image of this context that the compositor knows.
+    blank: Blank,
+}
+
+/// Names an `ExternalImages`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HandlerId(pub(crate) u64);
+
+struct Answer {
+    handler: HandlerId,
+    generation: Generation,
+    frame: Arc<Frame>,
+}
+
+/// What a renderer may read.
+pub(crate) enum Locked {
+    Frame(Arc<Frame>),
+    Blank(Blank),
+}
+
+impl Display {
+    pub(crate) fn new(id: ContextId, outbox: Arc<Outbox>, blanks: Arc<Blanks>) -> Self {
+        Self {
+            id,
+            outbox,
+            blanks,
+            key: None,
+            order: None,
+            acknowledged: None,
+            offers: Offers::default(),
+            answers: Vec::new(),
+            blank: Blank::default(),
+        }
+    }
+
+    /// The byte order that a frame must have to be shown.
+    pub(crate) fn order_of(&self, frame: &Frame) -> ByteOrder {
+        match self.order {
+            Some(order) if !frame.layout().is_one_pixel() => order,
+            _ => frame.layout().order(),
+        }
+    }
+
+    /// Shows contexts under `key` from now on, and under no other; `newest` is what it shows first.
+    pub(crate) fn set_key(&mut self, key: ImageKey, newest: impl FnOnce() -> Arc<Frame>) {
+        if self.key == Some(key) {
+            return;
+        }
+        if let Some(old) = self.key.replace(key) {
+            self.outbox.image(ImageCall::Delete(old));
+        }
+        let offer = self.offer(newest());
+        self.outbox.image(ImageCall::Add(key, offer.layout.descriptor(), self.image_data(offer)));
+    }
+
+    /// Tells the compositor of a frame and an epoch, if there is a key.
+    pub(crate) fn show(&mut self, frame: Arc<Frame>, epoch: CanvasEpoch) {
+        if self.key.is_some() {
+            let offer = self.offer(frame);
+            self.update(offer, Some(epoch));
+        }
+    }
+
+    /// Tells the compositor of an epoch: what it was told last, again.
+    pub(crate) fn acknowledge(&mut self, epoch: CanvasEpoch) {
+        if let Some(last) = self.offers.last() {
+            self.update(last, Some(epoch));
+        }
+    }
+
+    /// What a renderer reads for a generation, or for whatever was told last; `None` before anything was. And whether
+    /// the outbox must be drained.
+    pub(crate) fn lock(
+        &mut self,
+        handler: HandlerId,
+        generation: Option<Generation>,
+    ) -> (Option<Locked>, bool) {
+        let Some(generation) = generation.or_else(|| self.offers.last().map(|last| last.generation)) else {
+            return (None, false);
+        };
+        let answer = self.answers.iter_mut().find(|answer| answer.handler == handler);
+        if let Some(answer) = &answer
+            && answer.generation == generation
+        {
+            // All tiles of an image show one frame.
+            return (Some(Locked::Frame(answer.frame.clone())), false);
+        }
+        let Some(frame) = self.offers.frame(generation).cloned() else {
+            return (Some(Locked::Blank(self.blank.clone())), false);
+        };
+        match answer {
+            Some(answer) => (answer.generation, answer.frame) = (generation, frame.clone()),
+            None => self.answers.push(Answer { handler, generation, frame: frame.clone() }),
+        }
+        let held_back = self.offers.locked(generation);
+        if let Some(offer) = held_back {
+            self.announce(offer);
+            self.update(offer, None);
+        }
+        (Some(Locked::Frame(frame)), held_back.is_some())
+    }
+
+    /// A renderer is gone. What it held is returned, to be dropped without a lock.
+    pub(crate) fn forget_handler(&mut self, handler: HandlerId) -> Option<Arc<Frame>> {
+        let gone = self.answers.iter().position(|answer| answer.handler == handler)?;
+        Some(self.answers.swap_remove(gone).frame)
+    }
+
+    /// Deletes the image. What was held is returned, to be dropped without a lock.
+    #[must_use]
+    pub(crate) fn destroy(&mut self) -> impl Sized + use<> {
+        if let Some(key) = self.key.take() {
+            self.outbox.image(ImageCall::Delete(key));
+        }
+        (std::mem::take(&mut self.offers), std::mem::take(&mut self.answers))
+    }
+
+    fn offer(&mut self, frame: Arc<Frame>) -> Offer {
+        // A single pixel is BGRA always, so that a canvas of one pixel and the cleared one do not switch the order.
+        let frame = match frame.single(ByteOrder::Bgra) {
+            Some(single) => Arc::new(single),
+            None => {
+                self.order.get_or_insert(frame.layout().order());
+                frame
+            }
+        };
+        if self.blank.len() < frame.layout().byte_len() {
+            self.blank = self.blanks.at_least(frame.layout().byte_len());
+        }
+        let last = self.offers.last();
+        let offer = self.offers.offer(frame);
+        if last != Some(offer) {
+            self.announce(offer);
+        }
+        offer
+    }
+
+    /// A generation is issued, again perhaps: nobody may take it for the one he locked before.
+    fn announce(&mut self, offer: Offer) {
+        self.answers.retain(|answer| answer.generation != offer.generation);
+    }
+
+    fn update(&mut self, offer: Offer, epoch: Option<CanvasEpoch>) {
+        let Some(key) = self.key else { return };
+        if epoch.is_some() {
+            self.acknowledged = self.acknowledged.max(epoch);
+        }
+        let epoch = epoch.and(self.acknowledged);
+        let data = self.image_data(offer);
+        self.outbox.image(ImageCall::Update(key, offer.layout.descriptor(), data, epoch));
+    }
+
+    fn image_data(&self, offer: Offer) -> ExternalImageData {
+        ExternalImageData {
+            id: self.id.into(),
+            channel_index: offer.generation,
+            image_type: ExternalImageType::Buffer,
+            normalized_uvs: false,
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Copies from textures to buffers on wgpu-core, and what its errors mean.
+
+use wgpu_core::command::{CommandEncoderError, TransitionResourcesError};
+use wgpu_core::device::DeviceError;
+use wgpu_core::device::queue::QueueSubmitError;
+use wgpu_core::global::Global;
+use wgpu_core::id::{CommandBufferId, CommandEncoderId, DeviceId, QueueId};
+use wgpu_types as wgt;
+
+use super::{Copy, Submission, SubmitError};
+use crate::{EncoderIds, PresentError};
+
+/// Records `copies` in one encoder and submits it; neither encoder nor command buffer stays in the hub.
+pub(super) fn submit(
+    global: &Global,
+    device: DeviceId,
+    queue: QueueId,
+    ids: Option<EncoderIds>,
+    copies: &[Copy],
+) -> Result<Submission, SubmitError> {
+    let refused = |reason| SubmitError { reason, may_be_running: false };
+    let command_buffer = record(global, device, ids, copies).map_err(refused)?;
+    let submitted = global.queue_submit(queue, &[command_buffer]);
+    global.command_buffer_drop(command_buffer);
+    match submitted {
+        Ok(index) => Ok(Submission { device, index }),
+        Err((_, error)) => Err(submit_error(error)),
+    }
+}
+
+fn record(
+    global: &Global,
+    device: DeviceId,
+    ids: Option<EncoderIds>,
+    copies: &[Copy],
+) -> Result<CommandBufferId, PresentError> {
+    let label = wgt::CommandEncoderDescriptor { label: Some("canvas present".into()) };
+    let (encoder, error) =
+        global.device_create_command_encoder(device, &label, ids.map(|ids| ids.command_encoder));
+    let recorded = match error {
+        Some(error) => Err(device_error(&error)),
+        None => copies.iter().try_for_each(|copy| record_copy(global, encoder, copy)),
+    };
+    let finished = recorded.and_then(|()| {
+        let (command_buffer, error) = global.command_encoder_finish(
+            encoder,
+            &wgt::CommandBufferDescriptor::default(),
+            ids.map(|ids| ids.command_buffer),
+        );
+        match error {
+            Some((_, error)) => {
+                global.command_buffer_drop(command_buffer);
+                Err(encoder_error(error))
+            }
+            None => Ok(command_buffer),
+        }
+    });
+    global.command_encoder_drop(encoder);
+    finished
+}
+
+fn record_copy(global: &Global, encoder: CommandEncoderId, copy: &Copy) -> Result<(), PresentError> {
+    let source = wgt::TexelCopyTextureInfo {
+        texture: copy.texture,
+        mip_level: 0,
+        origin: wgt::Origin3d::ZERO,
+        aspect: wgt::TextureAspect::All,
+    };
+    let layout =
+        wgt::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(copy.stride), rows_per_image: None };
+    let destination = wgt::TexelCopyBufferInfo { buffer: copy.buffer, layout };
+    let size = wgt::Extent3d { width: copy.size.width, height: copy.size.height, depth_or_array_layers: 1 };
+    // The barrier to MAP_READ makes the copy available to the host: the buffer itself is never mapped by wgpu-core.
+    let readable = wgt::BufferTransition { buffer: copy.buffer, state: wgt::BufferUses::MAP_READ };
+    global
+        .command_encoder_copy_texture_to_buffer(encoder, &source, &destination, &size)
+        .and_then(|()| {
+            let (buffers, textures) = (std::iter::once(readable), std::iter::empty());
+            global.command_encoder_transition_resources(encoder, buffers, textures)
+        })
+        .map_err(|error| encoder_error(error.into()))
+}
+
+fn device_error(error: &DeviceError) -> PresentError {
+    match error {
+        DeviceError::OutOfMemory => PresentError::OutOfMemory,
+        DeviceError::DeviceMismatch(_) => PresentError::WrongDevice,
+        _ => PresentError::DeviceLost,
+    }
+}
+
+fn submit_error(error: QueueSubmitError) -> SubmitError {
+    let (reason, may_be_running) = match error {
+        // The only errors that can follow the driver's submit.
+        QueueSubmitError::Queue(error) => {
+            (device_error(&error), !matches!(error, DeviceError::DeviceMismatch(_)))
+        }
+        QueueSubmitError::DestroyedResource(_) => (PresentError::TextureDestroyed, false),
+        QueueSubmitError::InvalidResource(_) => (PresentError::TextureInvalid, false),
+        QueueSubmitError::CommandEncoder(error) => (encoder_error(error), false),
+        error => {
+            log::error!("webgpu-presentation: unexpected error of queue_submit: {error}");
+            (PresentError::DeviceLost, true)
+        }
+    };
+    SubmitError { reason, may_be_running }
+}
+
+fn encoder_error(error: CommandEncoderError) -> PresentError {
+    match &error {
+        CommandEncoderError::Device(error) => device_error(error),
+        CommandEncoderError::InvalidResource(_)
+        | CommandEncoderError::TransitionResources(TransitionResourcesError::InvalidResource(_)) => {
+            PresentError::TextureInvalid
+        }
+        CommandEncoderError::DestroyedResource(_) => PresentError::TextureDestroyed,
+        _ => PresentError::Refused(Box::new(error)),
+    }
+}

@@ -1,0 +1,234 @@
+//! From textures to tickets: finds buffers, records the copies, submits them, and takes everything back if that fails.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustc_hash::FxHashMap;
+use wgpu_core::id::{BufferId, DeviceId, QueueId};
+
+use crate::context::ContextData;
+use crate::gpu::{Copy, Gpu, GpuDevice, SubmitError};
+use crate::layout::FrameLayout;
+use crate::outbox::{Message, Outbox, Reply};
+use crate::ring::StagingRing;
+use crate::staging::AvailableBuffer;
+use crate::ticket::{Purpose, Ticket};
+use crate::{ContextId, EncoderIds, GetImageError, PendingTexture, Poller, PresentError, ReturnedId};
+
+/// What a presenter submits with. On the WebGPU thread.
+pub(crate) struct Submitter {
+    pub(crate) gpu: Arc<dyn Gpu>,
+    pub(crate) contexts: FxHashMap<ContextId, Entry>,
+    /// Each from its first present on.
+    pub(crate) devices: FxHashMap<DeviceId, Arc<dyn GpuDevice>>,
+    pub(crate) poller: Poller,
+    pub(crate) outbox: Arc<Outbox>,
+}
+
+/// A context and what only the WebGPU thread touches of it.
+pub(crate) struct Entry {
+    pub(crate) data: Arc<ContextData>,
+    pub(crate) ring: StagingRing,
+    pub(crate) last_used: Instant,
+}
+
+/// A copy to be submitted.
+pub(crate) struct Recorded {
+    pub(crate) context: ContextId,
+    pub(crate) data: Arc<ContextData>,
+    pub(crate) purpose: Purpose,
+    pub(crate) reply: Option<Reply>,
+    pub(crate) texture: PendingTexture,
+    pub(crate) layout: FrameLayout,
+}
+
+/// Where a copy goes.
+enum Target {
+    /// A buffer that nobody uses; and what is superseded by the copy, if anything.
+    Fresh(AvailableBuffer, Option<Ticket>),
+    /// The buffer of the copy that is superseded: the queue keeps the order.
+    Taken(Ticket),
+}
+
+impl Submitter {
+    /// Submits copies, those of one device together.
+    pub(crate) fn submit(&mut self, mut recorded: Vec<Recorded>) {
+        while let Some(first) = recorded.first() {
+            let target = first.target();
+            let (group, rest) = recorded.into_iter().partition(|recorded| recorded.target() == target);
+            self.submit_group(target.0, target.1, group);
+            recorded = rest;
+        }
+    }
+
+    /// Hands ids back, once what was recorded with them is submitted.
+    pub(crate) fn return_encoder_ids(&self, ids: Option<EncoderIds>) {
+        if let Some(EncoderIds { command_encoder, command_buffer }) = ids {
+            self.outbox.message(Message::Return(ReturnedId::CommandEncoder(command_encoder)));
+            self.outbox.message(Message::Return(ReturnedId::CommandBuffer(command_buffer)));
+        }
+    }
+
+    /// What is kept of a device.
+    fn device(&mut self, id: DeviceId) -> Arc<dyn GpuDevice> {
+        self.devices.entry(id).or_insert_with(|| self.gpu.open(id)).clone()
+    }
+
+    /// Submits copies of one device together, and if wgpu-core refuses them, one by one.
+    fn submit_group(&mut self, device: DeviceId, queue: QueueId, group: Vec<Recorded>) {
+        let device = self.device(device);
+        let mut ready = Vec::with_capacity(group.len());
+        for recorded in group {
+            match self.target(&recorded, &device) {
+                Ok(target) => ready.push((recorded, target)),
+                Err(error) => {
+                    self.return_encoder_ids(recorded.texture.encoder_ids);
+                    recorded.fail(&error);
+                }
+            }
+        }
+        if let Err((refused, error)) = self.try_submit(&device, queue, ready) {
+            if refused.len() == 1 || error.may_be_running {
+                refused.into_iter().for_each(|refused| self.give_up(&device, refused, &error));
+            } else {
+                for alone in refused {
+                    if let Err((refused, error)) = self.try_submit(&device, queue, vec![alone]) {
+                        refused.into_iter().for_each(|refused| self.give_up(&device, refused, &error));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Finds a buffer for a copy.
+    fn target(&mut self, recorded: &Recorded, device: &Arc<dyn GpuDevice>) -> Result<Target, PresentError> {
+        let Some(entry) = self.contexts.get_mut(&recorded.context) else {
+            return Err(PresentError::ContextDestroyed);
+        };
+        let bytes = recorded.layout.byte_len();
+        let youngest = match recorded.purpose {
+            Purpose::Present(_) => recorded.data.take_youngest(device.id()),
+            Purpose::Capture => None,
+        };
+        let fits = |ticket: &Ticket| {
+            ticket.buffer.as_ref().is_some_and(|buffer| buffer.len() >= bytes && entry.ring.owns(buffer))
+        };
+        let superseded = match youngest {
+            Some(youngest) if fits(&youngest) => return Ok(Target::Taken(youngest)),
+            youngest => youngest,
+        };
+        let buffer = if superseded.is_none() && !recorded.data.has_room() {
+            Err(PresentError::RingExhausted)
+        } else {
+            entry.ring.acquire(&*self.gpu, &**device, bytes)
+        };
+        match buffer {
+            Ok(buffer) => Ok(Target::Fresh(buffer, superseded)),
+            Err(error) => {
+                self.restore(device, recorded, superseded);
+                Err(error)
+            }
+        }
+    }
+
+    /// Everything back if wgpu-core refuses.
+    fn try_submit(
+        &mut self,
+        device: &Arc<dyn GpuDevice>,
+        queue: QueueId,
+        ready: Vec<(Recorded, Target)>,
+    ) -> Result<(), (Vec<(Recorded, Target)>, SubmitError)> {
+        let copies: Vec<_> =
+            ready.iter().filter_map(|(recorded, target)| Some(recorded.copy_to(target.id()?))).collect();
+        let Some((first, _)) = ready.first() else { return Ok(()) };
+        let submission = match device.submit(queue, first.texture.encoder_ids, &copies) {
+            Ok(submission) => submission,
+            Err(error) => return Err((ready, error)),
+        };
+        for (recorded, target) in ready {
+            self.return_encoder_ids(recorded.texture.encoder_ids);
+            let (buffer, superseded) = match target {
+                Target::Fresh(buffer, superseded) => (Some(buffer.submitted(submission)), superseded),
+                Target::Taken(mut ticket) => {
+                    (ticket.buffer.take().map(|buffer| buffer.resubmitted(submission)), Some(ticket))
+                }
+            };
+            let Recorded { data, purpose, layout, reply, .. } = recorded;
+            if let Some(superseded) = superseded {
+                data.supersede(superseded);
+            }
+            if let Some(buffer) = buffer {
+                let number = data.submitted(purpose, layout, buffer, reply);
+                self.poller.wait_for_ticket(device, submission, &data, number);
+            }
+        }
+        Ok(())
+    }
+
+    /// A copy was refused, alone, or the device is lost.
+    fn give_up(&mut self, device: &Arc<dyn GpuDevice>, refused: (Recorded, Target), error: &SubmitError) {
+        let (recorded, target) = refused;
+        match target {
+            Target::Fresh(buffer, superseded) => {
+                if error.may_be_running {
+                    buffer.abandon();
+                }
+                self.restore(device, &recorded, superseded);
+            }
+            // Its bytes may be those of the failed copy.
+            Target::Taken(ticket) if error.may_be_running => recorded.data.fail_taken(ticket, &error.reason),
+            Target::Taken(ticket) => self.restore(device, &recorded, Some(ticket)),
+        }
+        self.return_encoder_ids(recorded.texture.encoder_ids);
+        recorded.fail(&error.reason);
+    }
+
+    /// Puts a copy in flight back where it was, and waits for it again.
+    fn restore(&self, device: &Arc<dyn GpuDevice>, recorded: &Recorded, ticket: Option<Ticket>) {
+        let Some(ticket) = ticket else { return };
+        let submission = ticket.buffer.as_ref().and_then(|buffer| buffer.submission());
+        let number = ticket.number;
+        recorded.data.restore(ticket);
+        if let Some(submission) = submission {
+            self.poller.wait_for_ticket(device, submission, &recorded.data, number);
+        }
+    }
+}
+
+impl Recorded {
+    fn target(&self) -> (DeviceId, QueueId) {
+        let configuration = self.texture.configuration;
+        (configuration.device_id, configuration.queue_id)
+    }
+
+    fn copy_to(&self, buffer: BufferId) -> Copy {
+        Copy {
+            texture: self.texture.texture_id,
+            buffer,
+            size: self.layout.size(),
+            stride: self.layout.stride(),
+        }
+    }
+
+    fn fail(self, error: &PresentError) {
+        match &self.purpose {
+            Purpose::Present(present) => {
+                self.data.fail_present(present, self.layout.size(), error);
+            }
+            Purpose::Capture => {
+                if let Some(reply) = self.reply {
+                    self.data.outbox().answer(reply, Err(GetImageError::Texture(error.clone())));
+                }
+            }
+        }
+    }
+}
+
+impl Target {
+    fn id(&self) -> Option<BufferId> {
+        match self {
+            Self::Fresh(buffer, _) => Some(buffer.id()),
+            Self::Taken(ticket) => ticket.buffer.as_ref().map(|buffer| buffer.id()),
+        }
+    }
+}
