@@ -33,7 +33,7 @@ impl<'a> Batch<'a> {
         Self { submitter, recorded: Vec::new(), textures: Vec::new() }
     }
 
-    /// As [`Presenter::present`], but a texture is copied only at the submit. Its encoder ids are handed back then.
+    /// As [`Presenter::present`](crate::Presenter::present), but a texture is copied only at the submit. Its encoder ids are handed back then.
     pub fn present(
         &mut self,
         id: ContextId,
