@@ -5,7 +5,7 @@ use std::time::Instant;
 use wgpu_core::id::TextureId;
 
 use crate::layout::{FrameLayout, check_size};
-use crate::submission::{Recorded, Submitter};
+use crate::submission::{End, Recorded, Submitter};
 use crate::ticket::Purpose;
 use crate::{CanvasEpoch, Contents, ContextId, PresentError, UnknownContext};
 
@@ -15,25 +15,20 @@ use crate::{CanvasEpoch, Contents, ContextId, PresentError, UnknownContext};
 /// one batch: presents, and `destroy` and `drop` of textures, which are held back until the submit; any other message
 /// submits first. A hundred canvases then cost one submit instead of a hundred.
 ///
-/// It is an optimisation only: each present has the outcome that it would have had alone.
+/// It is an optimisation only: each present has the outcome that it would have had alone. A batch that is forgotten
+/// (`std::mem::forget`) is submitted with the next one.
 #[must_use = "dropping it at once makes every present a submission of its own"]
 pub struct Batch<'a> {
     submitter: &'a mut Submitter,
-    recorded: Vec<Recorded>,
-    textures: Vec<(TextureId, End)>,
-}
-
-enum End {
-    Destroy,
-    Drop,
 }
 
 impl<'a> Batch<'a> {
     pub(crate) fn new(submitter: &'a mut Submitter) -> Self {
-        Self { submitter, recorded: Vec::new(), textures: Vec::new() }
+        Self { submitter }
     }
 
-    /// As [`Presenter::present`](crate::Presenter::present), but a texture is copied only at the submit. Its encoder ids are handed back then.
+    /// As [`Presenter::present`](crate::Presenter::present), but a texture is copied only at the submit. Its encoder ids
+    /// are handed back then.
     pub fn present(
         &mut self,
         id: ContextId,
@@ -68,7 +63,7 @@ impl<'a> Batch<'a> {
         match layout {
             Ok(Some((texture, layout))) => {
                 let purpose = Purpose::Present(present);
-                self.record(Recorded { context: id, data, purpose, reply: None, texture, layout });
+                self.submitter.record(Recorded { context: id, data, purpose, reply: None, texture, layout });
                 return Ok(sequence);
             }
             Ok(None) => data.clear(&present, size),
@@ -81,41 +76,22 @@ impl<'a> Batch<'a> {
 
     /// `Global::texture_destroy`, after the submit.
     pub fn destroy_texture(&mut self, texture: TextureId) {
-        self.textures.push((texture, End::Destroy));
+        self.submitter.hold_back(texture, End::Destroy);
     }
 
     /// `Global::texture_drop`, after the submit.
     pub fn drop_texture(&mut self, texture: TextureId) {
-        self.textures.push((texture, End::Drop));
+        self.submitter.hold_back(texture, End::Drop);
     }
 
     /// Submits what was gathered.
     pub fn submit(self) {
         // By dropping it.
     }
-
-    fn record(&mut self, recorded: Recorded) {
-        // A ring may have a single buffer, so a context is in a submission once.
-        if self.recorded.iter().any(|other| other.context == recorded.context) {
-            self.flush();
-        }
-        self.recorded.push(recorded);
-    }
-
-    fn flush(&mut self) {
-        self.submitter.submit(std::mem::take(&mut self.recorded));
-        for (texture, end) in self.textures.drain(..) {
-            match end {
-                End::Destroy => self.submitter.gpu.destroy_texture(texture),
-                End::Drop => self.submitter.gpu.drop_texture(texture),
-            }
-        }
-        self.submitter.outbox.drain();
-    }
 }
 
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
-        self.flush();
+        self.submitter.flush();
     }
 }

@@ -89,6 +89,8 @@ impl Presenter {
                 contexts: FxHashMap::default(),
                 devices: FxHashMap::default(),
                 outbox: Arc::new(Outbox::new(Recipients { sink, on_outcome, on_id })),
+                recorded: Vec::new(),
+                held_back: Vec::new(),
             },
             map: map.clone(),
             dying: FxHashSet::default(),
@@ -118,7 +120,7 @@ impl Presenter {
             return Err(CreateContextError::Duplicate(id));
         }
         let ring = StagingRing::new(descriptor.buffer_ids);
-        self.submitter.contexts.insert(id, Entry { data, ring, last_used: Instant::now() });
+        self.submitter.contexts.insert(id, Entry { data, ring, last_used: Instant::now(), recorded: false });
         Ok(())
     }
 
@@ -266,7 +268,8 @@ impl Presenter {
             Ok(layout) => {
                 let purpose = Purpose::Capture;
                 let capture = Recorded { context: id, data, purpose, reply: Some(reply), texture, layout };
-                self.submitter.submit(vec![capture]);
+                self.submitter.record(capture);
+                self.submitter.flush();
             }
             Err(error) => {
                 self.submitter.return_encoder_ids(texture.encoder_ids);
@@ -296,6 +299,7 @@ impl Presenter {
 
 impl Drop for Presenter {
     fn drop(&mut self) {
+        self.submitter.flush();
         let ids: Vec<_> = self.submitter.contexts.keys().copied().collect();
         for id in ids {
             // Cannot fail: the id was just found.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
-use wgpu_core::id::{BufferId, DeviceId, QueueId};
+use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 
 use crate::context::ContextData;
 use crate::gpu::{Copy, Gpu, GpuDevice, SubmitError};
@@ -23,6 +23,15 @@ pub(crate) struct Submitter {
     pub(crate) devices: FxHashMap<DeviceId, Arc<dyn GpuDevice>>,
     pub(crate) poller: Poller,
     pub(crate) outbox: Arc<Outbox>,
+    /// Not yet submitted, at most one for each context: a ring may have a single buffer.
+    pub(crate) recorded: Vec<Recorded>,
+    /// What becomes of textures after the submit.
+    pub(crate) held_back: Vec<(TextureId, End)>,
+}
+
+pub(crate) enum End {
+    Destroy,
+    Drop,
 }
 
 /// A context and what only the WebGPU thread touches of it.
@@ -30,6 +39,8 @@ pub(crate) struct Entry {
     pub(crate) data: Arc<ContextData>,
     pub(crate) ring: StagingRing,
     pub(crate) last_used: Instant,
+    /// It has a copy among those not yet submitted.
+    pub(crate) recorded: bool,
 }
 
 /// A copy to be submitted.
@@ -51,8 +62,38 @@ enum Target {
 }
 
 impl Submitter {
+    /// Notes a copy for the next flush.
+    pub(crate) fn record(&mut self, recorded: Recorded) {
+        let second = self.contexts.get_mut(&recorded.context).is_some_and(|entry| entry.recorded);
+        if second {
+            self.flush();
+        }
+        if let Some(entry) = self.contexts.get_mut(&recorded.context) {
+            entry.recorded = true;
+        }
+        self.recorded.push(recorded);
+    }
+
+    /// Notes what becomes of a texture after the next flush.
+    pub(crate) fn hold_back(&mut self, texture: TextureId, end: End) {
+        self.held_back.push((texture, end));
+    }
+
+    /// Submits what was noted.
+    pub(crate) fn flush(&mut self) {
+        let recorded = std::mem::take(&mut self.recorded);
+        self.submit(recorded);
+        for (texture, end) in self.held_back.drain(..) {
+            match end {
+                End::Destroy => self.gpu.destroy_texture(texture),
+                End::Drop => self.gpu.drop_texture(texture),
+            }
+        }
+        self.outbox.drain();
+    }
+
     /// Submits copies, those of one device together.
-    pub(crate) fn submit(&mut self, mut recorded: Vec<Recorded>) {
+    fn submit(&mut self, mut recorded: Vec<Recorded>) {
         while let Some(first) = recorded.first() {
             let target = first.target();
             let (group, rest) = recorded.into_iter().partition(|recorded| recorded.target() == target);
@@ -105,6 +146,7 @@ impl Submitter {
         let Some(entry) = self.contexts.get_mut(&recorded.context) else {
             return Err(PresentError::ContextDestroyed);
         };
+        entry.recorded = false;
         let bytes = recorded.layout.byte_len();
         let youngest = match recorded.purpose {
             Purpose::Present(_) => recorded.data.take_youngest(device.id()),

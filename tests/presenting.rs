@@ -654,6 +654,41 @@ fn the_poller_runs_the_engines_closures() {
     world.finish();
 }
 
+// A backend that no frame memory works on: typed errors, acknowledged epochs, and the poller polls all the same.
+#[test]
+fn an_unsupported_backend_fails_and_polls() {
+    let gpu = Gpu::noop();
+    let device = gpu.device();
+    let map = ContextMap::default();
+    let sink = Arc::new(Sink::default());
+    let mut presenter = Presenter::new(gpu.global.clone(), &map, sink.clone(), PresenterOptions::default());
+    let descriptor = ContextDescriptor { size: size(4, 2), buffer_ids: BufferIds::Allocated };
+    presenter.create_context(CONTEXT, descriptor).unwrap();
+    presenter.set_image_key(CONTEXT, ImageKey::new(IdNamespace(1), 1)).unwrap();
+    let format = TextureFormat::Bgra8Unorm;
+    let texture_id = gpu.texture(device, format, size(4, 2), TextureUsages::COPY_SRC);
+    let configuration = ContextConfiguration {
+        device_id: device.id,
+        queue_id: device.queue,
+        format,
+        alpha_mode: AlphaMode::Premultiplied,
+        size: size(4, 2),
+    };
+    let texture = PendingTexture { texture_id, encoder_ids: None, configuration };
+    presenter.present(CONTEXT, Contents::Texture(texture), CanvasEpoch(7)).unwrap();
+    assert_eq!(sink.0.lock().unwrap().last().unwrap().2, Some(7));
+    let (sender, receiver) = channel();
+    presenter.get_image(CONTEXT, Some(texture), move |answer| sender.send(answer).expect("it is awaited"));
+    let answer = receiver.recv_timeout(TIMEOUT).unwrap();
+    assert!(matches!(answer, Err(GetImageError::Texture(PresentError::UnsupportedBackend))));
+    let (sender, receiver) = channel();
+    let closure = Box::new(move || sender.send(()).expect("it is awaited"));
+    let index = gpu.global.queue_on_submitted_work_done(device.queue, closure);
+    presenter.poller().wait_for(device.id, index);
+    receiver.recv_timeout(TIMEOUT).expect("the closure runs");
+    presenter.drop_device(device.id);
+}
+
 // Dropping a presenter ends its threads within a bound, whatever is in flight.
 #[test]
 fn a_presenter_goes_in_bounded_time() {

@@ -276,6 +276,27 @@ fn a_closed_reply_channel_is_no_error() {
     assert_eq!(world.read_pixel(), RED);
 }
 
+// D12: while a snapshot was copied, WebRender's lock of every canvas waited.
+#[test]
+fn a_lock_waits_for_nobody_who_reads() {
+    let mut world = World::new();
+    let red = world.present(RED, 1);
+    world.finish(red);
+    let (offer, map) = (world.last_offer(), world.map.clone());
+    let (sender, locked) = std::sync::mpsc::channel();
+    world.presenter.get_image(CONTEXT, None, move |image| {
+        // As long as script reads, on another thread the canvas is drawn.
+        let renderer = std::thread::spawn(move || {
+            let mut images = ExternalImages::new(&map);
+            uniform_pixel(images.lock(CONTEXT.into(), Some(offer.1)), &offer.0)
+        });
+        let bytes = image.map(|image| image.to_vec());
+        sender.send((renderer.join(), bytes.is_ok())).expect("it is awaited");
+    });
+    let (pixel, read) = locked.recv_timeout(TIMEOUT).expect("the lock does not wait for the reply");
+    assert_eq!((pixel.unwrap(), read), (RED, true));
+}
+
 // I2: nobody reads what is being written. The fake GPU writes when it finishes, the reader reads all the time.
 #[test]
 fn a_frame_never_changes_while_it_is_locked() {

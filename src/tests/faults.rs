@@ -125,6 +125,19 @@ fn a_batch_is_one_submission_and_destroys_its_textures_afterwards() {
 }
 
 #[test]
+fn a_forgotten_batch_is_submitted_with_the_next() {
+    let mut world = World::new();
+    let texture = world.texture(RED, size(4, 2));
+    let mut batch = world.presenter.batch();
+    batch.present(CONTEXT, Contents::Texture(texture), CanvasEpoch(1)).unwrap();
+    std::mem::forget(batch);
+    assert_eq!(world.gpu.submits(), 0);
+    drop(world.presenter.batch());
+    world.finish(1);
+    assert_eq!(world.shown(), RED);
+}
+
+#[test]
 fn a_context_presented_twice_in_a_batch_shows_the_second() {
     let mut world = World::new();
     let (red, green) = (world.texture(RED, size(4, 2)), world.texture(GREEN, size(4, 2)));

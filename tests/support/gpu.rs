@@ -78,10 +78,21 @@ impl Gpu {
             flags,
             ..wgt::InstanceDescriptor::new_without_display_handle()
         };
+        Self::with(descriptor)
+    }
+
+    /// A backend that does nothing, for what needs no driver.
+    pub fn noop() -> Self {
+        let mut descriptor = wgt::InstanceDescriptor::new_without_display_handle();
+        descriptor.backends = wgt::Backends::NOOP;
+        descriptor.backend_options.noop.enable = true;
+        Self::with(descriptor).expect("there is always a noop adapter")
+    }
+
+    fn with(descriptor: wgt::InstanceDescriptor) -> Option<Self> {
+        let backends = descriptor.backends;
         let global = Arc::new(Global::new("webgpu-presentation", descriptor, None));
-        let adapter = global
-            .request_adapter(&wgt::RequestAdapterOptions::default(), wgt::Backends::VULKAN, None)
-            .ok()?;
+        let adapter = global.request_adapter(&wgt::RequestAdapterOptions::default(), backends, None).ok()?;
         let info = global.adapter_get_info(adapter);
         let name = format!("{} ({})", info.name, info.driver_info);
         Some(Self { global, adapter, name })
