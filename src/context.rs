@@ -225,13 +225,18 @@ impl ContextData {
     /// A copy in flight will never be done.
     pub(crate) fn fail(&self, number: u64, error: &PresentError) {
         let mut state = self.state.lock();
-        let Some(ticket) = state.remove(number) else { return };
-        self.fail_ticket(&mut state, ticket, error);
+        let ticket = state.remove(number);
+        if let Some(ticket) = ticket {
+            let buffer = self.fail_ticket(&mut state, ticket, error);
+            drop(state);
+            drop(buffer);
+        }
     }
 
     /// Ends what [`take_youngest`](Self::take_youngest) took: its bytes may have been overwritten.
     pub(crate) fn fail_taken(&self, ticket: Ticket, error: &PresentError) {
-        self.fail_ticket(&mut self.state.lock(), ticket, error);
+        let buffer = self.fail_ticket(&mut self.state.lock(), ticket, error);
+        drop(buffer);
     }
 
     /// A present failed before its copy was submitted. `size` is that of the cleared frame, should it be shown.
@@ -291,12 +296,13 @@ impl ContextData {
     pub(crate) fn destroy(&self) {
         let mut state = self.state.lock();
         state.alive = false;
-        for ticket in std::mem::take(&mut state.in_flight) {
-            self.fail_ticket(&mut state, ticket, &PresentError::ContextDestroyed);
-        }
+        let tickets = std::mem::take(&mut state.in_flight).into_iter();
+        let buffers: Vec<_> = tickets
+            .map(|ticket| self.fail_ticket(&mut state, ticket, &PresentError::ContextDestroyed))
+            .collect();
         let content = Content::Cleared { size: Size2D::zero(), alpha_mode: AlphaMode::Premultiplied };
         let current = std::mem::replace(&mut state.current, Current { sequence: u64::MAX, content });
-        let rest = (current, state.display.destroy());
+        let rest = (current, state.display.destroy(), buffers);
         // Memory is freed after the lock is released.
         drop(state);
         drop(rest);
@@ -325,7 +331,9 @@ impl ContextData {
         }
     }
 
-    fn fail_ticket(&self, state: &mut State, ticket: Ticket, error: &PresentError) {
+    /// Ends a ticket. What is left of it is returned: freeing memory takes long, so not under the lock.
+    #[must_use]
+    fn fail_ticket(&self, state: &mut State, ticket: Ticket, error: &PresentError) -> Option<MappingBuffer> {
         match &ticket.purpose {
             Purpose::Present(present) => {
                 state.display.acknowledge(present.promised);
@@ -341,6 +349,7 @@ impl ContextData {
                 }
             }
         }
+        ticket.buffer
     }
 
     fn read_locked(&self, state: &mut State, reply: Reply) {

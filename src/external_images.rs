@@ -3,6 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 use webrender_api::units::TexelRect;
 use webrender_api::{ExternalImage, ExternalImageHandler, ExternalImageId, ExternalImageSource};
 
@@ -21,7 +22,8 @@ use crate::{ContextId, ContextMap};
 pub struct ExternalImages {
     map: ContextMap,
     id: HandlerId,
-    locks: FxHashMap<ExternalImageId, Vec<Held>>,
+    /// What is locked now.
+    locks: FxHashMap<ExternalImageId, SmallVec<[Held; 1]>>,
 }
 
 struct Held {
@@ -48,6 +50,9 @@ impl ExternalImages {
     /// unlocked.
     pub fn lock(&mut self, id: ExternalImageId, generation: Option<u8>) -> ExternalImageSource<'_> {
         let context = self.map.get(ContextId(id.0));
+        if context.is_none() && !self.locks.contains_key(&id) {
+            return ExternalImageSource::Invalid;
+        }
         let locks = self.locks.entry(id).or_default();
         // The id may name another context by now, which has the same generations.
         let held = |held: &Held| {
@@ -56,8 +61,8 @@ impl ExternalImages {
         let index = match locks.iter().rposition(held) {
             Some(index) => index,
             None => {
-                let Some(context) = context else { return ExternalImageSource::Invalid };
-                let Some(locked) = context.lock(self.id, generation) else {
+                let locked = context.as_ref().and_then(|context| context.lock(self.id, generation));
+                let (Some(context), Some(locked)) = (context, locked) else {
                     return ExternalImageSource::Invalid;
                 };
                 locks.push(Held { context: Arc::downgrade(&context), generation, locked, count: 0 });
@@ -71,7 +76,7 @@ impl ExternalImages {
 
     /// Takes back the newest lock of an image. No effect without one.
     pub fn unlock(&mut self, id: ExternalImageId) {
-        let newest = self.locks.get(&id).map_or(0, Vec::len);
+        let newest = self.locks.get(&id).map_or(0, SmallVec::len);
         if let Some(index) = newest.checked_sub(1) {
             self.release(id, index);
         }
@@ -92,6 +97,9 @@ impl ExternalImages {
             held.count -= 1;
             if held.count == 0 {
                 let held = locks.remove(index);
+                if locks.is_empty() {
+                    self.locks.remove(&id);
+                }
                 drop_elsewhere(held.locked);
             }
         }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use rustc_hash::FxHashMap;
@@ -23,8 +23,12 @@ use crate::outbox::guarded;
 /// A wait for the GPU looks this often whether it should end.
 const SLICE: Duration = Duration::from_millis(50);
 
-/// A thread without work ends after this long, and asks for maintenance.
-const LINGER: Duration = Duration::from_millis(500);
+/// A thread without work ends after this long. Longer than a context takes to become idle, so that the maintenance which it
+/// asks for then finds idle ones.
+const LINGER: Duration = Duration::from_millis(1100);
+
+/// A thread with work asks for maintenance this often.
+const MAINTENANCE: Duration = Duration::from_secs(1);
 
 /// How long a thread that must poll sleeps between two polls: doubled from the first to the second.
 const BACK_OFF: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(1));
@@ -37,6 +41,7 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_micros(50), Duration::fro
 pub struct Poller(Arc<Shared>);
 
 struct Shared {
+    stopped: AtomicBool,
     gpu: Arc<dyn Gpu>,
     wake: Arc<dyn Fn() + Send + Sync>,
     devices: Mutex<FxHashMap<DeviceId, Arc<DevicePoller>>>,
@@ -46,19 +51,27 @@ struct Shared {
 
 impl Poller {
     pub(crate) fn new(gpu: Arc<dyn Gpu>, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
-        Self(Arc::new(Shared { gpu, wake, devices: Mutex::default(), retired: Mutex::default() }))
+        Self(Arc::new(Shared {
+            stopped: AtomicBool::new(false),
+            gpu,
+            wake,
+            devices: Mutex::default(),
+            retired: Mutex::default(),
+        }))
     }
 
     /// Runs the device's closures as soon as a submission is done. `submission` is what wgpu-core returned from
     /// `queue_submit`, `buffer_map_async` or `queue_on_submitted_work_done`.
     ///
-    /// The device must be alive. After its destruction closures run in [`Presenter::maintain`](crate::Presenter::maintain)
-    /// instead.
+    /// The device must not be dropped. If it is destroyed, closures run in
+    /// [`Presenter::maintain`](crate::Presenter::maintain) instead. No effect once the presenter is gone.
     pub fn wait_for(&self, device: DeviceId, submission: SubmissionIndex) {
-        self.device(device).watch(submission, Target::Closures);
+        if !self.0.stopped.load(Ordering::Acquire) {
+            self.device(device).watch(submission, Target::Closures);
+        }
     }
 
-    /// Runs the device's closures whose work is done already. The device must be alive.
+    /// Runs the device's closures whose work is done already. As [`wait_for`](Self::wait_for) otherwise.
     pub fn wake(&self, device: DeviceId) {
         self.wait_for(device, 0);
     }
@@ -100,6 +113,7 @@ impl Poller {
 
     /// Ends all threads, within a bound.
     pub(crate) fn stop(&self) {
+        self.0.stopped.store(true, Ordering::Release);
         let devices = std::mem::take(&mut *self.0.devices.lock());
         let retired = std::mem::take(&mut *self.0.retired.lock());
         let pollers: Vec<_> = devices.into_values().chain(retired.iter().filter_map(Weak::upgrade)).collect();
@@ -213,7 +227,12 @@ impl DevicePoller {
 
     fn run(&self) {
         let mut pause = BACK_OFF.0;
+        let mut asked = Instant::now();
         while let Some(index) = self.next() {
+            if asked.elapsed() > MAINTENANCE {
+                asked = Instant::now();
+                self.ask_for_maintenance();
+            }
             match self.wait(index) {
                 Waited::Done(completed) => {
                     pause = BACK_OFF.0;
@@ -237,7 +256,11 @@ impl DevicePoller {
                 }
             }
         }
-        (self.wake)();
+        self.ask_for_maintenance();
+    }
+
+    fn ask_for_maintenance(&self) {
+        guarded(|| (self.wake)());
     }
 
     /// The oldest submission waited for. Parks while there is none; `None` when the thread is to end.
@@ -287,7 +310,7 @@ impl DevicePoller {
                 Target::Closures => closures = true,
                 Target::Maintenance => {
                     thread::sleep(BACK_OFF.1);
-                    (self.wake)();
+                    self.ask_for_maintenance();
                 }
             }
         }
@@ -305,18 +328,19 @@ impl DevicePoller {
                 context.outbox().drain();
             }
         }
-        (self.wake)();
+        self.ask_for_maintenance();
     }
 
     /// Runs the engine's closures, unless that is not for this thread any more.
     fn poll(&self) -> Polled {
-        let _polling = self.polling.lock();
-        if !self.may_poll.load(Ordering::Acquire) {
-            (self.wake)();
-            return Polled::Lost;
+        let polling = self.polling.lock();
+        if self.may_poll.load(Ordering::Acquire) {
+            let mut polled = Polled::Lost;
+            guarded(|| polled = self.gpu.poll(self.device.id()));
+            return polled;
         }
-        let mut polled = Polled::Lost;
-        guarded(|| polled = self.gpu.poll(self.device.id()));
-        polled
+        drop(polling);
+        self.ask_for_maintenance();
+        Polled::Lost
     }
 }
