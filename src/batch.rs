@@ -15,7 +15,7 @@ use crate::{CanvasEpoch, Contents, ContextId, PresentError, UnknownContext};
 /// one batch: presents, and `destroy` and `drop` of textures, which are held back until the submit; any other message
 /// submits first. A hundred canvases then cost one submit instead of a hundred.
 ///
-/// It is an optimisation only: each present has the outcome that it would have had alone. A batch that is forgotten
+/// It is an optimisation only: one bad texture hurts no other (a device that is lost in the submit does). A batch that is forgotten
 /// (`std::mem::forget`) is submitted with the next one.
 #[must_use = "dropping it at once makes every present a submission of its own"]
 pub struct Batch<'a> {

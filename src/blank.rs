@@ -7,16 +7,23 @@ use parking_lot::Mutex;
 /// Transparent black, shared by all contexts. Fresh zeros cost address space, not memory, until they are written.
 pub(crate) type Blank = Arc<Vec<u8>>;
 
-/// The largest blank so far.
+/// So often the blank grows, at most.
+const STEP: usize = 4 << 20;
+
+/// A blank that is as large as any image of any context ever was: descriptors outlive contexts.
 #[derive(Default)]
 pub(crate) struct Blanks(Mutex<Blank>);
 
 impl Blanks {
-    pub(crate) fn at_least(&self, len: usize) -> Blank {
+    /// An image of so many bytes will be described to the compositor.
+    pub(crate) fn cover(&self, len: usize) {
         let mut blank = self.0.lock();
         if blank.len() < len {
-            *blank = Arc::new(vec![0; len.next_power_of_two()]);
+            *blank = Arc::new(vec![0; len.next_multiple_of(STEP)]);
         }
-        blank.clone()
+    }
+
+    pub(crate) fn get(&self) -> Blank {
+        self.0.lock().clone()
     }
 }

@@ -36,13 +36,15 @@ use crate::{
 /// So many copies may be in flight before a present takes the place of a waiting one.
 const MOST_IN_FLIGHT: usize = 2;
 
-/// So many may be in flight when each is awaited by a `get_image`, so that none can be superseded.
+/// So many may be in flight that a `get_image` waits for, so that they cannot be superseded; and one more. As many textures may
+/// be in flight for a `get_image`.
 const MOST_AWAITED: usize = 8;
 
 /// What the map knows of a context. Shared by the presenter, pollers and renderers.
 pub(crate) struct ContextData {
     id: ContextId,
     outbox: Arc<Outbox>,
+    blanks: Arc<Blanks>,
     state: Mutex<State>,
 }
 
@@ -94,7 +96,13 @@ impl Content {
 }
 
 impl ContextData {
-    pub(crate) fn new(id: ContextId, size: Size2D<u32>, outbox: Arc<Outbox>, blanks: Arc<Blanks>) -> Self {
+    pub(crate) fn new(
+        id: ContextId,
+        size: Size2D<u32>,
+        first: Generation,
+        outbox: Arc<Outbox>,
+        blanks: Arc<Blanks>,
+    ) -> Self {
         let content = Content::Cleared { size, alpha_mode: AlphaMode::Premultiplied };
         let state = State {
             alive: true,
@@ -103,10 +111,10 @@ impl ContextData {
             promised: CanvasEpoch(0),
             in_flight: Vec::with_capacity(MOST_IN_FLIGHT + 1),
             current: Current { sequence: 0, content },
-            display: Display::new(id, outbox.clone(), blanks),
+            display: Display::new(id, first, outbox.clone(), blanks.clone()),
             statistics: Statistics::default(),
         };
-        Self { id, outbox, state: Mutex::new(state) }
+        Self { id, outbox, blanks, state: Mutex::new(state) }
     }
 
     pub(crate) fn outbox(&self) -> &Outbox {
@@ -133,9 +141,16 @@ impl ContextData {
         self.end(&mut state, present, PresentEnd::Presented);
     }
 
-    /// Whether another copy may be submitted.
-    pub(crate) fn has_room(&self) -> bool {
-        self.state.lock().in_flight.len() < MOST_AWAITED
+    /// Whether another present may be submitted, though none can be superseded.
+    pub(crate) fn has_room_to_present(&self) -> bool {
+        let presents = |ticket: &&Ticket| ticket.sequence().is_some();
+        self.state.lock().in_flight.iter().filter(presents).count() <= MOST_AWAITED
+    }
+
+    /// Whether another texture may be copied for a `get_image`.
+    pub(crate) fn has_room_to_capture(&self) -> bool {
+        let captures = |ticket: &&Ticket| ticket.sequence().is_none();
+        self.state.lock().in_flight.iter().filter(captures).count() < MOST_AWAITED
     }
 
     /// Takes the youngest copy in flight out if the next one is to take its place: if there are enough in flight, it is
@@ -157,10 +172,7 @@ impl ContextData {
 
     /// Puts back what [`take_youngest`](Self::take_youngest) took. Nothing was submitted since.
     pub(crate) fn restore(&self, ticket: Ticket) {
-        let mut state = self.state.lock();
-        if state.alive {
-            state.in_flight.push(ticket);
-        }
+        self.state.lock().in_flight.push(ticket);
     }
 
     /// A newer frame took its place.
@@ -193,7 +205,12 @@ impl ContextData {
         let Some((layout, buffer)) = self.take_buffer(number) else { return };
         let mut frame = match buffer.complete(completed) {
             Ok(buffer) => Frame::staged(layout, buffer),
-            Err(buffer) => return self.put_buffer_back(number, buffer),
+            Err(buffer) => {
+                // Cannot be: a poller waits for the submission that wrote the buffer.
+                log::error!("webgpu-presentation: {:?} completed before its time", self.id);
+                drop(buffer);
+                return self.fail(number, &PresentError::DeviceLost);
+            }
         };
         let mut state = self.state.lock();
         // The order can change, once, while the bytes are being put in order.
@@ -277,13 +294,18 @@ impl ContextData {
         if !state.alive {
             return None;
         }
-        let (locked, told) = state.display.lock(handler, generation);
-        if told {
+        let (locked, tells) = state.display.lock(handler, generation);
+        // Without a key the compositor knows nothing of this context: whatever is asked for was an earlier one's.
+        let locked = locked.unwrap_or_else(|| match generation {
+            Some(_) => Locked::Blank(self.blanks.get()),
+            None => Locked::Frame(state.current.content.frame()),
+        });
+        drop(state);
+        if tells {
             let outbox = self.outbox.clone();
             crate::elsewhere(move || outbox.drain());
         }
-        // Without a key a renderer knows the context before the compositor does.
-        Some(locked.unwrap_or_else(|| Locked::Frame(state.current.content.frame())))
+        Some(locked)
     }
 
     /// A renderer is gone.
@@ -292,8 +314,8 @@ impl ContextData {
         drop(frame);
     }
 
-    /// Ends everything. Frames that a renderer has locked stay with it.
-    pub(crate) fn destroy(&self) {
+    /// Ends everything. Frames that a renderer has locked stay with it. Returns the generation at which it ended.
+    pub(crate) fn destroy(&self) -> Generation {
         let mut state = self.state.lock();
         state.alive = false;
         let tickets = std::mem::take(&mut state.in_flight).into_iter();
@@ -302,23 +324,18 @@ impl ContextData {
             .collect();
         let content = Content::Cleared { size: Size2D::zero(), alpha_mode: AlphaMode::Premultiplied };
         let current = std::mem::replace(&mut state.current, Current { sequence: u64::MAX, content });
+        let ended = state.display.next_generation();
         let rest = (current, state.display.destroy(), buffers);
         // Memory is freed after the lock is released.
         drop(state);
         drop(rest);
+        ended
     }
 
     fn take_buffer(&self, number: u64) -> Option<(FrameLayout, MappingBuffer)> {
         let mut state = self.state.lock();
         let ticket = state.in_flight.iter_mut().find(|ticket| ticket.number == number)?;
         ticket.buffer.take().map(|buffer| (ticket.layout, buffer))
-    }
-
-    fn put_buffer_back(&self, number: u64, buffer: MappingBuffer) {
-        let mut state = self.state.lock();
-        if let Some(ticket) = state.in_flight.iter_mut().find(|ticket| ticket.number == number) {
-            ticket.buffer = Some(buffer);
-        }
     }
 
     fn show_cleared(&self, state: &mut State, present: &Present, size: Size2D<u32>) {

@@ -23,8 +23,8 @@ pub(crate) struct Display {
     offers: Offers,
     /// What each renderer last locked.
     answers: Vec<Answer>,
-    /// Answers what nothing else can; as large as any image of this context that the compositor knows.
-    blank: Blank,
+    /// Bytes of the largest image that the blanks are known to cover.
+    covered: usize,
 }
 
 /// Names an `ExternalImages`.
@@ -44,7 +44,8 @@ pub(crate) enum Locked {
 }
 
 impl Display {
-    pub(crate) fn new(id: ContextId, outbox: Arc<Outbox>, blanks: Arc<Blanks>) -> Self {
+    /// Generations begin with `first`: those before it may be of an earlier context with this id.
+    pub(crate) fn new(id: ContextId, first: Generation, outbox: Arc<Outbox>, blanks: Arc<Blanks>) -> Self {
         Self {
             id,
             outbox,
@@ -52,9 +53,9 @@ impl Display {
             key: None,
             order: None,
             acknowledged: None,
-            offers: Offers::default(),
+            offers: Offers::new(first),
             answers: Vec::new(),
-            blank: Blank::default(),
+            covered: 0,
         }
     }
 
@@ -100,29 +101,37 @@ impl Display {
         handler: HandlerId,
         generation: Option<Generation>,
     ) -> (Option<Locked>, bool) {
-        let Some(generation) = generation.or_else(|| self.offers.last().map(|last| last.generation)) else {
-            return (None, false);
-        };
+        let Some(last) = self.offers.last() else { return (None, false) };
+        let asked = generation.unwrap_or(last.generation);
         let answer = self.answers.iter_mut().find(|answer| answer.handler == handler);
         if let Some(answer) = &answer
-            && answer.generation == generation
+            && answer.generation == asked
         {
             // All tiles of an image show one frame.
             return (Some(Locked::Frame(answer.frame.clone())), false);
         }
-        let Some(frame) = self.offers.frame(generation).cloned() else {
-            return (Some(Locked::Blank(self.blank.clone())), false);
-        };
-        match answer {
-            Some(answer) => (answer.generation, answer.frame) = (generation, frame.clone()),
-            None => self.answers.push(Answer { handler, generation, frame: frame.clone() }),
+        let largest = self.offers.largest_outstanding();
+        let frame = self.offers.frame(asked).cloned();
+        if let Some(frame) = &frame {
+            match answer {
+                Some(answer) => (answer.generation, answer.frame) = (asked, frame.clone()),
+                None => self.answers.push(Answer { handler, generation: asked, frame: frame.clone() }),
+            }
         }
-        let held_back = self.offers.locked(generation);
-        if let Some(offer) = held_back {
-            self.announce(offer);
+        let held_back = self.offers.locked(asked);
+        let tells = held_back.is_some();
+        if let Some(frame) = held_back {
+            let offer = self.offer(frame);
             self.update(offer, None);
         }
-        (Some(Locked::Frame(frame)), held_back.is_some())
+        let locked = match frame {
+            // Nobody knows which descriptor is meant: not fewer bytes than any of them asks for.
+            Some(frame) if generation.is_some() || frame.layout().byte_len() >= largest => {
+                Locked::Frame(frame)
+            }
+            _ => Locked::Blank(self.blanks.get()),
+        };
+        (Some(locked), tells)
     }
 
     /// A renderer is gone. What it held is returned, to be dropped without a lock.
@@ -137,7 +146,13 @@ impl Display {
         if let Some(key) = self.key.take() {
             self.outbox.image(ImageCall::Delete(key));
         }
-        (std::mem::take(&mut self.offers), std::mem::take(&mut self.answers))
+        let offers = Offers::new(self.offers.next_generation());
+        (std::mem::replace(&mut self.offers, offers), std::mem::take(&mut self.answers))
+    }
+
+    /// The generation that a later context with this id begins with.
+    pub(crate) fn next_generation(&self) -> Generation {
+        self.offers.next_generation()
     }
 
     fn offer(&mut self, frame: Arc<Frame>) -> Offer {
@@ -149,20 +164,18 @@ impl Display {
                 frame
             }
         };
-        if self.blank.len() < frame.layout().byte_len() {
-            self.blank = self.blanks.at_least(frame.layout().byte_len());
+        let len = frame.layout().byte_len();
+        if self.covered < len {
+            self.covered = len;
+            self.blanks.cover(len);
         }
         let last = self.offers.last();
         let offer = self.offers.offer(frame);
         if last != Some(offer) {
-            self.announce(offer);
+            // The generation may have been issued before: nobody may take it for the one he locked then.
+            self.answers.retain(|answer| answer.generation != offer.generation);
         }
         offer
-    }
-
-    /// A generation is issued, again perhaps: nobody may take it for the one he locked before.
-    fn announce(&mut self, offer: Offer) {
-        self.answers.retain(|answer| answer.generation != offer.generation);
     }
 
     fn update(&mut self, offer: Offer, epoch: Option<CanvasEpoch>) {

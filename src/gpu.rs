@@ -42,6 +42,9 @@ pub(crate) trait Gpu: Send + Sync {
 pub(crate) trait GpuDevice: Send + Sync {
     fn id(&self) -> DeviceId;
 
+    /// No texture of the device is wider or higher.
+    fn largest_texture(&self) -> u32;
+
     /// Makes a buffer of at least `bytes` bytes that the GPU can copy to. After an error `id` is free again.
     fn create_buffer(
         &self,

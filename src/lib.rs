@@ -34,6 +34,10 @@ mod webrender_sink;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
 pub use self::batch::Batch;
 pub use self::error::{CreateContextError, GetImageError, PresentError, UnknownContext};
 pub use self::external_images::ExternalImages;
@@ -49,9 +53,20 @@ pub use self::snapshot::Snapshot;
 #[cfg(feature = "webrender")]
 pub use self::webrender_sink::WebRenderSink;
 
-/// Does something rare on a thread of its own, because this one must not be kept waiting.
-fn elsewhere(action: impl FnOnce() + Send + 'static) {
-    if let Err(error) = std::thread::Builder::new().name("webgpu presentation".into()).spawn(action) {
+/// Does something rare on a thread of its own, because this one must not be kept waiting; or on this one, if there can be
+/// no other.
+fn elsewhere<F: FnOnce() + Send + 'static>(action: F) {
+    fn run<F: FnOnce()>(slot: &Mutex<Option<F>>) {
+        let action = slot.lock().take();
+        if let Some(action) = action {
+            action();
+        }
+    }
+    let slot = Arc::new(Mutex::new(Some(action)));
+    let theirs = slot.clone();
+    let thread = std::thread::Builder::new().name("webgpu presentation".into());
+    if let Err(error) = thread.spawn(move || run(&theirs)) {
         log::error!("webgpu-presentation: no thread: {error}");
+        run(&slot);
     }
 }

@@ -92,7 +92,7 @@ pub enum Contents {
 pub enum BufferIds {
     /// wgpu-core allocates them.
     Allocated,
-    /// The engine does: this context uses these and hands them back when it is destroyed.
+    /// The engine does: this context uses these, and nobody else does, until it is destroyed and hands them back.
     /// One is enough to be right; five let every buffer be reused.
     Provided(Vec<BufferId>),
 }
@@ -135,7 +135,7 @@ pub struct PresentOutcome {
 pub enum PresentEnd {
     /// It became what the canvas shows.
     Presented,
-    /// A newer one was shown first.
+    /// A newer one took its place.
     Superseded,
     /// It failed; the error says what the canvas shows instead.
     Failed(PresentError),
@@ -152,6 +152,6 @@ pub struct Statistics {
     pub failed: u64,
     /// Presents and snapshots whose copy has not completed.
     pub in_flight: usize,
-    /// Staging buffers that have memory, wherever they are.
+    /// Staging buffers that wgpu-core knows.
     pub buffers: usize,
 }

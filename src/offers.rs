@@ -6,10 +6,13 @@
 //! asked for:
 //!
 //! ```text
-//! issued:  oldest that may be locked … ── 7:a ── 8:a ── 9:b ── 10:a ── newest     (generation : layout)
+//! issued:  … 4:a 5:a 6:b │ 7:a 8:a 9:b 10:a      (generation : layout, the last 255)
+//!             locked ────┘ └──── outstanding: may still be locked, the last one always
 //! kept:    a → newest frame of that layout,  b → newest frame of that layout      (never a third larger than a pixel)
 //! held back: a frame that cannot be offered until something is locked
 //! ```
+//!
+//! What was issued before is remembered, without frames, for a second renderer that lags behind the first.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,11 +32,20 @@ const MOST_ISSUED: usize = 255;
 /// cost nothing and do not count.
 const MOST_LARGE: usize = 2;
 
-#[derive(Default)]
+/// Consecutive generations of one layout.
+struct Run {
+    layout: FrameLayout,
+    count: usize,
+}
+
 pub(crate) struct Offers {
-    /// Oldest first; the last is what the compositor was told last. Empty until something was offered.
-    issued: VecDeque<(Generation, FrameLayout)>,
-    /// The newest offered frame of each layout in `issued`.
+    /// The generation that was issued last.
+    last: Generation,
+    /// What was issued, up to `last`; oldest first. Counts 255 generations at most, so none is ambiguous.
+    runs: VecDeque<Run>,
+    /// How many of them may still be locked: the last one always, as soon as there is one.
+    outstanding: usize,
+    /// The newest offered frame of each outstanding layout.
     kept: ArrayVec<Arc<Frame>, { MOST_LARGE + 2 }>,
     held_back: Option<Arc<Frame>>,
 }
@@ -46,59 +58,114 @@ pub(crate) struct Offer {
 }
 
 impl Offers {
+    /// Generations begin with `first`.
+    pub(crate) fn new(first: Generation) -> Self {
+        Self {
+            last: first.wrapping_sub(1),
+            runs: VecDeque::new(),
+            outstanding: 0,
+            kept: ArrayVec::new(),
+            held_back: None,
+        }
+    }
+
+    /// The generation that will be issued next.
+    pub(crate) fn next_generation(&self) -> Generation {
+        self.last.wrapping_add(1)
+    }
+
     /// Offers a frame, the newest there is. If it must be held back the result is the last offer again.
     pub(crate) fn offer(&mut self, frame: Arc<Frame>) -> Offer {
         // Whatever was held back is older.
         self.held_back = None;
         let layout = *frame.layout();
         let place = self.kept.iter().position(|kept| *kept.layout() == layout);
-        let last = self.last();
-        match (place, last) {
-            (None, Some(last)) if !self.has_room_for(&layout) => return self.hold_back(frame, last),
-            (_, Some(last)) if self.issued.len() >= MOST_ISSUED => return self.hold_back(frame, last),
-            (Some(place), _) => self.kept[place] = frame,
-            (None, _) => self.kept.push(frame),
+        if let Some(last) = self.last()
+            && (self.outstanding >= MOST_ISSUED || (place.is_none() && !self.has_room_for(&layout)))
+        {
+            self.held_back = Some(frame);
+            return last;
         }
-        let generation = last.map_or(0, |last| last.generation.wrapping_add(1));
-        self.issued.push_back((generation, layout));
-        Offer { generation, layout }
+        match place {
+            Some(place) => self.kept[place] = frame,
+            None => self.kept.push(frame),
+        }
+        self.issue(layout);
+        Offer { generation: self.last, layout }
     }
 
     /// What the compositor was told last.
     pub(crate) fn last(&self) -> Option<Offer> {
-        self.issued.back().map(|&(generation, layout)| Offer { generation, layout })
+        self.runs.back().map(|run| Offer { generation: self.last, layout: run.layout })
     }
 
     /// The frame that answers a generation: of its layout, and not older than it.
     pub(crate) fn frame(&self, generation: Generation) -> Option<&Arc<Frame>> {
-        let (_, layout) = self.issued.iter().find(|(issued, _)| *issued == generation)?;
-        self.kept.iter().find(|kept| kept.layout() == layout)
+        let layout = self.layout(self.age(generation))?;
+        self.kept.iter().find(|kept| *kept.layout() == layout)
+    }
+
+    /// Bytes of the largest image that may still be locked.
+    pub(crate) fn largest_outstanding(&self) -> usize {
+        self.kept.iter().map(|kept| kept.layout().byte_len()).max().unwrap_or(0)
     }
 
     /// The compositor asked for a generation: it will not ask for older ones. Returns what was held back and can be
     /// offered now.
-    pub(crate) fn locked(&mut self, generation: Generation) -> Option<Offer> {
-        if self.issued.front().is_some_and(|&(oldest, _)| oldest == generation) && self.held_back.is_none() {
-            return None;
+    pub(crate) fn locked(&mut self, generation: Generation) -> Option<Arc<Frame>> {
+        let age = self.age(generation);
+        if age + 1 < self.outstanding {
+            self.outstanding = age + 1;
+            let kept = std::mem::take(&mut self.kept);
+            let outstanding = |frame: &Arc<Frame>| {
+                (0..self.outstanding).any(|age| self.layout(age) == Some(*frame.layout()))
+            };
+            self.kept = kept.into_iter().filter(outstanding).collect();
         }
-        let position = self.issued.iter().position(|(issued, _)| *issued == generation)?;
-        self.issued.drain(..position);
-        let issued = &self.issued;
-        self.kept.retain(|kept| issued.iter().any(|(_, layout)| layout == kept.layout()));
-        let held_back = self.held_back.take()?;
-        let last = self.last();
-        let offer = self.offer(held_back);
-        (Some(offer) != last).then_some(offer)
+        let place = self.held_back.as_ref().map(|frame| *frame.layout());
+        let room = place.is_some_and(|layout| {
+            self.outstanding < MOST_ISSUED
+                && (self.has_room_for(&layout) || self.kept.iter().any(|kept| *kept.layout() == layout))
+        });
+        if room { self.held_back.take() } else { None }
+    }
+
+    fn issue(&mut self, layout: FrameLayout) {
+        self.last = self.next_generation();
+        self.outstanding += 1;
+        match self.runs.back_mut() {
+            Some(run) if run.layout == layout => run.count += 1,
+            _ => self.runs.push_back(Run { layout, count: 1 }),
+        }
+        if self.runs.iter().map(|run| run.count).sum::<usize>() > MOST_ISSUED
+            && let Some(oldest) = self.runs.front_mut()
+        {
+            oldest.count -= 1;
+            if oldest.count == 0 {
+                self.runs.pop_front();
+            }
+        }
+    }
+
+    /// How many generations were issued after this one, if it was.
+    fn age(&self, generation: Generation) -> usize {
+        usize::from(self.last.wrapping_sub(generation))
+    }
+
+    /// The layout of the generation that was issued so many before the last.
+    fn layout(&self, mut age: usize) -> Option<FrameLayout> {
+        for run in self.runs.iter().rev() {
+            if age < run.count {
+                return Some(run.layout);
+            }
+            age -= run.count;
+        }
+        None
     }
 
     fn has_room_for(&self, layout: &FrameLayout) -> bool {
         let large = self.kept.iter().filter(|kept| !kept.layout().is_one_pixel()).count();
         (layout.is_one_pixel() || large < MOST_LARGE) && !self.kept.is_full()
-    }
-
-    fn hold_back(&mut self, frame: Arc<Frame>, last: Offer) -> Offer {
-        self.held_back = Some(frame);
-        last
     }
 }
 
@@ -124,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_newer_frame_answers_for_an_older_one_of_its_layout() {
-        let mut offers = Offers::default();
+        let mut offers = Offers::new(0);
         let (a, b) = (frame(1), frame(1));
         let (first, second) = (offers.offer(a), offers.offer(b.clone()));
         assert_ne!(first.generation, second.generation);
@@ -134,32 +201,33 @@ mod tests {
     // D5: a canvas that shrinks while the compositor holds the larger descriptor.
     #[test]
     fn each_outstanding_layout_keeps_a_frame_of_its_own() {
-        let mut offers = Offers::default();
+        let mut offers = Offers::new(0);
         let (large, small) = (frame(100), frame(10));
         let (first, second) = (offers.offer(large.clone()), offers.offer(small.clone()));
         assert!(answers(&offers, first.generation, &large) && answers(&offers, second.generation, &small));
-        assert_eq!(offers.locked(second.generation), None);
-        assert!(offers.frame(first.generation).is_none(), "nobody asks for it any more");
+        assert!(offers.locked(second.generation).is_none());
+        assert!(offers.frame(first.generation).is_none(), "nobody asks for it any more, its memory is free");
         assert!(answers(&offers, second.generation, &small));
     }
 
     #[test]
     fn a_third_layout_is_held_back_until_a_lock() {
-        let mut offers = Offers::default();
+        let mut offers = Offers::new(0);
         offers.offer(Arc::new(Frame::cleared(AlphaMode::Opaque)));
         offers.offer(frame(2));
         let second = offers.offer(frame(3));
         let third = frame(4);
         assert_eq!(offers.offer(frame(5)), second);
         assert_eq!(offers.offer(third.clone()), second, "the newest replaces what was held back");
-        let offered = offers.locked(second.generation).expect("it can be offered now");
+        let held_back = offers.locked(second.generation).expect("it can be offered now");
+        let offered = offers.offer(held_back);
         assert!(answers(&offers, offered.generation, &third));
-        assert_eq!(offers.locked(offered.generation), None);
+        assert!(offers.locked(offered.generation).is_none());
     }
 
     #[test]
     fn the_256th_unlocked_generation_is_held_back() {
-        let mut offers = Offers::default();
+        let mut offers = Offers::new(0);
         let first = offers.offer(frame(1));
         for _ in 1..MOST_ISSUED {
             offers.offer(frame(1));
@@ -169,17 +237,28 @@ mod tests {
         assert_eq!(offers.offer(newest.clone()), last);
         assert!(!answers(&offers, last.generation, &newest));
         // The oldest was locked: that alone makes no room, its generation may be asked for by other tiles.
-        assert_eq!(offers.locked(first.generation), None);
-        let offered = offers.locked(first.generation.wrapping_add(1)).expect("there is room now");
+        assert!(offers.locked(first.generation).is_none());
+        let held_back = offers.locked(first.generation.wrapping_add(1)).expect("there is room now");
+        let offered = offers.offer(held_back);
         assert_eq!(offered.generation, first.generation.wrapping_sub(1));
         assert!(answers(&offers, offered.generation, &newest));
     }
 
     #[test]
+    fn a_renderer_that_lags_gets_the_newest_of_its_layout() {
+        let mut offers = Offers::new(250);
+        let generations: Vec<_> = (0..20).map(|_| offers.offer(frame(1)).generation).collect();
+        offers.locked(generations[19]);
+        let newest = frame(1);
+        offers.offer(newest.clone());
+        assert!(generations.iter().all(|generation| answers(&offers, *generation, &newest)));
+    }
+
+    #[test]
     fn an_unknown_generation_changes_nothing() {
-        let mut offers = Offers::default();
+        let mut offers = Offers::new(0);
         let first = offers.offer(frame(1));
-        assert_eq!(offers.locked(first.generation.wrapping_add(9)), None);
+        assert!(offers.locked(first.generation.wrapping_add(9)).is_none());
         assert!(offers.frame(first.generation).is_some());
     }
 }

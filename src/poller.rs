@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustc_hash::FxHashMap;
 use wgpu_core::SubmissionIndex;
 use wgpu_core::id::DeviceId;
@@ -20,8 +20,8 @@ use crate::context::ContextData;
 use crate::gpu::{Completed, Gpu, GpuDevice, Polled, Submission, Waited};
 use crate::outbox::guarded;
 
-/// A wait for the GPU looks this often whether it should end.
-const SLICE: Duration = Duration::from_millis(50);
+/// A wait for the GPU looks this often whether it should end, or whether something older is waited for by now.
+const SLICE: Duration = Duration::from_millis(4);
 
 /// A thread without work ends after this long. Longer than a context takes to become idle, so that the maintenance which it
 /// asks for then finds idle ones.
@@ -76,30 +76,38 @@ impl Poller {
         self.wait_for(device, 0);
     }
 
-    pub(crate) fn wait_for_ticket(
-        &self,
-        device: &Arc<dyn GpuDevice>,
-        submission: Submission,
-        context: &Arc<ContextData>,
-        number: u64,
-    ) {
+    pub(crate) fn wait_for_ticket(&self, submission: Submission, context: &Arc<ContextData>, number: u64) {
         let target = Target::Ticket { context: Arc::downgrade(context), number };
-        self.device_of(device.id(), || device.clone()).watch(submission.index, target);
+        self.device(submission.device).watch(submission.index, target);
+    }
+
+    /// What is kept of a device, from now until it is [forgotten](Self::forget).
+    pub(crate) fn open(&self, device: DeviceId) -> Arc<dyn GpuDevice> {
+        self.device(device).device.clone()
+    }
+
+    /// The devices that were waited for or presented on, and were not dropped.
+    pub(crate) fn devices(&self) -> Vec<DeviceId> {
+        self.0.devices.lock().keys().copied().collect()
     }
 
     /// No poller calls wgpu-core for this device any more: waits out a poll under way. Waits for frames go on.
     pub(crate) fn retire(&self, device: DeviceId) {
+        let poller = self.device(device);
+        poller.may_poll.store(false, Ordering::Release);
+        drop(poller.polling.lock());
+        poller.notify();
+    }
+
+    pub(crate) fn is_retired(&self, device: DeviceId) -> bool {
         let poller = self.0.devices.lock().get(&device).cloned();
-        if let Some(poller) = poller {
-            poller.may_poll.store(false, Ordering::Release);
-            drop(poller.polling.lock());
-            poller.notify();
-        }
+        poller.is_some_and(|poller| !poller.may_poll.load(Ordering::Acquire))
     }
 
     /// The id of a retired device may name another one from now on.
     pub(crate) fn forget(&self, device: DeviceId) {
-        if let Some(poller) = self.0.devices.lock().remove(&device) {
+        let poller = self.0.devices.lock().remove(&device);
+        if let Some(poller) = poller {
             let mut retired = self.0.retired.lock();
             retired.retain(|poller| poller.strong_count() > 0);
             retired.push(Arc::downgrade(&poller));
@@ -108,7 +116,7 @@ impl Poller {
 
     /// Asks for [`maintain`](crate::Presenter::maintain), a moment from now.
     pub(crate) fn remind(&self, device: DeviceId) {
-        self.device(device).watch(0, Target::Maintenance);
+        self.device(device).remind();
     }
 
     /// Ends all threads, within a bound.
@@ -134,16 +142,13 @@ impl Poller {
     }
 
     fn device(&self, id: DeviceId) -> Arc<DevicePoller> {
-        self.device_of(id, || self.0.gpu.open(id))
-    }
-
-    fn device_of(&self, id: DeviceId, open: impl FnOnce() -> Arc<dyn GpuDevice>) -> Arc<DevicePoller> {
-        if let Some(poller) = self.0.devices.lock().get(&id) {
-            return poller.clone();
-        }
-        // Opening calls wgpu-core: not under the lock.
-        let new = Arc::new(DevicePoller::new(open(), self.0.gpu.clone(), self.0.wake.clone()));
-        self.0.devices.lock().entry(id).or_insert(new).clone()
+        let known = self.0.devices.lock().get(&id).cloned();
+        known.unwrap_or_else(|| {
+            // Opening calls wgpu-core: not under the lock.
+            let device = self.0.gpu.open(id);
+            let new = Arc::new(DevicePoller::new(device, self.0.gpu.clone(), self.0.wake.clone()));
+            self.0.devices.lock().entry(id).or_insert(new).clone()
+        })
     }
 }
 
@@ -166,7 +171,9 @@ struct State {
     /// By submission.
     watches: VecDeque<Watch>,
     thread: Option<JoinHandle<()>>,
-    /// The thread looks at `watches` again before it ends.
+    /// Maintenance is to be asked for, a moment from now.
+    remind: bool,
+    /// The thread looks at all this again before it ends.
     running: bool,
 }
 
@@ -178,7 +185,25 @@ struct Watch {
 enum Target {
     Ticket { context: Weak<ContextData>, number: u64 },
     Closures,
-    Maintenance,
+}
+
+impl Target {
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Ticket { context, number }, Self::Ticket { context: other, number: others }) => {
+                number == others && context.ptr_eq(other)
+            }
+            (Self::Closures, Self::Closures) => true,
+            _ => false,
+        }
+    }
+}
+
+/// What a thread does next.
+enum Next {
+    WaitFor(SubmissionIndex),
+    Remind,
+    End,
 }
 
 impl DevicePoller {
@@ -197,8 +222,22 @@ impl DevicePoller {
 
     fn watch(self: &Arc<Self>, index: SubmissionIndex, target: Target) {
         let mut state = self.state.lock();
-        let place = state.watches.partition_point(|watch| watch.index <= index);
-        state.watches.insert(place, Watch { index, target });
+        let place = state.watches.partition_point(|watch| watch.index < index);
+        let same = state.watches.iter().skip(place).take_while(|watch| watch.index == index);
+        if !same.into_iter().any(|watch| watch.target.is(&target)) {
+            state.watches.insert(place, Watch { index, target });
+        }
+        self.start(state);
+    }
+
+    fn remind(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        state.remind = true;
+        self.start(state);
+    }
+
+    /// Makes sure that a thread sees what has changed.
+    fn start(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if !state.running && !self.stopped.load(Ordering::Acquire) {
             let poller = self.clone();
             let thread = thread::Builder::new().name("webgpu poller".into());
@@ -228,7 +267,16 @@ impl DevicePoller {
     fn run(&self) {
         let mut pause = BACK_OFF.0;
         let mut asked = Instant::now();
-        while let Some(index) = self.next() {
+        loop {
+            let index = match self.next() {
+                Next::WaitFor(index) => index,
+                Next::Remind => {
+                    thread::sleep(BACK_OFF.1);
+                    self.ask_for_maintenance();
+                    continue;
+                }
+                Next::End => break,
+            };
             if asked.elapsed() > MAINTENANCE {
                 asked = Instant::now();
                 self.ask_for_maintenance();
@@ -263,23 +311,26 @@ impl DevicePoller {
         guarded(|| (self.wake)());
     }
 
-    /// The oldest submission waited for. Parks while there is none; `None` when the thread is to end.
-    fn next(&self) -> Option<SubmissionIndex> {
+    /// Parks while there is nothing to do.
+    fn next(&self) -> Next {
         let mut state = self.state.lock();
         let mut lingered = false;
         loop {
             if self.stopped.load(Ordering::Acquire) {
                 state.running = false;
-                return None;
+                return Next::End;
             }
-            match state.watches.front() {
-                Some(watch) => return Some(watch.index),
-                None if lingered || !self.may_poll.load(Ordering::Acquire) => {
-                    state.running = false;
-                    return None;
-                }
-                None => lingered = self.changed.wait_for(&mut state, LINGER).timed_out(),
+            if let Some(watch) = state.watches.front() {
+                return Next::WaitFor(watch.index);
             }
+            if std::mem::take(&mut state.remind) {
+                return Next::Remind;
+            }
+            if lingered || !self.may_poll.load(Ordering::Acquire) {
+                state.running = false;
+                return Next::End;
+            }
+            lingered = self.changed.wait_for(&mut state, LINGER).timed_out();
         }
     }
 
@@ -308,10 +359,6 @@ impl DevicePoller {
                     }
                 }
                 Target::Closures => closures = true,
-                Target::Maintenance => {
-                    thread::sleep(BACK_OFF.1);
-                    self.ask_for_maintenance();
-                }
             }
         }
         if closures {
@@ -319,6 +366,7 @@ impl DevicePoller {
         }
     }
 
+    /// What is waited for will never be done. The engine's closures run in the maintenance, where a lost device is polled.
     fn fail(&self, watches: VecDeque<Watch>, error: &PresentError) {
         for watch in watches {
             if let Target::Ticket { context, number } = watch.target

@@ -19,9 +19,9 @@ use crate::ring::StagingRing;
 use crate::submission::{Entry, Recorded, Submitter};
 use crate::ticket::Purpose;
 use crate::{
-    BufferIds, CanvasEpoch, Contents, ContextDescriptor, ContextId, ContextMap, CreateContextError,
-    GetImageError, ImageSink, PendingTexture, Poller, PresentError, PresentOutcome, ReturnedId, Snapshot,
-    Statistics, UnknownContext,
+    BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId, ContextMap,
+    CreateContextError, GetImageError, ImageSink, PendingTexture, Poller, PresentError, PresentOutcome,
+    ReturnedId, Snapshot, Statistics, UnknownContext,
 };
 
 /// A context that was not presented to for this long keeps the memory of what it shows alone.
@@ -52,15 +52,14 @@ impl Default for PresenterOptions {
 ///
 /// # What the engine promises
 ///
-/// wgpu-core's ids are live during the call and belong to this presenter's `Global` (wgpu-core panics otherwise); a texture
-/// is what its configuration says, as far as wgpu-core does not check that; devices are destroyed and dropped through
+/// wgpu-core's ids are live during the call and belong to this presenter's `Global`, whose only presenter this is (wgpu-core
+/// panics otherwise); ids that were handed in are used for nothing else until they are handed back; a texture is what its
+/// configuration says, as far as wgpu-core does not check that; devices are destroyed and dropped through
 /// [`destroy_device`](Self::destroy_device) and [`drop_device`](Self::drop_device). Everything else may be hostile: context
 /// ids, sizes, order and timing.
 pub struct Presenter {
     submitter: Submitter,
     map: ContextMap,
-    /// Destroyed, with work that is not done.
-    dying: FxHashSet<DeviceId>,
     _not_sync: PhantomData<Cell<()>>,
 }
 
@@ -87,13 +86,11 @@ impl Presenter {
                 poller: Poller::new(gpu.clone(), wake),
                 gpu,
                 contexts: FxHashMap::default(),
-                devices: FxHashMap::default(),
                 outbox: Arc::new(Outbox::new(Recipients { sink, on_outcome, on_id })),
                 recorded: Vec::new(),
                 held_back: Vec::new(),
             },
             map: map.clone(),
-            dying: FxHashSet::default(),
             _not_sync: PhantomData,
         }
     }
@@ -114,11 +111,9 @@ impl Presenter {
                 return Err(CreateContextError::RepeatedBufferId);
             }
         }
-        let data =
-            Arc::new(ContextData::new(id, descriptor.size, self.submitter.outbox.clone(), self.map.blanks()));
-        if !self.map.insert(id, data.clone()) {
-            return Err(CreateContextError::Duplicate(id));
-        }
+        let (outbox, blanks) = (self.submitter.outbox.clone(), self.map.blanks());
+        let make = |first| Arc::new(ContextData::new(id, descriptor.size, first, outbox, blanks));
+        let data = self.map.insert(id, make).ok_or(CreateContextError::Duplicate(id))?;
         let ring = StagingRing::new(descriptor.buffer_ids);
         self.submitter.contexts.insert(id, Entry { data, ring, last_used: Instant::now(), recorded: false });
         Ok(())
@@ -147,7 +142,8 @@ impl Presenter {
     ///
     /// # Errors
     ///
-    /// What is known at once is returned, and told as its end too. The ids of `contents` are handed back in any case.
+    /// What is known at once is returned; it is told as the present's end too, unless there is no such context. The ids of
+    /// `contents` are handed back in any case.
     pub fn present(
         &mut self,
         id: ContextId,
@@ -173,8 +169,12 @@ impl Presenter {
         texture: Option<PendingTexture>,
         reply: impl FnOnce(Result<Snapshot, GetImageError>) + Send + 'static,
     ) {
-        match (self.submitter.contexts.get(&id), texture) {
-            (Some(_), Some(texture)) => self.capture(id, texture, Box::new(reply)),
+        match (self.submitter.contexts.get_mut(&id), texture) {
+            (Some(entry), Some(texture)) => {
+                entry.last_used = Instant::now();
+                let data = entry.data.clone();
+                self.capture(id, data, texture, Box::new(reply));
+            }
             (Some(entry), None) => entry.data.read(Box::new(reply)),
             (None, texture) => {
                 self.submitter.return_encoder_ids(texture.and_then(|texture| texture.encoder_ids));
@@ -189,8 +189,8 @@ impl Presenter {
     /// locked stay readable until they are unlocked.
     pub fn destroy_context(&mut self, id: ContextId) -> Result<(), UnknownContext> {
         let entry = self.submitter.contexts.remove(&id).ok_or(UnknownContext(id))?;
-        self.map.remove(id);
-        entry.data.destroy();
+        let ended = entry.data.destroy();
+        self.map.remove(id, ended);
         for buffer in entry.ring.destroy(&*self.submitter.gpu) {
             self.submitter.outbox.message(Message::Return(ReturnedId::Buffer(buffer)));
         }
@@ -199,24 +199,23 @@ impl Presenter {
     }
 
     /// `Global::device_destroy`, safe beside pollers. Frames on screen and in flight are not affected; canvases of the
-    /// device cannot be presented any more.
+    /// device cannot be presented any more. The device's closures run in [`maintain`](Self::maintain) from now on.
     pub fn destroy_device(&mut self, device: DeviceId) {
+        self.submitter.flush();
         self.submitter.poller.retire(device);
         self.submitter.gpu.destroy_device(device);
-        self.forget_device(device);
-        self.dying.insert(device);
-        self.settle_dying();
+        self.forget_buffers(device);
+        self.poll(device);
         self.submitter.outbox.drain();
     }
 
     /// `Global::device_drop`, safe beside pollers: the id must not be used afterwards. Frames on screen and in flight
     /// are not affected.
     pub fn drop_device(&mut self, device: DeviceId) {
+        self.submitter.flush();
         self.submitter.poller.retire(device);
-        // Buffers first: afterwards wgpu-core cannot be asked for the device any more.
-        self.forget_device(device);
-        self.dying.remove(&device);
-        // Runs what callbacks it can: nobody will poll it again.
+        self.forget_buffers(device);
+        // Runs what callbacks it can: afterwards wgpu-core cannot be asked for the device any more.
         self.submitter.gpu.poll(device);
         self.submitter.gpu.drop_device(device);
         self.submitter.poller.forget(device);
@@ -234,10 +233,9 @@ impl Presenter {
                 entry.ring.collect(&*self.submitter.gpu);
             }
         }
-        for device in self.submitter.devices.keys() {
-            self.submitter.gpu.poll(*device);
+        for device in self.submitter.poller.devices() {
+            self.poll(device);
         }
-        self.settle_dying();
         self.submitter.outbox.drain();
     }
 
@@ -253,47 +251,34 @@ impl Presenter {
     }
 
     /// Copies a texture for a `get_image`.
-    fn capture(&mut self, id: ContextId, texture: PendingTexture, reply: Reply) {
-        let Some(entry) = self.submitter.contexts.get_mut(&id) else { return };
-        entry.last_used = Instant::now();
-        let data = entry.data.clone();
-        let configuration = texture.configuration;
-        let (size, alpha_mode) = (configuration.size, configuration.alpha_mode);
-        if size.is_empty() {
-            self.submitter.return_encoder_ids(texture.encoder_ids);
-            data.outbox().answer(reply, Ok(Snapshot::cleared(size, alpha_mode)));
-            return;
-        }
-        match FrameLayout::for_copy(size, configuration.format, alpha_mode) {
-            Ok(layout) => {
-                let purpose = Purpose::Capture;
-                let capture = Recorded { context: id, data, purpose, reply: Some(reply), texture, layout };
-                self.submitter.record(capture);
-                self.submitter.flush();
+    fn capture(&mut self, id: ContextId, data: Arc<ContextData>, texture: PendingTexture, reply: Reply) {
+        let ContextConfiguration { size, format, alpha_mode, .. } = texture.configuration;
+        let layout = (!size.is_empty()).then(|| FrameLayout::for_copy(size, format, alpha_mode));
+        let answer = match layout {
+            Some(Ok(layout)) => {
+                let (purpose, reply) = (Purpose::Capture, Some(reply));
+                self.submitter.record(Recorded { context: id, data, purpose, reply, texture, layout });
+                return self.submitter.flush();
             }
-            Err(error) => {
-                self.submitter.return_encoder_ids(texture.encoder_ids);
-                data.outbox().answer(reply, Err(GetImageError::Texture(error)));
-            }
-        }
+            Some(Err(error)) => Err(GetImageError::Texture(error)),
+            None => Ok(Snapshot::cleared(size, alpha_mode)),
+        };
+        self.submitter.return_encoder_ids(texture.encoder_ids);
+        self.submitter.outbox.answer(reply, answer);
     }
 
-    fn forget_device(&mut self, device: DeviceId) {
+    fn forget_buffers(&mut self, device: DeviceId) {
         for entry in self.submitter.contexts.values_mut() {
             entry.ring.forget_device(&*self.submitter.gpu, device);
         }
-        self.submitter.devices.remove(&device);
     }
 
-    /// Polls destroyed devices to their end: then wgpu-core calls back and releases.
-    fn settle_dying(&mut self) {
-        self.dying.retain(|device| {
-            let busy = self.submitter.gpu.poll(*device) == Polled::Busy;
-            if busy {
-                self.submitter.poller.remind(*device);
-            }
-            busy
-        });
+    /// Runs closures, and lets wgpu-core release what is not used any more. A destroyed device is polled to its end.
+    fn poll(&self, device: DeviceId) {
+        let Submitter { gpu, poller, .. } = &self.submitter;
+        if gpu.poll(device) == Polled::Busy && poller.is_retired(device) {
+            poller.remind(device);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What `get_image` answers with.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use euclid::default::Size2D;
 use wgpu_types::TextureFormat;
@@ -19,7 +19,12 @@ pub struct Snapshot(Contents);
 #[derive(Clone)]
 enum Contents {
     Frame(Arc<Frame>),
-    Cleared { size: Size2D<u32>, alpha_mode: AlphaMode, row: Vec<u8> },
+    /// Its rows are one, made when it is asked for: `size` is what a page wanted.
+    Cleared {
+        size: Size2D<u32>,
+        alpha_mode: AlphaMode,
+        row: OnceLock<Arc<[u8]>>,
+    },
 }
 
 impl Snapshot {
@@ -29,9 +34,7 @@ impl Snapshot {
 
     /// `size` has passed `layout::check_size`.
     pub(crate) fn cleared(size: Size2D<u32>, alpha_mode: AlphaMode) -> Self {
-        let row =
-            if size.is_empty() { Vec::new() } else { cleared_pixel(alpha_mode).repeat(size.width as usize) };
-        Self(Contents::Cleared { size, alpha_mode, row })
+        Self(Contents::Cleared { size, alpha_mode, row: OnceLock::new() })
     }
 
     /// Size in pixels. May be empty.
@@ -62,9 +65,10 @@ impl Snapshot {
     pub fn rows(&self) -> impl Iterator<Item = &[u8]> {
         let (frame, cleared) = match &self.0 {
             Contents::Frame(frame) => (Some(rows(frame.layout(), frame.bytes())), None),
-            Contents::Cleared { row, .. } if row.is_empty() => (None, None),
-            Contents::Cleared { size, row, .. } => {
-                (None, Some(std::iter::repeat_n(row.as_slice(), size.height as usize)))
+            Contents::Cleared { size, .. } if size.is_empty() => (None, None),
+            Contents::Cleared { size, alpha_mode, row } => {
+                let row = row.get_or_init(|| cleared_pixel(*alpha_mode).repeat(size.width as usize).into());
+                (None, Some(std::iter::repeat_n(&**row, size.height as usize)))
             }
         };
         frame.into_iter().flatten().chain(cleared.into_iter().flatten())

@@ -19,8 +19,6 @@ use crate::{ContextId, EncoderIds, GetImageError, PendingTexture, Poller, Presen
 pub(crate) struct Submitter {
     pub(crate) gpu: Arc<dyn Gpu>,
     pub(crate) contexts: FxHashMap<ContextId, Entry>,
-    /// Each from its first present on.
-    pub(crate) devices: FxHashMap<DeviceId, Arc<dyn GpuDevice>>,
     pub(crate) poller: Poller,
     pub(crate) outbox: Arc<Outbox>,
     /// Not yet submitted, at most one for each context: a ring may have a single buffer.
@@ -110,14 +108,9 @@ impl Submitter {
         }
     }
 
-    /// What is kept of a device.
-    fn device(&mut self, id: DeviceId) -> Arc<dyn GpuDevice> {
-        self.devices.entry(id).or_insert_with(|| self.gpu.open(id)).clone()
-    }
-
     /// Submits copies of one device together, and if wgpu-core refuses them, one by one.
     fn submit_group(&mut self, device: DeviceId, queue: QueueId, group: Vec<Recorded>) {
-        let device = self.device(device);
+        let device = self.poller.open(device);
         let mut ready = Vec::with_capacity(group.len());
         for recorded in group {
             match self.target(&recorded, &device) {
@@ -130,11 +123,11 @@ impl Submitter {
         }
         if let Err((refused, error)) = self.try_submit(&device, queue, ready) {
             if refused.len() == 1 || error.may_be_running {
-                refused.into_iter().for_each(|refused| self.give_up(&device, refused, &error));
+                refused.into_iter().for_each(|refused| self.give_up(refused, &error));
             } else {
                 for alone in refused {
                     if let Err((refused, error)) = self.try_submit(&device, queue, vec![alone]) {
-                        refused.into_iter().for_each(|refused| self.give_up(&device, refused, &error));
+                        refused.into_iter().for_each(|refused| self.give_up(refused, &error));
                     }
                 }
             }
@@ -147,6 +140,11 @@ impl Submitter {
             return Err(PresentError::ContextDestroyed);
         };
         entry.recorded = false;
+        let size = recorded.layout.size();
+        if size.width.max(size.height) > device.largest_texture() {
+            // No texture is: do not find memory for it.
+            return Err(PresentError::TooLarge(size));
+        }
         let bytes = recorded.layout.byte_len();
         let youngest = match recorded.purpose {
             Purpose::Present(_) => recorded.data.take_youngest(device.id()),
@@ -159,15 +157,19 @@ impl Submitter {
             Some(youngest) if fits(&youngest) => return Ok(Target::Taken(youngest)),
             youngest => youngest,
         };
-        let buffer = if superseded.is_none() && !recorded.data.has_room() {
-            Err(PresentError::RingExhausted)
-        } else {
+        let has_room = match recorded.purpose {
+            Purpose::Present(_) => superseded.is_some() || recorded.data.has_room_to_present(),
+            Purpose::Capture => recorded.data.has_room_to_capture(),
+        };
+        let buffer = if has_room {
             entry.ring.acquire(&*self.gpu, &**device, bytes)
+        } else {
+            Err(PresentError::RingExhausted)
         };
         match buffer {
             Ok(buffer) => Ok(Target::Fresh(buffer, superseded)),
             Err(error) => {
-                self.restore(device, recorded, superseded);
+                self.restore(recorded, superseded);
                 Err(error)
             }
         }
@@ -201,38 +203,38 @@ impl Submitter {
             }
             if let Some(buffer) = buffer {
                 let number = data.submitted(purpose, layout, buffer, reply);
-                self.poller.wait_for_ticket(device, submission, &data, number);
+                self.poller.wait_for_ticket(submission, &data, number);
             }
         }
         Ok(())
     }
 
     /// A copy was refused, alone, or the device is lost.
-    fn give_up(&mut self, device: &Arc<dyn GpuDevice>, refused: (Recorded, Target), error: &SubmitError) {
+    fn give_up(&self, refused: (Recorded, Target), error: &SubmitError) {
         let (recorded, target) = refused;
         match target {
             Target::Fresh(buffer, superseded) => {
                 if error.may_be_running {
                     buffer.abandon();
                 }
-                self.restore(device, &recorded, superseded);
+                self.restore(&recorded, superseded);
             }
             // Its bytes may be those of the failed copy.
             Target::Taken(ticket) if error.may_be_running => recorded.data.fail_taken(ticket, &error.reason),
-            Target::Taken(ticket) => self.restore(device, &recorded, Some(ticket)),
+            Target::Taken(ticket) => self.restore(&recorded, Some(ticket)),
         }
         self.return_encoder_ids(recorded.texture.encoder_ids);
         recorded.fail(&error.reason);
     }
 
     /// Puts a copy in flight back where it was, and waits for it again.
-    fn restore(&self, device: &Arc<dyn GpuDevice>, recorded: &Recorded, ticket: Option<Ticket>) {
+    fn restore(&self, recorded: &Recorded, ticket: Option<Ticket>) {
         let Some(ticket) = ticket else { return };
         let submission = ticket.buffer.as_ref().and_then(|buffer| buffer.submission());
         let number = ticket.number;
         recorded.data.restore(ticket);
         if let Some(submission) = submission {
-            self.poller.wait_for_ticket(device, submission, &recorded.data, number);
+            self.poller.wait_for_ticket(submission, &recorded.data, number);
         }
     }
 }

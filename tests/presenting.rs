@@ -689,6 +689,31 @@ fn an_unsupported_backend_fails_and_polls() {
     presenter.drop_device(device.id);
 }
 
+// A script that waits for a destroyed device is answered, in the maintenance that the poller asks for.
+#[test]
+fn closures_of_a_destroyed_device_run() {
+    let Some(gpu) = Gpu::for_test() else { return };
+    let device = gpu.device();
+    let (sender, wakes) = channel();
+    let options = PresenterOptions {
+        wake: Arc::new(move || sender.send(()).expect("it is awaited")),
+        ..PresenterOptions::default()
+    };
+    let sink = Arc::new(Sink::default());
+    let mut presenter = Presenter::new(gpu.global.clone(), &ContextMap::default(), sink, options);
+    presenter.destroy_device(device.id);
+    presenter.maintain();
+    let (sender, receiver) = channel();
+    let closure = Box::new(move || sender.send(()).expect("it is awaited"));
+    let index = gpu.global.queue_on_submitted_work_done(device.queue, closure);
+    presenter.poller().wait_for(device.id, index);
+    while receiver.try_recv().is_err() {
+        wakes.recv_timeout(TIMEOUT).expect("maintenance is asked for");
+        presenter.maintain();
+    }
+    presenter.drop_device(device.id);
+}
+
 // Dropping a presenter ends its threads within a bound, whatever is in flight.
 #[test]
 fn a_presenter_goes_in_bounded_time() {

@@ -198,6 +198,10 @@ impl GpuDevice for FakeDevice {
         self.id
     }
 
+    fn largest_texture(&self) -> u32 {
+        u32::MAX
+    }
+
     fn create_buffer(
         &self,
         bytes: usize,

@@ -30,6 +30,7 @@ pub(super) struct VulkanDevice {
     id: DeviceId,
     device: Guard<hal::Device>,
     fence: Guard<hal::Fence>,
+    largest_texture: u32,
 }
 
 impl VulkanDevice {
@@ -37,13 +38,19 @@ impl VulkanDevice {
         // SAFETY: neither handle is ever destroyed by us.
         let (device, fence) =
             unsafe { (global.device_as_hal::<Vulkan>(id)?, global.device_fence_as_hal::<Vulkan>(id)?) };
-        Some(Self { global: global.clone(), id, device: Arc::new(device), fence: Arc::new(fence) })
+        let largest_texture = global.device_limits(id).max_texture_dimension_2d;
+        let (device, fence) = (Arc::new(device), Arc::new(fence));
+        Some(Self { global: global.clone(), id, device, fence, largest_texture })
     }
 }
 
 impl GpuDevice for VulkanDevice {
     fn id(&self) -> DeviceId {
         self.id
+    }
+
+    fn largest_texture(&self) -> u32 {
+        self.largest_texture
     }
 
     fn create_buffer(

@@ -63,6 +63,10 @@ impl GpuDevice for UnsupportedDevice {
         self.0
     }
 
+    fn largest_texture(&self) -> u32 {
+        u32::MAX
+    }
+
     fn create_buffer(
         &self,
         _: usize,

@@ -344,3 +344,99 @@ fn opaque_frames_are_opaque_on_screen_and_when_read() {
     assert_eq!((world.shown(), world.read_pixel()), ([102, 0, 0, 255], [102, 0, 0, 255]));
     assert_eq!(answer(&world.get_image(None)).unwrap().alpha_mode(), AlphaMode::Opaque);
 }
+
+/// Bytes of an external image, if it has any.
+fn len(source: ExternalImageSource<'_>) -> Option<usize> {
+    match source {
+        ExternalImageSource::RawData(bytes) => Some(bytes.len()),
+        ExternalImageSource::NativeTexture(_) | ExternalImageSource::Invalid => None,
+    }
+}
+
+fn need(offer: &(webrender_api::ImageDescriptor, u8)) -> usize {
+    usize::try_from(offer.0.compute_total_size()).unwrap()
+}
+
+// R20 and R23: an id comes back while the compositor holds a descriptor of its first life.
+#[test]
+fn a_context_that_takes_an_id_over_is_not_taken_for_the_one_before() {
+    for with_key in [false, true] {
+        let mut world = World::new();
+        let texture = world.texture(RED, size(400, 300));
+        let red = world.present_texture(texture, 1).unwrap();
+        world.finish(red);
+        let old = world.last_offer();
+        world.presenter.destroy_context(CONTEXT).unwrap();
+        world.create(BufferIds::Allocated);
+        if with_key {
+            world.presenter.set_image_key(CONTEXT, key(2)).unwrap();
+            let green = world.present(GREEN, 1);
+            world.gpu.finish(device(0));
+            world.recorder.until("both lives' presents end", |r| r.outcomes[&(CONTEXT, green)].len() == 2);
+            assert_eq!(world.shown(), GREEN);
+        }
+        assert!(len(world.images.lock(CONTEXT.into(), Some(old.1))) >= Some(need(&old)), "key: {with_key}");
+    }
+}
+
+// R27: what the first renderer has passed the second may still ask for.
+#[test]
+fn a_renderer_that_lags_shows_a_newer_frame_of_the_same_layout() {
+    let mut world = World::new();
+    let mut slow = ExternalImages::new(&world.map);
+    let red = world.present(RED, 1);
+    world.finish(red);
+    let old = world.last_offer();
+    let green = world.present(GREEN, 2);
+    world.finish(green);
+    assert_eq!(world.shown(), GREEN);
+    assert_eq!(uniform_pixel(slow.lock(CONTEXT.into(), Some(old.1)), &old.0), GREEN);
+}
+
+// R27 and R20: a generation that a slow renderer locked is issued again, for a larger frame.
+#[test]
+fn a_generation_that_is_issued_again_is_not_taken_for_the_one_before() {
+    let mut world = World::new();
+    let mut slow = ExternalImages::new(&world.map);
+    let first = world.present([1; 4], 1);
+    world.finish(first);
+    let old = world.last_offer();
+    uniform_pixel(slow.lock(CONTEXT.into(), Some(old.1)), &old.0);
+    slow.unlock(CONTEXT.into());
+    for epoch in 2..=255 {
+        let present = world.present([2; 4], epoch);
+        world.finish(present);
+        world.shown();
+    }
+    // Two layouts are outstanding, so that the third is held back, until a lock offers it.
+    let mut last = 0;
+    for (epoch, height) in (256..).zip([3, 200]) {
+        let texture = world.texture([height as u8; 4], size(200, height));
+        last = world.present_texture(texture, epoch).unwrap();
+        world.finish(last);
+    }
+    let held_back = world.last_offer();
+    assert_eq!(held_back.0.size.height, 3);
+    world.locked(held_back);
+    world.recorder.until(
+        "it is offered",
+        |record| matches!(record.calls.last(), Some(Call::Update(_, d, _, None)) if d.size.height == 200),
+    );
+    let again = world.last_offer();
+    assert_eq!(again.1, old.1, "the same generation");
+    assert_eq!(uniform_pixel(slow.lock(CONTEXT.into(), Some(again.1)), &again.0), [200; 4]);
+    assert_eq!(last, 257);
+}
+
+// R20, as far as it goes without a generation: never fewer bytes than the compositor may read.
+#[test]
+fn without_a_generation_a_shrunken_canvas_has_enough_bytes() {
+    let mut world = World::new();
+    let texture = world.texture(RED, size(400, 300));
+    let large = world.present_texture(texture, 1).unwrap();
+    world.finish(large);
+    let old = world.last_offer();
+    let small = world.present(GREEN, 2);
+    world.finish(small);
+    assert!(len(world.images.lock(CONTEXT.into(), None)) >= Some(need(&old)));
+}

@@ -154,23 +154,3 @@ fn a_presenter_that_goes_returns_everything() {
     assert_eq!(recorder.get(|record| record.ids.len()), 3);
     assert_eq!(gpu.buffers(), 0);
 }
-
-// D13: ten buffers for ever.
-#[test]
-fn an_idle_context_keeps_one_buffer() {
-    let mut world = World::new();
-    for epoch in 1..20 {
-        let present = world.present([1; 4], epoch);
-        if epoch % 3 == 0 {
-            world.finish(present);
-            world.shown();
-        }
-    }
-    world.finish(19);
-    world.shown();
-    assert!(world.gpu.buffers() > 1);
-    std::thread::sleep(std::time::Duration::from_millis(1100));
-    world.presenter.maintain();
-    assert_eq!(world.gpu.buffers(), 1);
-    assert_eq!(world.shown(), [1; 4]);
-}
