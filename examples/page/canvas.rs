@@ -46,6 +46,11 @@ impl Canvas {
         Ok(Self { name, id, alpha_mode, format, device, key: None, cell, life, painter })
     }
 
+    /// Whether its context is destroyed now and then.
+    pub fn is_mortal(&self) -> bool {
+        self.life == Life::Phoenix
+    }
+
     pub fn lives(&self, frame: u32) -> bool {
         self.life != Life::Phoenix || !ASHES.contains(&(frame % CYCLE))
     }

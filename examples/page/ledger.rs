@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use webgpu_presentation::{ContextId, PresentEnd, PresentOutcome};
+use webgpu_presentation::{ContextId, PresentEnd, PresentError, PresentOutcome};
 
 use crate::failure::Failure;
 
@@ -25,9 +25,9 @@ pub struct Account {
 pub struct Ledger {
     outcomes: Receiver<(PresentOutcome, Instant)>,
     /// By context and frame, which is the epoch.
-    pending: HashMap<(ContextId, u64), Instant>,
+    pending: HashMap<(ContextId, u32), Instant>,
     accounts: HashMap<ContextId, Account>,
-    failures: Vec<(ContextId, u64, String)>,
+    failures: Vec<(ContextId, u32, PresentError)>,
 }
 
 impl Ledger {
@@ -40,7 +40,7 @@ impl Ledger {
 
     /// A present is about to be made in this frame.
     pub fn begin(&mut self, context: ContextId, frame: u32) {
-        self.pending.insert((context, frame.into()), Instant::now());
+        self.pending.insert((context, frame), Instant::now());
     }
 
     /// Waits until no present of this frame or an earlier one is pending.
@@ -50,7 +50,7 @@ impl Ledger {
         }
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let missing = self.pending.keys().filter(|(_, epoch)| *epoch <= u64::from(frame)).count();
+            let missing = self.pending.keys().filter(|(_, pending)| *pending <= frame).count();
             if missing == 0 {
                 return Ok(());
             }
@@ -64,7 +64,7 @@ impl Ledger {
     }
 
     /// Presents that failed since the last call: context, frame and error.
-    pub fn take_failures(&mut self) -> Vec<(ContextId, u64, String)> {
+    pub fn take_failures(&mut self) -> Vec<(ContextId, u32, PresentError)> {
         std::mem::take(&mut self.failures)
     }
 
@@ -73,7 +73,9 @@ impl Ledger {
     }
 
     fn end(&mut self, (outcome, when): (PresentOutcome, Instant)) {
-        let Some(begun) = self.pending.remove(&(outcome.context, outcome.epoch.0)) else { return };
+        // Every epoch is a frame's number.
+        let frame = outcome.epoch.0 as u32;
+        let Some(begun) = self.pending.remove(&(outcome.context, frame)) else { return };
         let account = self.accounts.entry(outcome.context).or_default();
         match outcome.end {
             PresentEnd::Presented => {
@@ -83,7 +85,7 @@ impl Ledger {
             PresentEnd::Superseded => account.superseded += 1,
             PresentEnd::Failed(error) => {
                 account.failed += 1;
-                self.failures.push((outcome.context, outcome.epoch.0, error.to_string()));
+                self.failures.push((outcome.context, frame, error));
             }
         }
     }

@@ -11,20 +11,26 @@ mod layout;
 mod ledger;
 mod mesh;
 mod painter;
+mod pictures;
 mod program;
+mod report;
 mod show;
 mod verify;
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::failure::Failure;
+use crate::pictures::{Picture, write_apng, write_png};
 use crate::show::Show;
+
+/// Frames of the animation, at most.
+const ANIMATED: u32 = 40;
 
 /// Shows WebGPU canvases on a page, without a GPU or a display.
 ///
@@ -59,6 +65,15 @@ pub enum Gl {
     Egl,
 }
 
+impl Gl {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Swgl => "swgl",
+            Self::Egl => "OpenGL through EGL",
+        }
+    }
+}
+
 impl From<Gl> for support::page::PageGl {
     fn from(gl: Gl) -> Self {
         match gl {
@@ -88,21 +103,63 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), Failure> {
+    let unwritable =
+        |error: std::io::Error| Failure::Write { path: options.out.clone(), error: error.to_string() };
+    std::fs::create_dir_all(&options.out).map_err(unwritable)?;
     let mut show = Show::new(options)?;
-    println!("adapter: {}", show.adapter());
+    let frames = options.frames.get();
+    let bar = ProgressBar::new(frames.into());
     let style = ProgressStyle::with_template("{bar:40.cyan/238} {pos}/{len} frames  {msg}");
-    let bar = ProgressBar::new(options.frames.get().into());
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let start = Instant::now();
-    let mut fps = 0.0;
-    for frame in 0..options.frames.get() {
-        show.frame(frame)?;
-        fps = f64::from(frame + 1) / start.elapsed().as_secs_f64();
-        bar.set_message(format!("{fps:.1} frames/s"));
+
+    let every = frames.div_ceil(ANIMATED);
+    let mut moments = Vec::new();
+    let mut watch = Stopwatch::default();
+    for frame in 0..frames {
+        watch.time(|| show.frame(frame))?;
+        if frame % every == 0 {
+            moments.push(Picture::half(show.size(), &show.pixels()));
+        }
+        bar.set_message(format!("{:.1} frames/s", watch.per_second()));
         bar.inc(1);
     }
     show.settle()?;
     bar.finish();
-    println!("{fps:.1} fps, {} regions verified", show.verified);
+
+    let [png, apng] = ["page.png", "page.apng"].map(|name| options.out.join(name));
+    // Four moments, and not the very first, when everything begins.
+    let chosen: Vec<_> = (1..=4).map(|part| moments[(moments.len() * part - 1) / 4].clone()).collect();
+    if let Some(sheet) = Picture::sheet(&chosen) {
+        write_png(&png, &sheet)?;
+    }
+    write_apng(&apng, &moments, 30u16.div_ceil(every.min(30) as u16))?;
+
+    println!("\n{}", report::table(show.accounts()));
+    println!("WebGPU      {}", show.adapter());
+    println!("WebRender   {}", options.gl.name());
+    println!("speed       {:.1} frames/s over {frames} frames", watch.per_second());
+    println!("verified    {} regions of {} frames, every pixel", show.verified.regions, show.verified.frames);
+    println!("pictures    {}, {}", png.display(), apng.display());
     show.take_down()
+}
+
+/// Counts what it times, and nothing in between.
+#[derive(Default)]
+struct Stopwatch {
+    runs: u32,
+    total: Duration,
+}
+
+impl Stopwatch {
+    fn time<T>(&mut self, run: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = run();
+        self.total += start.elapsed();
+        self.runs += 1;
+        result
+    }
+
+    fn per_second(&self) -> f64 {
+        f64::from(self.runs) / self.total.as_secs_f64()
+    }
 }

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use euclid::default::Size2D;
 use webgpu_presentation::{
-    CanvasEpoch, Contents, ContextId, ContextMap, ExternalImages, GetImageError, Presenter, PresenterOptions,
-    Snapshot, WebRenderSink,
+    CanvasEpoch, Contents, ContextId, ContextMap, ExternalImages, GetImageError, PresentError, Presenter,
+    PresenterOptions, Snapshot, WebRenderSink,
 };
 
 use crate::Options;
@@ -37,7 +37,14 @@ pub struct Show {
     options: Options,
     /// What the page shows at present.
     scene: Vec<(ContextId, euclid::default::Rect<u32>)>,
-    pub verified: usize,
+    pub verified: Verified,
+}
+
+/// What was compared.
+#[derive(Default)]
+pub struct Verified {
+    pub frames: usize,
+    pub regions: usize,
 }
 
 /// A `get_image` under way.
@@ -87,7 +94,7 @@ impl Show {
             size,
             options,
             scene,
-            verified: 0,
+            verified: Verified::default(),
         })
     }
 
@@ -101,6 +108,7 @@ impl Show {
         if let Some(earlier) = frame.checked_sub(IN_FLIGHT) {
             self.ledger.wait_through(earlier)?;
         }
+        self.check_failures()?;
         self.presenter.maintain();
         self.live_and_die(frame)?;
 
@@ -171,8 +179,9 @@ impl Show {
         };
         for drawn in &drawn {
             pages.compare(drawn)?;
-            self.verified += 1;
+            self.verified.regions += 1;
         }
+        self.verified.frames += 1;
         Ok(())
     }
 
@@ -191,7 +200,21 @@ impl Show {
 
     /// Waits for what is in flight.
     pub fn settle(&mut self) -> Result<(), Failure> {
-        self.ledger.wait_through(u32::MAX)
+        self.ledger.wait_through(u32::MAX)?;
+        self.check_failures()
+    }
+
+    /// A present may fail only because its context was destroyed meanwhile.
+    fn check_failures(&mut self) -> Result<(), Failure> {
+        for (context, frame, error) in self.ledger.take_failures() {
+            if let Some(canvas) = self.canvases.iter().find(|canvas| canvas.id == context)
+                && !(canvas.is_mortal() && matches!(error, PresentError::ContextDestroyed))
+            {
+                let error = error.to_string();
+                return Err(Failure::Present { frame, canvas: canvas.name, error });
+            }
+        }
+        Ok(())
     }
 
     /// Creates and destroys contexts, and puts the canvases of this frame on the page.
