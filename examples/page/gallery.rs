@@ -93,9 +93,9 @@ fn cloud() -> Vec<[f32; 4]> {
     let at = |index: u16| {
         let (radius, angle) =
             (0.95 * (f32::from(index) / f32::from(PARTICLES)).sqrt(), 2.399_963 * f32::from(index));
-        [radius * angle.cos(), radius * angle.sin(), 0.0, 0.0]
+        [1.5 * radius * angle.cos(), 0.85 * radius * angle.sin(), 0.0, 0.0]
     };
     (0..PARTICLES).map(at).collect()
 }
 
-const PARTICLES: u16 = 1500;
+const PARTICLES: u16 = 1800;

@@ -25,10 +25,11 @@ const IN_FLIGHT: u32 = 2;
 
 /// A page with canvases.
 pub struct Show {
+    /// Dropped before the page, which it tells that images go.
+    presenter: Presenter,
+    page: Page,
     gpu: Gpu,
     devices: [Device; 2],
-    page: Page,
-    presenter: Presenter,
     ledger: Ledger,
     canvases: Vec<Canvas>,
     tiles: Vec<Tile>,
@@ -83,10 +84,10 @@ impl Show {
         let backdrop = paint(size, &tiles);
         let (options, scene) = (options.clone(), Vec::new());
         Ok(Self {
+            presenter,
+            page,
             gpu,
             devices,
-            page,
-            presenter,
             ledger,
             canvases,
             tiles,

@@ -27,7 +27,7 @@ fn fragment(in: Varying) -> @location(0) vec4f {
     let diffuse = max(dot(n, key), 0.0);
     let glossy = pow(max(dot(n, half), 0.0), 60.0);
     let rim = pow(1.0 - max(dot(n, v), 0.0), 3.0);
-    let base = palette(0.15 * length(in.world.xy) + 0.1 * in.world.z + 0.08 * uniforms.time);
+    let base = palette(0.05 + 0.22 * in.world.x + 0.10 * in.world.z + 0.10 * uniforms.time);
     let light = 0.10 + 0.95 * diffuse * vec3f(1.0, 0.92, 0.80)
         + 0.40 * max(dot(n, cool), 0.0) * vec3f(0.35, 0.55, 1.0);
     let fade = clamp(1.15 + 0.28 * in.world.z, 0.45, 1.0);

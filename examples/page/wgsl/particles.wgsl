@@ -16,7 +16,7 @@ fn vertex(@builtin(vertex_index) index: u32, @builtin(instance_index) instance: 
     let radius = 5.0 + 2.5 * f32(instance % 3u);
     let middle = particle.xy * min(uniforms.size.x, uniforms.size.y) / uniforms.size;
     let speed = length(particle.zw);
-    let color = palette(0.35 + 0.22 * speed + 0.05 * uniforms.time) * (0.10 + 0.10 * speed);
+    let color = palette(0.02 + 0.16 * f32(instance % 7u) / 7.0 + 0.16 * speed + 0.05 * uniforms.time) * (0.16 + 0.12 * speed);
     return Varying(vec4f(middle + corner * radius / uniforms.size, 0.0, 1.0), corner, color);
 }
 

@@ -13,6 +13,6 @@ fn step(@builtin(global_invocation_id) id: vec3u) {
     let away = sun - p;
     let pull = away / (0.08 + dot(away, away));
     let swirl = vec2f(-p.y, p.x) + 0.6 * vec2f(sin(4.0 * p.y + t), cos(4.0 * p.x - t));
-    let velocity = 0.985 * particle.zw + 0.016 * (0.55 * pull + 0.9 * swirl - 0.7 * p);
-    particles[id.x] = vec4f(p + 0.016 * velocity, velocity);
+    let velocity = 0.988 * particle.zw + 0.022 * (0.40 * pull + 1.3 * swirl - 1.1 * p);
+    particles[id.x] = vec4f(p + 0.022 * velocity, velocity);
 }

@@ -20,7 +20,7 @@ fn fragment(@builtin(position) position: vec4f) -> @location(0) vec4f {
     p = vec2f(p.x * (1.0 + 0.35 * height), p.y - 1.7 * t) * 2.2;
     let swirl = noise(p * 0.7 + vec2f(0.0, -0.4 * t)) - 0.5;
     let flames = 0.55 * noise(p + 0.9 * swirl) + 0.28 * noise(2.1 * p + 1.4 * swirl) + 0.17 * noise(4.3 * p);
-    let heat = clamp(1.75 * flames - 0.95 * height + 0.22, 0.0, 1.0);
-    let color = vec3f(1.5 * heat, 1.35 * heat * heat, 1.1 * pow(heat, 4.0)) + vec3f(0.05, 0.02, 0.07) * (1.0 - heat);
+    let heat = clamp(1.55 * flames - 0.80 * height + 0.06, 0.0, 1.0);
+    let color = vec3f(1.45 * heat, 1.15 * heat * heat, 0.85 * pow(heat, 4.0)) + vec3f(0.05, 0.02, 0.07) * (1.0 - heat);
     return vec4f(color, 1.0);
 }
