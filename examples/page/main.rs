@@ -14,6 +14,7 @@ mod painter;
 mod pictures;
 mod program;
 mod report;
+mod sample;
 mod show;
 mod verify;
 

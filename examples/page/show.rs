@@ -1,13 +1,12 @@
 //! The frames: draw, present, composite, verify.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
-use euclid::default::Size2D;
+use euclid::default::{Rect, Size2D};
 use webgpu_presentation::{
-    CanvasEpoch, Contents, ContextId, ContextMap, ExternalImages, GetImageError, PresentError, Presenter,
-    PresenterOptions, Snapshot, WebRenderSink,
+    CanvasEpoch, Contents, ContextId, ContextMap, ExternalImages, PendingTexture, PresentError, Presenter,
+    PresenterOptions, WebRenderSink,
 };
 
 use crate::Options;
@@ -15,7 +14,8 @@ use crate::canvas::Canvas;
 use crate::failure::Failure;
 use crate::gallery::exhibits;
 use crate::layout::{Grid, Tile, paint};
-use crate::ledger::{Ledger, PATIENCE};
+use crate::ledger::{Account, Ledger};
+use crate::sample::Sample;
 use crate::support::gpu::{Device, Gpu};
 use crate::support::page::{Item, Page, rect};
 use crate::verify::{Drawn, Pages};
@@ -37,7 +37,7 @@ pub struct Show {
     size: Size2D<u32>,
     options: Options,
     /// What the page shows at present.
-    scene: Vec<(ContextId, euclid::default::Rect<u32>)>,
+    scene: Vec<(ContextId, Rect<u32>)>,
     pub verified: Verified,
 }
 
@@ -46,12 +46,6 @@ pub struct Show {
 pub struct Verified {
     pub frames: usize,
     pub regions: usize,
-}
-
-/// A `get_image` under way.
-struct Asked {
-    drawn: usize,
-    answer: Receiver<Result<Snapshot, GetImageError>>,
 }
 
 impl Show {
@@ -117,19 +111,7 @@ impl Show {
             .filter(|(_, canvas)| canvas.key.is_some())
             .map(|(index, canvas)| (index, canvas.paint(&self.gpu, frame)))
             .collect();
-        let mut drawn = Vec::new();
-        if verify {
-            for (index, texture) in &textures {
-                let canvas = &self.canvases[*index];
-                drawn.push(Drawn {
-                    canvas: canvas.name,
-                    place: canvas.place(frame),
-                    format: canvas.format,
-                    alpha_mode: canvas.alpha_mode,
-                    bytes: self.gpu.read(canvas.device, texture.texture_id, texture.configuration.size),
-                });
-            }
-        }
+        let sample = verify.then(|| self.read(frame, &textures));
 
         let mut batch = self.presenter.batch();
         for (index, texture) in &textures {
@@ -143,47 +125,36 @@ impl Show {
         }
         batch.submit();
 
-        if !verify {
+        let Some(sample) = sample else {
             self.page.render();
             return Ok(());
-        }
-        // While the copies are in flight.
-        let asked: Vec<_> = (textures.iter().enumerate())
-            .map(|(drawn, (index, _))| {
-                let (sender, answer) = channel();
-                let reply = move |image| drop(sender.send(image));
-                self.presenter.get_image(self.canvases[*index].id, None, reply);
-                Asked { drawn, answer }
-            })
-            .collect();
-        self.ledger.wait_through(frame)?;
-        for Asked { drawn: index, answer } in asked {
-            let drawn = &drawn[index];
-            let late = |_| Failure::Late { what: "get_image", seconds: PATIENCE.as_secs(), missing: 1 };
-            let image = answer.recv_timeout(PATIENCE).map_err(late)?;
-            let right = image.is_ok_and(|image| {
-                image.format() == drawn.format
-                    && image.to_vec().as_chunks::<4>().0.iter().copied().eq(drawn.presented())
-            });
-            if !right {
-                return Err(Failure::Snapshot { frame, canvas: drawn.canvas });
-            }
-        }
-        self.page.render();
-        let composited = self.page.pixels();
-        let pages = Pages {
-            gl: self.options.gl,
-            frame,
-            size: self.size,
-            backdrop: &self.backdrop,
-            composited: &composited,
         };
-        for drawn in &drawn {
-            pages.compare(drawn)?;
-            self.verified.regions += 1;
-        }
+        let asked = sample.ask(&mut self.presenter);
+        self.ledger.wait_through(frame)?;
+        sample.compare_images(asked)?;
+        self.page.render();
+        let composited = &self.page.pixels();
+        let (gl, size, backdrop) = (self.options.gl, self.size, &self.backdrop);
+        sample.compare_page(&Pages { gl, size, backdrop, composited })?;
         self.verified.frames += 1;
+        self.verified.regions += sample.drawn.len();
         Ok(())
+    }
+
+    /// Reads what was drawn, with nothing of the crate.
+    fn read(&self, frame: u32, textures: &[(usize, PendingTexture)]) -> Sample {
+        let read = |(index, texture): &(usize, PendingTexture)| {
+            let canvas = &self.canvases[*index];
+            let drawn = Drawn {
+                canvas: canvas.name,
+                place: canvas.place(frame),
+                format: canvas.format,
+                alpha_mode: canvas.alpha_mode,
+                bytes: self.gpu.read(canvas.device, texture.texture_id, texture.configuration.size),
+            };
+            (canvas.id, drawn)
+        };
+        Sample { frame, drawn: textures.iter().map(read).collect() }
     }
 
     /// The page as it was rendered last, as RGBA.
@@ -195,7 +166,7 @@ impl Show {
         self.size
     }
 
-    pub fn accounts(&self) -> impl Iterator<Item = (&'static str, crate::ledger::Account)> {
+    pub fn accounts(&self) -> impl Iterator<Item = (&'static str, Account)> {
         self.canvases.iter().map(|canvas| (canvas.name, self.ledger.account(canvas.id)))
     }
 

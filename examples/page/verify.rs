@@ -37,7 +37,6 @@ impl Drawn {
 /// The page as it must be, and as it is: RGBA.
 pub struct Pages<'a> {
     pub gl: Gl,
-    pub frame: u32,
     pub size: Size2D<u32>,
     pub backdrop: &'a [u8],
     pub composited: &'a [u8],
@@ -45,7 +44,7 @@ pub struct Pages<'a> {
 
 impl Pages<'_> {
     /// The region of a canvas is the canvas blended over the backdrop, exactly.
-    pub fn compare(&self, drawn: &Drawn) -> Result<(), Failure> {
+    pub fn compare(&self, frame: u32, drawn: &Drawn) -> Result<(), Failure> {
         let place = drawn.place;
         let mut first = None;
         let mut wrong = 0;
@@ -63,7 +62,7 @@ impl Pages<'_> {
         match first {
             None => Ok(()),
             Some((x, y, expected, got)) => {
-                let (frame, canvas) = (self.frame, drawn.canvas);
+                let canvas = drawn.canvas;
                 Err(Failure::Mismatch { frame, canvas, x, y, expected, got, wrong })
             }
         }
