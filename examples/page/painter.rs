@@ -4,11 +4,13 @@ use std::borrow::Cow;
 
 use euclid::default::Size2D;
 use wgpu_core::command::{
-    ComputePassDescriptor, PassChannel, RenderPassColorAttachment, RenderPassDepthStencilAttachment,
-    RenderPassDescriptor,
+    ComputePass, ComputePassDescriptor, PassChannel, PassStateError, RenderPass, RenderPassColorAttachment,
+    RenderPassDepthStencilAttachment, RenderPassDescriptor,
 };
 use wgpu_core::global::Global;
-use wgpu_core::id::{BindGroupId, BufferId, ComputePipelineId, RenderPipelineId, TextureId, TextureViewId};
+use wgpu_core::id::{
+    BindGroupId, BufferId, CommandEncoderId, ComputePipelineId, RenderPipelineId, TextureId, TextureViewId,
+};
 use wgpu_types as wgt;
 use wgpu_types::{BufferUsages, TextureFormat, TextureUsages};
 
@@ -132,22 +134,11 @@ impl Painter {
             *depth = Some(Depth { size, texture, view: create_view(global, texture) });
         }
         gpu.submit(device, |encoder| {
-            if let Stage::Particles { count, step, step_group, .. } = &self.stage {
-                let descriptor = ComputePassDescriptor { label: None, timestamp_writes: None };
-                let (mut pass, error) = global.command_encoder_begin_compute_pass(encoder, &descriptor);
-                error.map_or(Ok(()), Err)?;
-                let pass = &mut pass;
-                let open = "the pass is open";
-                global.compute_pass_set_pipeline(pass, *step).expect(open);
-                global.compute_pass_set_bind_group(pass, 0, Some(*step_group), &[]).expect(open);
-                global.compute_pass_dispatch_workgroups(pass, count.div_ceil(WORKGROUP), 1, 1).expect(open);
-                global.compute_pass_end(pass)?;
-            }
+            self.step(global, encoder);
             let (mut pass, error) = global.command_encoder_begin_render_pass(encoder, &self.pass(view));
-            error.map_or(Ok(()), Err)?;
+            assert!(error.is_none(), "{error:?}");
             self.draw(global, &mut pass).expect("the pass is open");
-            global.render_pass_end(&mut pass)?;
-            Ok(())
+            global.render_pass_end(&mut pass).expect("the encoder is open");
         });
         global.texture_view_drop(view);
     }
@@ -179,11 +170,22 @@ impl Painter {
         }
     }
 
-    fn draw(
-        &self,
-        global: &Global,
-        pass: &mut wgpu_core::command::RenderPass,
-    ) -> Result<(), wgpu_core::command::PassStateError> {
+    /// Moves the particles, if there are any.
+    fn step(&self, global: &Global, encoder: CommandEncoderId) {
+        let Stage::Particles { count, step, step_group, .. } = &self.stage else { return };
+        let descriptor = ComputePassDescriptor { label: None, timestamp_writes: None };
+        let (mut pass, error) = global.command_encoder_begin_compute_pass(encoder, &descriptor);
+        assert!(error.is_none(), "{error:?}");
+        let record = |pass: &mut ComputePass| {
+            global.compute_pass_set_pipeline(pass, *step)?;
+            global.compute_pass_set_bind_group(pass, 0, Some(*step_group), &[])?;
+            global.compute_pass_dispatch_workgroups(pass, count.div_ceil(WORKGROUP), 1, 1)
+        };
+        record(&mut pass).expect("the pass is open");
+        global.compute_pass_end(&mut pass).expect("the encoder is open");
+    }
+
+    fn draw(&self, global: &Global, pass: &mut RenderPass) -> Result<(), PassStateError> {
         global.render_pass_set_pipeline(pass, self.pipeline)?;
         global.render_pass_set_bind_group(pass, 0, Some(self.bind_group), &[])?;
         match &self.stage {

@@ -12,7 +12,7 @@ use webgpu_presentation::{
 use crate::Options;
 use crate::canvas::Canvas;
 use crate::failure::Failure;
-use crate::gallery::exhibits;
+use crate::gallery::{Exhibit, exhibits};
 use crate::layout::{Grid, Tile, paint};
 use crate::ledger::{Account, Ledger};
 use crate::sample::Sample;
@@ -57,7 +57,7 @@ impl Show {
         let map = ContextMap::default();
         let images = Box::new(ExternalImages::new(&map));
         let gl = options.gl;
-        let page = Page::new(gl.into(), options.size.into(), images)
+        let page = Page::new(gl.into(), options.size, images)
             .map_err(|error| Failure::NoPage { gl, error: error.to_string() })?;
         let sink = Arc::new(WebRenderSink::new(page.new_api(), page.document()));
         let (sender, ledger) = Ledger::new();
@@ -69,12 +69,11 @@ impl Show {
         let presenter = Presenter::new(gpu.global.clone(), &map, sink, presenter_options);
         let exhibits = exhibits();
         let tiles = grid.tiles(exhibits.iter().map(|exhibit| exhibit.backdrop));
-        let mut canvases = Vec::new();
-        for (index, exhibit) in exhibits.into_iter().enumerate() {
+        let hang = |(index, exhibit): (usize, Exhibit)| {
             let device = devices[usize::from(exhibit.second)];
-            let id = ContextId(index as u64);
-            canvases.push(Canvas::new(&gpu, device, id, grid.cell(index), exhibit)?);
-        }
+            Canvas::new(&gpu, device, ContextId(index as u64), grid.cell(index), exhibit)
+        };
+        let canvases = exhibits.into_iter().enumerate().map(hang).collect::<Result<_, _>>()?;
         let backdrop = paint(size, &tiles);
         let (options, scene) = (options.clone(), Vec::new());
         Ok(Self {
