@@ -116,7 +116,7 @@ impl Canvas {
 /// The camera and the time of a frame: a thirtieth of a second each.
 fn uniforms(size: Size2D<u32>, frame: u32) -> Uniforms {
     let time = frame as f32 / 30.0;
-    let projection = Mat4::perspective_rh(0.66, size.width as f32 / size.height as f32, 0.1, 20.0);
+    let projection = Mat4::perspective_rh(0.72, size.width as f32 / size.height as f32, 0.1, 20.0);
     let view = Mat4::look_at_rh(Vec3::new(0.0, 0.0, 5.0), Vec3::ZERO, Vec3::Y);
     let world_from_model = Mat4::from_rotation_y(0.9 * time) * Mat4::from_rotation_x(0.5 * time + 0.4);
     Uniforms { clip_from_model: projection * view * world_from_model, world_from_model, time, frame }

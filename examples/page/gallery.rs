@@ -35,6 +35,8 @@ pub enum Backdrop {
     Checkerboard,
 }
 
+const PARTICLES: u16 = 1800;
+
 macro_rules! wgsl {
     ($($file:literal),*) => { concat!(include_str!("wgsl/common.wgsl"), $(include_str!(concat!("wgsl/", $file))),*) };
 }
@@ -88,14 +90,14 @@ pub fn exhibits() -> [Exhibit; 9] {
     ]
 }
 
-/// Particles at rest on a sunflower's spiral.
+/// Particles on a sunflower's spiral, turning.
 fn cloud() -> Vec<[f32; 4]> {
     let at = |index: u16| {
-        let (radius, angle) =
-            (0.95 * (f32::from(index) / f32::from(PARTICLES)).sqrt(), 2.399_963 * f32::from(index));
-        [1.5 * radius * angle.cos(), 0.85 * radius * angle.sin(), 0.0, 0.0]
+        // The golden angle.
+        let (sin, cos) = (2.399_963 * f32::from(index)).sin_cos();
+        let radius = 0.95 * (f32::from(index) / f32::from(PARTICLES)).sqrt();
+        let (x, y) = (radius * cos, radius * sin);
+        [1.5 * x, 0.85 * y, -1.3 * y, 0.8 * x]
     };
     (0..PARTICLES).map(at).collect()
 }
-
-const PARTICLES: u16 = 1800;

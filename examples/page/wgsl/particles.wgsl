@@ -13,10 +13,10 @@ fn vertex(@builtin(vertex_index) index: u32, @builtin(instance_index) instance: 
     let right = index == 1u || index == 2u || index == 4u;
     let upper = index == 2u || index == 4u || index == 5u;
     let corner = select(vec2f(-1.0), vec2f(1.0), vec2<bool>(right, upper));
-    let radius = 5.0 + 2.5 * f32(instance % 3u);
+    let radius = (0.030 + 0.014 * f32(instance % 3u)) * min(uniforms.size.x, uniforms.size.y);
     let middle = particle.xy * min(uniforms.size.x, uniforms.size.y) / uniforms.size;
     let speed = length(particle.zw);
-    let color = palette(0.02 + 0.16 * f32(instance % 7u) / 7.0 + 0.16 * speed + 0.05 * uniforms.time) * (0.16 + 0.12 * speed);
+    let color = palette(0.02 + 0.16 * f32(instance % 7u) / 7.0 + 0.16 * speed + 0.05 * uniforms.time) * (0.26 + 0.12 * speed);
     return Varying(vec4f(middle + corner * radius / uniforms.size, 0.0, 1.0), corner, color);
 }
 
