@@ -1,7 +1,7 @@
 //! WebRender without a window: on swgl, which needs no GPU, or on EGL without a surface.
 
 use std::rc::Rc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -11,9 +11,9 @@ use webrender_api::units::{
     FramebufferIntSize, LayoutRect,
 };
 use webrender_api::{
-    AlphaType, ColorF, CommonItemProperties, DisplayListBuilder, DocumentId, Epoch, ExternalImageHandler,
-    FramePublishId, FrameReadyParams, ImageKey, ImageRendering, PipelineId, PrimitiveFlags, RenderNotifier,
-    RenderReasons, SpaceAndClipInfo,
+    AlphaType, Checkpoint, ColorF, CommonItemProperties, DisplayListBuilder, DocumentId, Epoch,
+    ExternalImageHandler, FramePublishId, FrameReadyParams, ImageKey, ImageRendering, NotificationHandler,
+    NotificationRequest, PipelineId, PrimitiveFlags, RenderNotifier, RenderReasons, SpaceAndClipInfo,
 };
 
 /// What WebRender draws with.
@@ -53,7 +53,6 @@ pub struct Page {
     sender: RenderApiSender,
     document: DocumentId,
     size: DeviceIntSize,
-    frames: Receiver<()>,
     epoch: u32,
     frame: u64,
     context: Context,
@@ -65,18 +64,27 @@ enum Context {
     Egl(Box<egl::Egl>),
 }
 
-struct Notifier(Sender<()>);
+struct Notifier;
 
 impl RenderNotifier for Notifier {
     fn clone(&self) -> Box<dyn RenderNotifier> {
-        Box::new(Self(self.0.clone()))
+        Box::new(Self)
     }
 
     fn wake_up(&self, _composite_needed: bool) {}
 
-    fn new_frame_ready(&self, _: DocumentId, _: FramePublishId, _: &FrameReadyParams) {
-        // Nobody listens any more when the page is being dropped.
-        let _ = self.0.send(());
+    fn new_frame_ready(&self, _: DocumentId, _: FramePublishId, _: &FrameReadyParams) {}
+}
+
+/// Tells that a transaction's frame is built, or that it never will be, by hanging up.
+struct Built(Sender<()>);
+
+impl NotificationHandler for Built {
+    fn notify(&self, when: Checkpoint) {
+        if when == Checkpoint::FrameBuilt {
+            // Nobody listens any more after the timeout.
+            let _ = self.0.send(());
+        }
     }
 }
 
@@ -101,7 +109,6 @@ impl Page {
                 (Context::Egl(Box::new(context)), functions)
             }
         };
-        let (notify, frames) = channel();
         let options = WebRenderOptions {
             clear_caches_with_quads: gl == PageGl::Egl,
             enable_debugger: false,
@@ -109,14 +116,14 @@ impl Page {
             ..Default::default()
         };
         let (mut renderer, sender) =
-            webrender::create_webrender_instance(functions, Box::new(Notifier(notify)), options, None)
+            webrender::create_webrender_instance(functions, Box::new(Notifier), options, None)
                 .map_err(|error| format!("WebRender does not start: {error:?}"))?;
         renderer.set_external_image_handler(handler);
         let api = sender.create_api();
         let document = api.add_document(size);
         let renderer = Some(renderer);
         let mut page =
-            Self { renderer, api, sender, document, size, frames, epoch: 0, frame: 0, context, _gl: guard };
+            Self { renderer, api, sender, document, size, epoch: 0, frame: 0, context, _gl: guard };
         page.set_scene(&[]);
         Ok(page)
     }
@@ -167,11 +174,12 @@ impl Page {
         self.frame += 1;
         transaction.generate_frame(self.frame, true, false, RenderReasons::TESTING);
         transaction.invalidate_rendered_frame(RenderReasons::TESTING);
-        // Frames that a sink asked for may be ready too.
-        while self.frames.try_recv().is_ok() {}
+        // This very frame: those that a sink asked for are ready at any time.
+        let (built, frame) = channel();
+        transaction.notify(NotificationRequest::new(Checkpoint::FrameBuilt, Box::new(Built(built))));
         self.api.send_transaction(self.document, transaction);
         self.api.flush_scene_builder();
-        self.frames.recv_timeout(FRAME_TIMEOUT).expect("WebRender builds frames");
+        frame.recv_timeout(FRAME_TIMEOUT).expect("WebRender builds frames");
     }
 
     /// Renders whatever is built.
