@@ -12,6 +12,8 @@ use crate::{CanvasEpoch, ImageSink};
 ///
 /// Each transaction that updates an image asks for a frame; scenes are not rebuilt. Canvas epochs have no meaning here and
 /// are dropped: an engine that waits for them implements [`ImageSink`] itself.
+///
+/// Drop the presenter before WebRender's renderer: afterwards WebRender panics at every message.
 pub struct WebRenderSink(Mutex<State>);
 
 struct State {

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
 
 use euclid::default::Size2D;
+use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 use wgpu_core::device::HostMap;
 use wgpu_core::global::Global;
 use wgpu_core::id::{AdapterId, CommandBufferId, CommandEncoderId, DeviceId, QueueId, TextureId};
@@ -16,7 +17,12 @@ pub struct Gpu {
     pub global: Arc<Global>,
     pub adapter: AdapterId,
     pub name: String,
+    _alone: Option<ReentrantMutexGuard<'static, ()>>,
 }
+
+/// Instances with validation live one at a time: the layer of Debian 12 (1.3.239) crashes now and then when several threads
+/// use several of them.
+static VALIDATED: ReentrantMutex<()> = ReentrantMutex::new(());
 
 #[derive(Clone, Copy, Debug)]
 pub struct Device {
@@ -61,7 +67,9 @@ impl Gpu {
             log::set_logger(&Logger).expect("the first logger");
             log::set_max_level(log::LevelFilter::Warn);
         });
-        let gpu = Self::new(wgt::InstanceFlags::DEBUG | wgt::InstanceFlags::VALIDATION);
+        let alone = VALIDATED.lock();
+        let gpu = Self::new(wgt::InstanceFlags::DEBUG | wgt::InstanceFlags::VALIDATION)
+            .map(|gpu| Self { _alone: Some(alone), ..gpu });
         match &gpu {
             Some(gpu) => eprintln!("adapter: {}", gpu.name),
             None if std::env::var_os("WEBGPU_PRESENTATION_REQUIRE_ADAPTER").is_some() => {
@@ -95,7 +103,7 @@ impl Gpu {
         let adapter = global.request_adapter(&wgt::RequestAdapterOptions::default(), backends, None).ok()?;
         let info = global.adapter_get_info(adapter);
         let name = format!("{} ({})", info.name, info.driver_info);
-        Some(Self { global, adapter, name })
+        Some(Self { global, adapter, name, _alone: None })
     }
 
     /// A device with all of the adapter's limits.
