@@ -33,7 +33,7 @@ use crate::{
     Statistics, UnknownContext,
 };
 
-/// So many copies may be in flight before a present takes the place of a waiting one.
+/// So many presents may be in flight before the next one takes the place of the youngest.
 const MOST_IN_FLIGHT: usize = 2;
 
 /// So many may be in flight that a `get_image` waits for, so that they cannot be superseded; and one more. As many textures may
@@ -143,14 +143,13 @@ impl ContextData {
 
     /// Whether another present may be submitted, though none can be superseded.
     pub(crate) fn has_room_to_present(&self) -> bool {
-        let presents = |ticket: &&Ticket| ticket.sequence().is_some();
-        self.state.lock().in_flight.iter().filter(presents).count() <= MOST_AWAITED
+        self.state.lock().presents_in_flight() <= MOST_AWAITED
     }
 
     /// Whether another texture may be copied for a `get_image`.
     pub(crate) fn has_room_to_capture(&self) -> bool {
-        let captures = |ticket: &&Ticket| ticket.sequence().is_none();
-        self.state.lock().in_flight.iter().filter(captures).count() < MOST_AWAITED
+        let state = self.state.lock();
+        state.in_flight.len() - state.presents_in_flight() < MOST_AWAITED
     }
 
     /// Takes the youngest copy in flight out if the next one is to take its place: if there are enough in flight, it is
@@ -160,14 +159,13 @@ impl ContextData {
     /// older one is left to finish, so that something always arrives.
     pub(crate) fn take_youngest(&self, device: DeviceId) -> Option<Ticket> {
         let mut state = self.state.lock();
-        if state.in_flight.len() < MOST_IN_FLIGHT {
+        if state.presents_in_flight() < MOST_IN_FLIGHT {
             return None;
         }
-        state.in_flight.pop_if(|youngest| {
-            youngest.replies.is_empty()
-                && matches!(youngest.purpose, Purpose::Present(_))
-                && youngest.buffer.as_ref().is_some_and(|buffer| buffer.device() == device)
-        })
+        let index = state.in_flight.iter().rposition(|ticket| ticket.sequence().is_some())?;
+        let youngest = &state.in_flight[index];
+        let same_device = youngest.buffer.as_ref().is_some_and(|buffer| buffer.device() == device);
+        (youngest.replies.is_empty() && same_device).then(|| state.in_flight.remove(index))
     }
 
     /// Puts back what [`take_youngest`](Self::take_youngest) took. Nothing was submitted since.
@@ -408,6 +406,10 @@ impl ContextData {
 }
 
 impl State {
+    fn presents_in_flight(&self) -> usize {
+        self.in_flight.iter().filter(|ticket| ticket.sequence().is_some()).count()
+    }
+
     fn remove(&mut self, number: u64) -> Option<Ticket> {
         let index = self.in_flight.iter().position(|ticket| ticket.number == number)?;
         Some(self.in_flight.remove(index))

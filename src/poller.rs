@@ -27,6 +27,9 @@ const SLICE: Duration = Duration::from_millis(4);
 /// asks for then finds idle ones.
 const LINGER: Duration = Duration::from_millis(1100);
 
+/// The same, when the device is destroyed or dropped.
+const LAST_LINGER: Duration = Duration::from_millis(20);
+
 /// A thread with work asks for maintenance this often.
 const MAINTENANCE: Duration = Duration::from_secs(1);
 
@@ -326,11 +329,12 @@ impl DevicePoller {
             if std::mem::take(&mut state.remind) {
                 return Next::Remind;
             }
-            if lingered || !self.may_poll.load(Ordering::Acquire) {
+            if lingered {
                 state.running = false;
                 return Next::End;
             }
-            lingered = self.changed.wait_for(&mut state, LINGER).timed_out();
+            let linger = if self.may_poll.load(Ordering::Acquire) { LINGER } else { LAST_LINGER };
+            lingered = self.changed.wait_for(&mut state, linger).timed_out();
         }
     }
 

@@ -4,4 +4,5 @@ mod contract;
 mod faults;
 mod ids;
 mod order;
+mod properties;
 mod world;

@@ -107,6 +107,23 @@ fn under_overload_the_newest_wins_and_the_oldest_arrives() {
     assert_eq!(world.acknowledged(), Some(100));
 }
 
+// R17: copies for script do not make the canvas stand still.
+#[test]
+fn under_overload_with_captures_the_oldest_arrives() {
+    let mut world = World::new();
+    let mut captures = Vec::new();
+    let mut presents = Vec::new();
+    for i in 1..=6u8 {
+        let texture = world.texture([200; 4], size(1, 1));
+        captures.push(world.get_image(Some(texture)));
+        presents.push(world.present([i; 4], u64::from(i)));
+    }
+    world.finish(presents[5]);
+    assert!(matches!(world.end_of(presents[0]), PresentEnd::Presented));
+    assert!(matches!(world.end_of(presents[5]), PresentEnd::Presented));
+    assert!(captures.iter().all(|capture| first_pixel(&answer(capture).unwrap()) == [200; 4]));
+}
+
 #[test]
 fn a_superseded_frame_that_does_not_fit_is_given_up() {
     let mut world = World::new();
