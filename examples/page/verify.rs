@@ -6,6 +6,7 @@ use wgpu_types::TextureFormat;
 
 use crate::Gl;
 use crate::failure::Failure;
+use crate::support::page::PageGl;
 
 /// What was drawn into a canvas, read without this crate.
 pub struct Drawn {
@@ -52,7 +53,9 @@ impl Pages<'_> {
         for (source, (x, y)) in drawn.rgba().zip(places) {
             let offset = ((place.min_y() + y) * self.size.width + place.min_x() + x) as usize * 4;
             let at = |pixels: &[u8]| std::array::from_fn(|channel| pixels[offset + channel]);
-            let expected = blend(self.gl, source, at(self.backdrop));
+            let [r, g, b, _]: [u8; 4] = at(self.backdrop);
+            let [r, g, b] = PageGl::from(self.gl).blend(source, [r, g, b]);
+            let expected = [r, g, b, 255];
             let got = at(self.composited);
             if got != expected {
                 wrong += 1;
@@ -67,22 +70,4 @@ impl Pages<'_> {
             }
         }
     }
-}
-
-/// Premultiplied source over destination, as the back end rounds it.
-fn blend(gl: Gl, source: [u8; 4], destination: [u8; 4]) -> [u8; 4] {
-    let alpha = u32::from(source[3]);
-    std::array::from_fn(|channel| {
-        let (source, destination) = (u32::from(source[channel]), u32::from(destination[channel]));
-        let kept = match gl {
-            // blend.h: dst - muldiv255(dst, alpha), and muldiv255(x, y) is (x * y + x) >> 8.
-            Gl::Swgl => destination - ((destination * alpha + destination) >> 8),
-            // lp_bld_arit.c: x * y rounded to the nearest 255th.
-            Gl::Egl => {
-                let product = destination * (255 - alpha) + 128;
-                (product + (product >> 8)) >> 8
-            }
-        };
-        (source + kept).min(255) as u8
-    })
 }

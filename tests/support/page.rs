@@ -25,6 +25,27 @@ pub enum PageGl {
     Egl,
 }
 
+impl PageGl {
+    /// The opaque page under a premultiplied pixel, in the rounding of this rasteriser (`tests/harness.rs` holds it to that).
+    pub fn blend(self, [r, g, b, alpha]: [u8; 4], under: [u8; 3]) -> [u8; 3] {
+        let alpha = u32::from(alpha);
+        let kept = |under: u8| {
+            let under = u32::from(under);
+            match self {
+                // `muldiv255` of swgl's blend.h.
+                Self::Swgl => under - ((under * alpha + under) >> 8),
+                // `lp_build_mul_norm` of llvmpipe.
+                Self::Egl => {
+                    let product = under * (255 - alpha);
+                    (product + (product >> 8) + 128) >> 8
+                }
+            }
+        };
+        let over = |color: u8, under: u8| (u32::from(color) + kept(under)).min(255) as u8;
+        [over(r, under[0]), over(g, under[1]), over(b, under[2])]
+    }
+}
+
 /// One thing on the page.
 #[derive(Clone, Copy, Debug)]
 pub enum Item {
