@@ -1,123 +1,144 @@
-//! One canvas: its context, its image, and the textures it draws into.
+//! One canvas of the page: its context, and a new texture for each frame.
 
-use euclid::default::{Rect, Size2D};
-use glam::{Mat4, Vec3};
-use webgpu_presentation::{
-    AlphaMode, BufferIds, ContextConfiguration, ContextDescriptor, ContextId, PendingTexture, Presenter,
-};
+use euclid::default::Size2D;
+use webgpu_presentation::*;
 use webrender_api::ImageKey;
+use webrender_api::units::{DeviceIntRect, DeviceIntSize};
+use wgpu_core::id::{CommandEncoderId, TextureViewId};
 use wgpu_types::{TextureFormat, TextureUsages};
 
-use crate::failure::Failure;
-use crate::gallery::{Exhibit, Life};
-use crate::layout::centre;
-use crate::painter::{Painter, Uniforms};
+use crate::backdrop::Cell;
+use crate::cast::Role;
+use crate::check::{Region, Truth};
+use crate::error::DemoError;
+use crate::gfx::{Gfx, GpuError};
+use crate::painters::{Moment, Painter};
 use crate::support::gpu::{Device, Gpu};
 
-/// How often an elastic canvas changes its size, in frames.
-const STRETCH: u32 = 5;
-/// In each so many frames a phoenix burns once, and lies in ashes for a while.
-const CYCLE: u32 = 40;
-const ASHES: std::ops::Range<u32> = 22..28;
-
 pub struct Canvas {
-    pub name: &'static str,
     pub id: ContextId,
-    pub alpha_mode: AlphaMode,
-    pub format: TextureFormat,
-    pub device: Device,
-    /// What it is displayed under, while its context lives.
-    pub key: Option<ImageKey>,
-    cell: Rect<u32>,
-    life: Life,
-    painter: Painter,
+    pub role: &'static Role,
+    cell: Cell,
+    size: Size2D<u32>,
+    looks: Vec<Look>,
+    /// Its image on the page, while it has a context.
+    key: Option<ImageKey>,
+    creations: u32,
+}
+
+/// A device and a format that the canvas is drawn with, in some of its lives.
+struct Look {
+    gfx: Gfx,
+    device: usize,
+    format: TextureFormat,
+    painter: Box<dyn Painter>,
+}
+
+/// A texture that was drawn and not presented yet.
+pub struct Drawn {
+    pub canvas: usize,
+    /// Nothing newer is drawn of this canvas in this frame.
+    pub is_last: bool,
+    pub pending: PendingTexture,
+    pub view: TextureViewId,
 }
 
 impl Canvas {
     pub fn new(
-        gpu: &Gpu,
-        device: Device,
+        role: &'static Role,
         id: ContextId,
-        cell: Rect<u32>,
-        exhibit: Exhibit,
-    ) -> Result<Self, Failure> {
-        let Exhibit { name, sketch, format, alpha_mode, life, .. } = exhibit;
-        let painter = Painter::new(gpu, device, name, format, sketch)?;
-        Ok(Self { name, id, alpha_mode, format, device, key: None, cell, life, painter })
-    }
-
-    /// Whether its context is destroyed now and then.
-    pub fn is_mortal(&self) -> bool {
-        self.life == Life::Phoenix
-    }
-
-    pub fn lives(&self, frame: u32) -> bool {
-        self.life != Life::Phoenix || !ASHES.contains(&(frame % CYCLE))
-    }
-
-    /// Where it is on the page in this frame; its size is that of its texture.
-    pub fn place(&self, frame: u32) -> Rect<u32> {
-        let full = self.cell.size;
-        let size = match self.life {
-            Life::Steady | Life::Phoenix => full,
-            Life::Elastic => {
-                let phase = (frame / STRETCH) as f32;
-                let part = |speed: f32| 0.72 + 0.28 * (speed * phase).cos();
-                let (width, height) = (full.width as f32 * part(0.9), full.height as f32 * part(1.3));
-                Size2D::new(width as u32, height as u32)
-            }
+        page: DeviceIntSize,
+        gfx: &[Gfx],
+    ) -> Result<Self, GpuError> {
+        let cell = Cell::of(role, page);
+        let size = cell.room.size().to_u32().to_untyped();
+        let look = |&(device, format): &(usize, TextureFormat)| {
+            let gfx = gfx[device].clone();
+            let painter = role.picture.painter(&gfx, format, size)?;
+            Ok(Look { gfx, device, format, painter })
         };
-        centre(self.cell, size)
+        let looks = role.looks.iter().map(look).collect::<Result<_, _>>()?;
+        Ok(Self { id, role, cell, size, looks, key: None, creations: 0 })
     }
 
-    pub fn create(&mut self, presenter: &mut Presenter, key: ImageKey, frame: u32) -> Result<(), Failure> {
-        let failed = |what, error| Failure::Canvas { canvas: self.name, what, error };
-        let descriptor = ContextDescriptor { size: self.place(frame).size, buffer_ids: BufferIds::Allocated };
-        presenter
-            .create_context(self.id, descriptor)
-            .map_err(|error| failed("the context", error.to_string()))?;
-        presenter.set_image_key(self.id, key).map_err(|error| failed("the image", error.to_string()))?;
+    pub fn key(&self) -> Option<ImageKey> {
+        self.key
+    }
+
+    /// Where it is on the page.
+    pub fn area(&self) -> DeviceIntRect {
+        self.cell.place(self.size.width as i32, self.size.height as i32)
+    }
+
+    pub fn region(&self) -> Region {
+        Region { name: self.role.name, area: self.area(), card: self.cell.card }
+    }
+
+    /// Takes the size that it has in this frame. False if it had it before.
+    pub fn resize(&mut self, frame: u32) -> bool {
+        let room = self.cell.room.size().to_u32().to_untyped();
+        let size = self.role.habit.size(frame, room);
+        std::mem::replace(&mut self.size, size) != size
+    }
+
+    pub fn create(&mut self, presenter: &mut Presenter, key: ImageKey) -> Result<(), DemoError> {
+        let descriptor = ContextDescriptor { size: self.size, buffer_ids: BufferIds::Allocated };
+        presenter.create_context(self.id, descriptor)?;
+        presenter.set_image_key(self.id, key)?;
         self.key = Some(key);
+        self.creations += 1;
         Ok(())
     }
 
-    pub fn destroy(&mut self, presenter: &mut Presenter) -> Result<(), Failure> {
+    /// Takes it off the page; its image is not shown any more, its context is still there.
+    pub fn hide(&mut self) {
         self.key = None;
-        let failed = |error: webgpu_presentation::UnknownContext| Failure::Canvas {
-            canvas: self.name,
-            what: "the end",
-            error: error.to_string(),
-        };
-        presenter.destroy_context(self.id).map_err(failed)
     }
 
-    /// Draws into a new texture, which is the caller's to destroy.
-    pub fn paint(&mut self, gpu: &Gpu, frame: u32) -> PendingTexture {
-        let size = self.place(frame).size;
+    pub fn destroy(&self, presenter: &mut Presenter) -> Result<(), DemoError> {
+        Ok(presenter.destroy_context(self.id)?)
+    }
+
+    /// Draws it, if it is on the page and this is the device of its present life.
+    pub fn draw(
+        &mut self,
+        device: usize,
+        encoder: CommandEncoderId,
+        time: f32,
+        is_last: bool,
+    ) -> Result<Option<Drawn>, GpuError> {
+        let (alpha_mode, size, looks) = (self.role.alpha_mode, self.size, self.looks.len());
+        let Some(life) = self.creations.checked_sub(1).filter(|_| self.key.is_some()) else {
+            return Ok(None);
+        };
+        let look = &mut self.looks[life as usize % looks];
+        if look.device != device {
+            return Ok(None);
+        }
         let usage = TextureUsages::RENDER_ATTACHMENT | TextureUsages::COPY_SRC;
-        let texture_id = gpu.texture(self.device, self.format, size, usage);
-        self.painter.paint(gpu, self.device, texture_id, size, &uniforms(size, frame));
+        let texture_id = look.gfx.texture(look.format, size, usage)?;
+        let view = look.gfx.view(texture_id)?;
+        look.painter.paint(encoder, view, Moment { size, time, life })?;
         let configuration = ContextConfiguration {
-            device_id: self.device.id,
-            queue_id: self.device.queue,
-            format: self.format,
-            alpha_mode: self.alpha_mode,
+            device_id: look.gfx.device.id,
+            queue_id: look.gfx.device.queue,
+            format: look.format,
+            alpha_mode,
             size,
         };
-        PendingTexture { texture_id, encoder_ids: None, configuration }
+        let pending = PendingTexture { texture_id, encoder_ids: None, configuration };
+        Ok(Some(Drawn { canvas: self.id.0 as usize, is_last, pending, view }))
     }
 
-    /// Ends what it has in wgpu-core.
-    pub fn take_down(self, gpu: &Gpu) {
-        self.painter.destroy(gpu);
+    /// What a texture of this canvas holds. Waits for the GPU.
+    pub fn truth(&self, gpu: &Gpu, drawn: &Drawn) -> Truth {
+        let configuration = drawn.pending.configuration;
+        let device = Device { id: configuration.device_id, queue: configuration.queue_id };
+        Truth {
+            region: self.region(),
+            format: configuration.format,
+            alpha_mode: configuration.alpha_mode,
+            bytes: gpu.read(device, drawn.pending.texture_id, configuration.size),
+        }
     }
-}
-
-/// The camera and the time of a frame: a thirtieth of a second each.
-fn uniforms(size: Size2D<u32>, frame: u32) -> Uniforms {
-    let time = frame as f32 / 30.0;
-    let projection = Mat4::perspective_rh(0.72, size.width as f32 / size.height as f32, 0.1, 20.0);
-    let view = Mat4::look_at_rh(Vec3::new(0.0, 0.0, 5.0), Vec3::ZERO, Vec3::Y);
-    let world_from_model = Mat4::from_rotation_y(0.9 * time) * Mat4::from_rotation_x(0.5 * time + 0.4);
-    Uniforms { clip_from_model: projection * view * world_from_model, world_from_model, time, frame }
 }

@@ -1,102 +1,76 @@
-//! What became of each present, and when.
+//! What became of every present, and how long it took.
 
 use std::collections::HashMap;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use webgpu_presentation::{ContextId, PresentEnd, PresentError, PresentOutcome};
+use webgpu_presentation::{CanvasEpoch, ContextId, PresentEnd, PresentError, PresentOutcome};
 
-use crate::failure::Failure;
+/// An outcome and when it was told.
+pub type Told = (PresentOutcome, Instant);
 
-/// No present of a living machine takes so long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+#[derive(Default)]
+pub struct Ledger {
+    epochs: u64,
+    /// Presents that have not ended. Epochs are unique, also across the lives of a context.
+    open: HashMap<CanvasEpoch, Instant>,
+    tallies: HashMap<ContextId, Tally>,
+}
 
-/// Counts of one canvas, over all of its lives.
-#[derive(Clone, Default)]
-pub struct Account {
+#[derive(Default)]
+pub struct Tally {
     pub presented: usize,
     pub superseded: usize,
     pub failed: usize,
-    /// From the call to the outcome, of what was presented.
+    /// Of those presented.
     latencies: Vec<Duration>,
 }
 
-/// Presents that have not ended, and accounts of those that have.
-pub struct Ledger {
-    outcomes: Receiver<(PresentOutcome, Instant)>,
-    /// By context and frame, which is the epoch.
-    pending: HashMap<(ContextId, u32), Instant>,
-    accounts: HashMap<ContextId, Account>,
-    failures: Vec<(ContextId, u32, PresentError)>,
-}
-
 impl Ledger {
-    /// A ledger, and where to tell it outcomes.
-    pub fn new() -> (Sender<(PresentOutcome, Instant)>, Self) {
-        let (sender, outcomes) = channel();
-        let (pending, accounts, failures) = Default::default();
-        (sender, Self { outcomes, pending, accounts, failures })
+    /// To be called right before a present.
+    pub fn begin(&mut self) -> CanvasEpoch {
+        self.epochs += 1;
+        let epoch = CanvasEpoch(self.epochs);
+        self.open.insert(epoch, Instant::now());
+        epoch
     }
 
-    /// A present is about to be made in this frame.
-    pub fn begin(&mut self, context: ContextId, frame: u32) {
-        self.pending.insert((context, frame), Instant::now());
+    pub fn open(&self) -> usize {
+        self.open.len()
     }
 
-    /// Waits until no present of this frame or an earlier one is pending.
-    pub fn wait_through(&mut self, frame: u32) -> Result<(), Failure> {
-        while let Ok(ended) = self.outcomes.try_recv() {
-            self.end(ended);
-        }
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let missing = self.pending.keys().filter(|(_, pending)| *pending <= frame).count();
-            if missing == 0 {
-                return Ok(());
+    /// Enters an outcome. Says so if it is one that nothing on this page excuses.
+    pub fn enter(&mut self, (outcome, told): Told) -> Result<(), PresentOutcome> {
+        let began = self.open.remove(&outcome.epoch);
+        let tally = self.tallies.entry(outcome.context).or_default();
+        match &outcome.end {
+            PresentEnd::Presented => {
+                tally.presented += 1;
+                tally.latencies.extend(began.map(|began| told.saturating_duration_since(began)));
             }
-            match self.outcomes.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(ended) => self.end(ended),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    return Err(Failure::Late { what: "presents", seconds: PATIENCE.as_secs(), missing });
+            PresentEnd::Superseded => tally.superseded += 1,
+            PresentEnd::Failed(error) => {
+                tally.failed += 1;
+                // A canvas that is destroyed takes what it has in flight with it.
+                if !matches!(error, PresentError::ContextDestroyed) {
+                    return Err(outcome);
                 }
             }
         }
+        // An outcome nobody waits for was told twice.
+        if began.is_none() { Err(outcome) } else { Ok(()) }
     }
 
-    /// Presents that failed since the last call: context, frame and error.
-    pub fn take_failures(&mut self) -> Vec<(ContextId, u32, PresentError)> {
-        std::mem::take(&mut self.failures)
-    }
-
-    pub fn account(&self, context: ContextId) -> Account {
-        self.accounts.get(&context).cloned().unwrap_or_default()
-    }
-
-    fn end(&mut self, (outcome, when): (PresentOutcome, Instant)) {
-        // Every epoch is a frame's number.
-        let frame = outcome.epoch.0 as u32;
-        let Some(begun) = self.pending.remove(&(outcome.context, frame)) else { return };
-        let account = self.accounts.entry(outcome.context).or_default();
-        match outcome.end {
-            PresentEnd::Presented => {
-                account.presented += 1;
-                account.latencies.push(when - begun);
-            }
-            PresentEnd::Superseded => account.superseded += 1,
-            PresentEnd::Failed(error) => {
-                account.failed += 1;
-                self.failures.push((outcome.context, frame, error));
-            }
-        }
+    pub fn tally(&self, context: ContextId) -> Option<&Tally> {
+        self.tallies.get(&context)
     }
 }
 
-impl Account {
-    /// The latency that this part of the presents does not exceed.
-    pub fn quantile(&self, part: f64) -> Option<Duration> {
+impl Tally {
+    /// The latency that `share` of the presents did not exceed.
+    pub fn quantile(&self, share: f64) -> Option<Duration> {
         let mut sorted = self.latencies.clone();
         sorted.sort_unstable();
-        let last = sorted.len().checked_sub(1)?;
-        sorted.get((last as f64 * part).round() as usize).copied()
+        let index = (sorted.len() as f64 * share).ceil() as usize;
+        sorted.get(index.saturating_sub(1)).copied()
     }
 }

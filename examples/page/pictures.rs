@@ -1,95 +1,116 @@
-//! Writes what was seen: a contact sheet and an animation.
+//! The pictures that stay: a contact sheet and an animation.
 
 use std::fs::File;
 use std::io::BufWriter;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use euclid::default::Size2D;
+use crate::error::DemoError;
 
-use crate::failure::Failure;
+const RGB: usize = 3;
+/// Between the pictures of a contact sheet.
+const MARGIN: usize = 16;
+const PAPER: [u8; RGB] = [5, 6, 9];
+/// Small pictures under the large one.
+const SMALL: usize = 4;
+/// The animation's pictures are no wider.
+const ANIMATION_WIDTH: usize = 480;
 
-/// RGB, row after row.
 #[derive(Clone)]
-pub struct Picture {
-    pub size: Size2D<u32>,
-    pub bytes: Vec<u8>,
+pub struct Photo {
+    width: usize,
+    height: usize,
+    pixels: Vec<u8>,
 }
 
-impl Picture {
-    /// Half as wide and half as high as RGBA pixels: each pixel is the mean of four.
-    pub fn half(size: Size2D<u32>, rgba: &[u8]) -> Self {
-        let half = size / 2;
-        let stride = size.width as usize * 4;
-        let mean = |x: usize, y: usize, channel: usize| {
-            let corner = 2 * y * stride + 8 * x + channel;
-            let sum: u16 =
-                [0, 4, stride, stride + 4].iter().map(|offset| u16::from(rgba[corner + offset])).sum();
-            ((sum + 2) / 4) as u8
-        };
-        let (width, height) = (half.width as usize, half.height as usize);
-        let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
-        let bytes = pixels.flat_map(|(x, y)| [0, 1, 2].map(|channel| mean(x, y, channel))).collect();
-        Self { size: half, bytes }
+impl Photo {
+    /// Of a page in RGBA.
+    pub fn new(size: (u32, u32), rgba: &[u8]) -> Self {
+        let pixels = rgba.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect();
+        Self { width: size.0 as usize, height: size.1 as usize, pixels }
     }
 
-    /// Up to four pictures of one size, two by two.
-    pub fn sheet(pictures: &[Self]) -> Option<Self> {
-        let one = pictures.first()?.size;
-        let size = Size2D::new(one.width * 2, one.height * pictures.len().div_ceil(2) as u32);
-        let mut bytes = vec![0; (size.area() * 3) as usize];
-        let row = one.width as usize * 3;
-        for (index, picture) in pictures.iter().enumerate() {
-            let start = (index / 2) * one.height as usize * 2 * row + (index % 2) * row;
-            for (y, source) in picture.bytes.chunks_exact(row).enumerate() {
-                bytes[start + 2 * y * row..][..row].copy_from_slice(source);
+    /// As small as the animation wants it.
+    pub fn for_animation(&self) -> Self {
+        // A whole factor keeps edges sharp.
+        self.shrunk(self.width / self.width.div_ceil(ANIMATION_WIDTH))
+    }
+
+    /// `width` pixels wide: each pixel is the mean of those that it covers.
+    fn shrunk(&self, width: usize) -> Self {
+        let height = self.height * width / self.width;
+        let covers = |from: usize, at: usize, of: usize| from * at / of..(from * (at + 1)).div_ceil(of);
+        let mut pixels = Vec::with_capacity(width * height * RGB);
+        for y in 0..height {
+            for x in 0..width {
+                let (mut sums, mut count) = ([0; RGB], 0);
+                for row in covers(self.height, y, height) {
+                    let columns = covers(self.width, x, width);
+                    let start = (row * self.width + columns.start) * RGB;
+                    for pixel in self.pixels[start..][..columns.len() * RGB].as_chunks::<RGB>().0 {
+                        sums = std::array::from_fn(|channel| sums[channel] + usize::from(pixel[channel]));
+                        count += 1;
+                    }
+                }
+                pixels.extend(sums.map(|sum| ((sum + count / 2) / count) as u8));
             }
         }
-        Some(Self { size, bytes })
+        Self { width, height, pixels }
     }
 
-    /// Fewer colours, which compress far better: an animation keeps six bits of each.
-    fn coarse(&self) -> Vec<u8> {
-        self.bytes.iter().map(|value| (value & 0xfc) | (value >> 6)).collect()
+    fn paste(&mut self, photo: &Photo, x: usize, y: usize) {
+        let rows = self.pixels.chunks_exact_mut(self.width * RGB).skip(y);
+        for (row, pasted) in rows.zip(photo.pixels.chunks_exact(photo.width * RGB)) {
+            row[x * RGB..][..pasted.len()].copy_from_slice(pasted);
+        }
     }
 }
 
-pub fn write_png(path: &Path, picture: &Picture) -> Result<(), Failure> {
-    attempt(path, |file| {
-        let encoder = encoder(file, picture.size);
-        let mut writer = encoder.write_header()?;
-        writer.write_image_data(&picture.bytes)?;
-        writer.finish()
-    })
+/// The last moment large, earlier ones small below it.
+fn contact_sheet(moments: &[Photo]) -> Option<Photo> {
+    let (last, earlier) = moments.split_last()?;
+    let small_width = (last.width - (SMALL - 1) * MARGIN) / SMALL;
+    let small: Vec<_> = earlier.iter().take(SMALL).map(|photo| photo.shrunk(small_width)).collect();
+    let (width, small_height) =
+        (last.width + 2 * MARGIN, small.first().map_or(0, |photo| photo.height + MARGIN));
+    let height = last.height + 2 * MARGIN + small_height;
+    let mut sheet = Photo { width, height, pixels: PAPER.repeat(width * height) };
+    sheet.paste(last, MARGIN, MARGIN);
+    for (index, photo) in small.iter().enumerate() {
+        let x = MARGIN + index * (small_width + MARGIN);
+        sheet.paste(photo, x, last.height + 2 * MARGIN);
+    }
+    Some(sheet)
 }
 
-/// An animation that repeats, so many frames a second.
-pub fn write_apng(path: &Path, pictures: &[Picture], fps: u16) -> Result<(), Failure> {
-    let Some(first) = pictures.first() else { return Ok(()) };
-    attempt(path, |file| {
-        let mut encoder = encoder(file, first.size);
-        encoder.set_animated(pictures.len() as u32, 0)?;
-        encoder.set_frame_delay(1, fps)?;
+pub fn write_contact_sheet(path: &Path, moments: &[Photo]) -> Result<(), DemoError> {
+    match contact_sheet(moments) {
+        Some(sheet) => write(path, &[sheet], (1, 1)),
+        None => Ok(()),
+    }
+}
+
+/// `delay` is a fraction of a second.
+pub fn write_animation(path: &Path, photos: &[Photo], delay: (u16, u16)) -> Result<(), DemoError> {
+    write(path, photos, delay)
+}
+
+fn write(path: &Path, photos: &[Photo], delay: (u16, u16)) -> Result<(), DemoError> {
+    let Some(first) = photos.first() else { return Ok(()) };
+    let file = File::create(path).map_err(|error| DemoError::File { path: path.into(), error })?;
+    let encode = || -> Result<(), png::EncodingError> {
+        let mut encoder = png::Encoder::new(BufWriter::new(file), first.width as u32, first.height as u32);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_depth(png::BitDepth::Eight);
+        encoder.set_compression(png::Compression::Balanced);
+        if photos.len() > 1 {
+            encoder.set_animated(photos.len() as u32, 0)?;
+            encoder.set_frame_delay(delay.0, delay.1)?;
+        }
         let mut writer = encoder.write_header()?;
-        for picture in pictures {
-            writer.write_image_data(&picture.coarse())?;
+        for photo in photos {
+            writer.write_image_data(&photo.pixels)?;
         }
         writer.finish()
-    })
-}
-
-fn encoder<'a>(file: BufWriter<File>, size: Size2D<u32>) -> png::Encoder<'a, BufWriter<File>> {
-    let mut encoder = png::Encoder::new(file, size.width, size.height);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_compression(png::Compression::High);
-    encoder
-}
-
-fn attempt(
-    path: &Path,
-    write: impl FnOnce(BufWriter<File>) -> Result<(), png::EncodingError>,
-) -> Result<(), Failure> {
-    let failed =
-        |error: png::EncodingError| Failure::Write { path: PathBuf::from(path), error: error.to_string() };
-    let file = File::create(path).map_err(|error| failed(error.into()))?;
-    write(BufWriter::new(file)).map_err(failed)
+    };
+    encode().map_err(|error| DemoError::Png { path: path.into(), error })
 }

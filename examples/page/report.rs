@@ -1,28 +1,42 @@
-//! The table at the end.
+//! What is said at the end.
 
 use std::time::Duration;
 
-use crate::ledger::Account;
+use webgpu_presentation::ContextId;
 
-/// A row per canvas.
-pub fn table<'a>(accounts: impl IntoIterator<Item = (&'a str, Account)>) -> String {
-    let mut text = format!(
-        "{:<10} {:>9} {:>10} {:>6} {:>10} {:>10}\n",
-        "canvas", "presented", "superseded", "failed", "median", "p99"
+use crate::cast::{CAST, Role, short};
+use crate::ledger::{Ledger, Tally};
+
+/// One line for each canvas.
+pub fn table(ledger: &Ledger) -> String {
+    let mut table = format!(
+        "{:<12}{:<17}{:<15}{:>9}{:>11}{:>8}{:>12}{:>12}\n",
+        "canvas", "format@GPU", "alpha", "presented", "superseded", "failed", "median", "99th pct"
     );
-    let mut failures = 0;
-    for (name, account) in accounts {
-        let Account { presented, superseded, failed, .. } = account;
-        let [median, p99] = [0.5, 0.99].map(|part| milliseconds(account.quantile(part)));
-        text += &format!("{name:<10} {presented:>9} {superseded:>10} {failed:>6} {median:>10} {p99:>10}\n");
-        failures += failed;
+    let none = Tally::default();
+    for (role, index) in CAST.iter().zip(0..) {
+        let tally = ledger.tally(ContextId(index)).unwrap_or(&none);
+        table += &format!(
+            "{:<12}{:<17}{:<15}{:>9}{:>11}{:>8}{:>12}{:>12}\n",
+            role.name,
+            formats(role),
+            format!("{:?}", role.alpha_mode).to_lowercase(),
+            tally.presented,
+            tally.superseded,
+            tally.failed,
+            milliseconds(tally.quantile(0.5)),
+            milliseconds(tally.quantile(0.99)),
+        );
     }
-    if failures > 0 {
-        text += "A present fails when its context is destroyed while it is in flight.\n";
-    }
-    text
+    table
+}
+
+/// Each format with the number of its device.
+fn formats(role: &Role) -> String {
+    let look = |(device, format): &(usize, _)| format!("{}@{device}", short(*format));
+    role.looks.iter().map(look).collect::<Vec<_>>().join(" ")
 }
 
 fn milliseconds(latency: Option<Duration>) -> String {
-    latency.map_or_else(|| "-".into(), |latency| format!("{:.2} ms", latency.as_secs_f64() * 1e3))
+    latency.map_or("-".into(), |latency| format!("{:.2} ms", latency.as_secs_f64() * 1e3))
 }

@@ -1,94 +1,101 @@
-//! The frames: draw, present, composite, verify.
+//! The engine's part: it draws into canvases, presents them, and has the page composited.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
-use euclid::default::{Rect, Size2D};
 use webgpu_presentation::{
-    CanvasEpoch, Contents, ContextId, ContextMap, ExternalImages, PendingTexture, PresentError, Presenter,
-    PresenterOptions, WebRenderSink,
+    Contents, ContextId, ContextMap, ExternalImages, PresentOutcome, Presenter, PresenterOptions,
+    WebRenderSink,
 };
+use webrender_api::units::DeviceIntSize;
+use wgpu_types::InstanceFlags;
 
-use crate::Options;
-use crate::canvas::Canvas;
-use crate::failure::Failure;
-use crate::gallery::{Exhibit, exhibits};
-use crate::layout::{Grid, Tile, paint};
-use crate::ledger::{Account, Ledger};
-use crate::sample::Sample;
-use crate::support::gpu::{Device, Gpu};
-use crate::support::page::{Item, Page, rect};
-use crate::verify::{Drawn, Pages};
+use crate::backdrop::{Backdrop, layout};
+use crate::canvas::{Canvas, Drawn};
+use crate::cast::{CAST, DEVICES, MAX_PRESENTS};
+use crate::check::{Mismatch, Truth};
+use crate::error::DemoError;
+use crate::gfx::Gfx;
+use crate::ledger::{Ledger, Told};
+use crate::snapshots::Snapshots;
+use crate::support::gpu::Gpu;
+use crate::support::page::{Item, Page, PageGl};
 
-/// So many frames are drawn while the first of them is not on its way to the compositor yet.
-const IN_FLIGHT: u32 = 2;
+/// Every eighth frame is checked.
+const CHECK_EVERY: u32 = 8;
+/// Frames that may be on their way before the next one is drawn, as with a swap chain.
+const FRAMES_AHEAD: usize = 2;
+const FRAMES_PER_SECOND: f32 = 30.0;
+/// No outcome takes that long, unless something is broken.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A page with canvases.
 pub struct Show {
-    /// Dropped before the page, which it tells that images go.
+    // Dropped before the page: it sends to the page until then.
     presenter: Presenter,
     page: Page,
-    gpu: Gpu,
-    devices: [Device; 2],
-    ledger: Ledger,
+    gl: PageGl,
+    size: DeviceIntSize,
+    backdrop: Backdrop,
     canvases: Vec<Canvas>,
-    tiles: Vec<Tile>,
-    backdrop: Vec<u8>,
-    size: Size2D<u32>,
-    options: Options,
-    /// What the page shows at present.
-    scene: Vec<(ContextId, Rect<u32>)>,
-    pub verified: Verified,
+    outcomes: Receiver<Told>,
+    wants_maintenance: Arc<AtomicBool>,
+    pub ledger: Ledger,
+    pub snapshots: Snapshots,
+    pub findings: Findings,
+    gfx: Vec<Gfx>,
+    gpu: Gpu,
 }
 
-/// What was compared.
+/// What was found wrong, and how much was looked at.
 #[derive(Default)]
-pub struct Verified {
+pub struct Findings {
     pub frames: usize,
-    pub regions: usize,
+    /// Parts of the page that were as they should be.
+    pub verified: usize,
+    pub mismatches: Vec<Mismatch>,
+    pub bad_outcomes: Vec<PresentOutcome>,
 }
 
 impl Show {
-    pub fn new(options: &Options) -> Result<Self, Failure> {
-        let size = options.size.into();
-        let grid = Grid::new(size)?;
-        let gpu = Gpu::new(Default::default()).ok_or(Failure::NoAdapter)?;
-        let devices = [device(&gpu)?, device(&gpu)?];
+    pub fn new(gl: PageGl, size: (u32, u32)) -> Result<Self, DemoError> {
+        let gpu = Gpu::new(InstanceFlags::empty()).ok_or(DemoError::NoAdapter)?;
+        let device = || Gfx { global: gpu.global.clone(), device: gpu.device() };
+        let gfx: Vec<_> = (0..DEVICES).map(|_| device()).collect();
+
         let map = ContextMap::default();
-        let images = Box::new(ExternalImages::new(&map));
-        let gl = options.gl;
-        let page = Page::new(gl.into(), options.size, images)
-            .map_err(|error| Failure::NoPage { gl, error: error.to_string() })?;
+        let page = Page::new(gl, size, Box::new(ExternalImages::new(&map)))
+            .map_err(|error| DemoError::Page(error.to_string()))?;
         let sink = Arc::new(WebRenderSink::new(page.new_api(), page.document()));
-        let (sender, ledger) = Ledger::new();
-        let presenter_options = PresenterOptions {
-            // Nobody listens any more when the show is being taken down.
-            on_outcome: Arc::new(move |outcome| drop(sender.send((outcome, Instant::now())))),
+        let (told, outcomes) = channel();
+        let wants_maintenance = Arc::new(AtomicBool::new(false));
+        let wake = wants_maintenance.clone();
+        let options = PresenterOptions {
+            // At the very end nobody listens any more.
+            on_outcome: Arc::new(move |outcome| drop(told.send((outcome, Instant::now())))),
+            wake: Arc::new(move || wake.store(true, Ordering::Relaxed)),
             ..PresenterOptions::default()
         };
-        let presenter = Presenter::new(gpu.global.clone(), &map, sink, presenter_options);
-        let exhibits = exhibits();
-        let tiles = grid.tiles(exhibits.iter().map(|exhibit| exhibit.backdrop));
-        let hang = |(index, exhibit): (usize, Exhibit)| {
-            let device = devices[usize::from(exhibit.second)];
-            Canvas::new(&gpu, device, ContextId(index as u64), grid.cell(index), exhibit)
-        };
-        let canvases = exhibits.into_iter().enumerate().map(hang).collect::<Result<_, _>>()?;
-        let backdrop = paint(size, &tiles);
-        let (options, scene) = (options.clone(), Vec::new());
+        let presenter = Presenter::new(gpu.global.clone(), &map, sink, options);
+
+        let size = DeviceIntSize::new(size.0 as i32, size.1 as i32);
+        let canvas = |(role, index)| Canvas::new(role, ContextId(index), size, &gfx);
+        let canvases = CAST.iter().zip(0..).map(canvas).collect::<Result<_, _>>()?;
         Ok(Self {
             presenter,
             page,
-            gpu,
-            devices,
-            ledger,
-            canvases,
-            tiles,
-            backdrop,
+            gl,
             size,
-            options,
-            scene,
-            verified: Verified::default(),
+            backdrop: Backdrop::new(size),
+            canvases,
+            outcomes,
+            wants_maintenance,
+            ledger: Ledger::default(),
+            snapshots: Snapshots::new(),
+            findings: Findings::default(),
+            gfx,
+            gpu,
         })
     }
 
@@ -96,155 +103,165 @@ impl Show {
         &self.gpu.name
     }
 
-    /// Draws a frame and composites the page.
-    pub fn frame(&mut self, frame: u32) -> Result<(), Failure> {
-        let verify = frame.checked_rem(self.options.verify_every) == Some(0);
-        if let Some(earlier) = frame.checked_sub(IN_FLIGHT) {
-            self.ledger.wait_through(earlier)?;
-        }
-        self.check_failures()?;
-        self.presenter.maintain();
-        self.live_and_die(frame)?;
+    /// The page as it was composited last, in RGBA.
+    pub fn pixels(&mut self) -> Vec<u8> {
+        self.page.pixels()
+    }
 
-        let textures: Vec<_> = (self.canvases.iter_mut().enumerate())
-            .filter(|(_, canvas)| canvas.key.is_some())
-            .map(|(index, canvas)| (index, canvas.paint(&self.gpu, frame)))
-            .collect();
-        let sample = verify.then(|| self.read(frame, &textures));
+    /// Draws, presents and composites one frame.
+    pub fn frame(&mut self, frame: u32) -> Result<(), DemoError> {
+        let checked = frame.is_multiple_of(CHECK_EVERY);
+        self.enter_and_leave(frame)?;
+        let drawn = self.draw(frame)?;
+        let truths = if checked { self.truths(&drawn) } else { Vec::new() };
+        self.present(&drawn, frame)?;
+        self.settle(if checked { 0 } else { FRAMES_AHEAD * CAST.len() })?;
+        if self.wants_maintenance.swap(false, Ordering::Relaxed) {
+            self.presenter.maintain();
+        }
+        self.page.render();
+        if checked {
+            self.check(frame, &truths);
+        }
+        self.snapshots.collect();
+        Ok(())
+    }
+
+    /// Waits for what is on its way, then takes everything down in the order in which an engine does.
+    pub fn finish(&mut self) -> Result<(), DemoError> {
+        self.settle(0)?;
+        self.snapshots.finish(TIMEOUT)?;
+        for canvas in self.canvases.iter_mut().filter(|canvas| canvas.key().is_some()) {
+            canvas.hide();
+            canvas.destroy(&mut self.presenter)?;
+        }
+        for gfx in &self.gfx {
+            self.presenter.destroy_device(gfx.device.id);
+            self.gpu.global.queue_drop(gfx.device.queue);
+            self.presenter.drop_device(gfx.device.id);
+        }
+        Ok(())
+    }
+
+    /// Creates, destroys and resizes canvases as this frame wants it.
+    fn enter_and_leave(&mut self, frame: u32) -> Result<(), DemoError> {
+        let (mut changed, mut leaving) = (false, Vec::new());
+        for (index, canvas) in self.canvases.iter_mut().enumerate() {
+            changed |= canvas.resize(frame);
+            match (canvas.role.habit.is_alive(frame), canvas.key()) {
+                (true, None) => {
+                    canvas.create(&mut self.presenter, self.page.new_key())?;
+                    changed = true;
+                }
+                (false, Some(_)) => {
+                    canvas.hide();
+                    leaving.push(index);
+                    changed = true;
+                }
+                _ => {}
+            }
+        }
+        if changed {
+            let image = |canvas: &Canvas| Some(Item::Image(layout(canvas.area()), canvas.key()?));
+            let images = self.canvases.iter().filter_map(image);
+            let scene: Vec<_> = self.backdrop.items().chain(images).collect();
+            self.page.set_scene(&scene);
+        }
+        if !leaving.is_empty() {
+            // A scene takes its time; an image goes at once, and must not be in the scene then.
+            self.page.build();
+        }
+        leaving.into_iter().try_for_each(|index| self.canvases[index].destroy(&mut self.presenter))
+    }
+
+    /// What script does: a new texture for each present, one submission for each device.
+    fn draw(&mut self, frame: u32) -> Result<Vec<Drawn>, DemoError> {
+        let mut drawn = Vec::new();
+        // How many drawings of the same canvas follow in this frame; most canvases have only the last.
+        for following in (0..MAX_PRESENTS).rev() {
+            let time = (frame as f32 - following as f32 / MAX_PRESENTS as f32) / FRAMES_PER_SECOND;
+            for (device, gfx) in self.gfx.iter().enumerate() {
+                let now = |canvas: &&mut Canvas| canvas.role.habit.presents(frame) > following;
+                let mut canvases = self.canvases.iter_mut().filter(now).peekable();
+                if canvases.peek().is_some() {
+                    let encoder = gfx.encoder()?;
+                    for canvas in canvases {
+                        drawn.extend(canvas.draw(device, encoder, time, following == 0)?);
+                    }
+                    gfx.submit(encoder)?;
+                }
+            }
+        }
+        for drawn in &drawn {
+            self.gpu.global.texture_view_drop(drawn.view);
+        }
+        Ok(drawn)
+    }
+
+    fn truths(&self, drawn: &[Drawn]) -> Vec<Truth> {
+        drawn.iter().filter(|drawn| drawn.is_last).map(|drawn| self.truth(drawn)).collect()
+    }
+
+    fn truth(&self, drawn: &Drawn) -> Truth {
+        self.canvases[drawn.canvas].truth(&self.gpu, drawn)
+    }
+
+    /// What an engine does when script's frame ends, and what script asks for around it.
+    fn present(&mut self, drawn: &[Drawn], frame: u32) -> Result<(), DemoError> {
+        // Half-way between two checks: the next canvas in turn, by its texture or by what was presented.
+        let turn = (frame / CHECK_EVERY) as usize;
+        let asks = frame % CHECK_EVERY == CHECK_EVERY / 2;
+        let asked = drawn.iter().filter(|drawn| drawn.is_last).cycle().nth(turn).filter(|_| asks);
+        let mut question =
+            asked.map(|asked| (self.canvases[asked.canvas].id, asked.pending, self.truth(asked)));
+        if let Some((id, texture, truth)) = question.take_if(|_| turn.is_multiple_of(2)) {
+            self.snapshots.ask(&mut self.presenter, id, Some(texture), truth, frame);
+        }
 
         let mut batch = self.presenter.batch();
-        for (index, texture) in &textures {
-            let Canvas { id, name, .. } = self.canvases[*index];
-            self.ledger.begin(id, frame);
-            batch
-                .present(id, Contents::Texture(*texture), CanvasEpoch(frame.into()))
-                .map_err(|error| Failure::Present { frame, canvas: name, error: error.to_string() })?;
+        for drawn in drawn {
+            let (id, texture) = (self.canvases[drawn.canvas].id, drawn.pending);
+            batch.present(id, Contents::Texture(texture), self.ledger.begin())?;
             batch.destroy_texture(texture.texture_id);
             batch.drop_texture(texture.texture_id);
         }
         batch.submit();
 
-        let Some(sample) = sample else {
-            self.page.render();
-            return Ok(());
-        };
-        let asked = sample.ask(&mut self.presenter);
-        self.ledger.wait_through(frame)?;
-        sample.compare_images(asked)?;
-        self.page.render();
-        let composited = &self.page.pixels();
-        let (gl, size, backdrop) = (self.options.gl, self.size, &self.backdrop);
-        sample.compare_page(&Pages { gl, size, backdrop, composited })?;
-        self.verified.frames += 1;
-        self.verified.regions += sample.drawn.len();
-        Ok(())
-    }
-
-    /// Reads what was drawn, with nothing of the crate.
-    fn read(&self, frame: u32, textures: &[(usize, PendingTexture)]) -> Sample {
-        let read = |(index, texture): &(usize, PendingTexture)| {
-            let canvas = &self.canvases[*index];
-            let drawn = Drawn {
-                canvas: canvas.name,
-                place: canvas.place(frame),
-                format: canvas.format,
-                alpha_mode: canvas.alpha_mode,
-                bytes: self.gpu.read(canvas.device, texture.texture_id, texture.configuration.size),
-            };
-            (canvas.id, drawn)
-        };
-        Sample { frame, drawn: textures.iter().map(read).collect() }
-    }
-
-    /// The page as it was rendered last, as RGBA.
-    pub fn pixels(&mut self) -> Vec<u8> {
-        self.page.pixels()
-    }
-
-    pub fn size(&self) -> Size2D<u32> {
-        self.size
-    }
-
-    pub fn accounts(&self) -> impl Iterator<Item = (&'static str, Account)> {
-        self.canvases.iter().map(|canvas| (canvas.name, self.ledger.account(canvas.id)))
-    }
-
-    /// Waits for what is in flight.
-    pub fn settle(&mut self) -> Result<(), Failure> {
-        self.ledger.wait_through(u32::MAX)?;
-        self.check_failures()
-    }
-
-    /// A present may fail only because its context was destroyed meanwhile.
-    fn check_failures(&mut self) -> Result<(), Failure> {
-        for (context, frame, error) in self.ledger.take_failures() {
-            if let Some(canvas) = self.canvases.iter().find(|canvas| canvas.id == context)
-                && !(canvas.is_mortal() && matches!(error, PresentError::ContextDestroyed))
-            {
-                let error = error.to_string();
-                return Err(Failure::Present { frame, canvas: canvas.name, error });
-            }
+        if let Some((id, _, truth)) = question {
+            self.snapshots.ask(&mut self.presenter, id, None, truth, frame);
         }
         Ok(())
     }
 
-    /// Creates and destroys contexts, and puts the canvases of this frame on the page.
-    fn live_and_die(&mut self, frame: u32) -> Result<(), Failure> {
-        for canvas in &mut self.canvases {
-            if canvas.lives(frame) && canvas.key.is_none() {
-                canvas.create(&mut self.presenter, self.page.new_key(), frame)?;
+    /// Waits until at most `open` presents have not ended.
+    fn settle(&mut self, open: usize) -> Result<(), DemoError> {
+        loop {
+            while let Ok(told) = self.outcomes.try_recv() {
+                self.findings.bad_outcomes.extend(self.ledger.enter(told).err());
             }
-        }
-        let living = self.canvases.iter().filter(|canvas| canvas.lives(frame));
-        let scene: Vec<_> = living.clone().map(|canvas| (canvas.id, canvas.place(frame))).collect();
-        if scene != self.scene {
-            let mut items: Vec<_> = self.tiles.iter().map(Tile::item).collect();
-            for canvas in living {
-                if let Some(key) = canvas.key {
-                    let place = canvas.place(frame).to_f32();
-                    let bounds = rect(place.min_x(), place.min_y(), place.width(), place.height());
-                    items.push(Item::Image(bounds, key));
-                }
+            if self.ledger.open() <= open {
+                return Ok(());
             }
-            self.page.set_scene(&items);
-            self.scene = scene;
+            let told = self.outcomes.recv_timeout(TIMEOUT);
+            let open = self.ledger.open();
+            let told = told.map_err(|_| DemoError::NoOutcome { open, waited: TIMEOUT })?;
+            self.findings.bad_outcomes.extend(self.ledger.enter(told).err());
         }
-        // Only now: no scene may show an image that is gone.
-        for canvas in &mut self.canvases {
-            if !canvas.lives(frame) && canvas.key.is_some() {
-                canvas.destroy(&mut self.presenter)?;
-            }
-        }
-        Ok(())
     }
 
-    /// Ends everything in the order in which an engine does.
-    pub fn take_down(mut self) -> Result<(), Failure> {
-        self.page.set_scene(&[]);
-        self.page.render();
-        for canvas in &mut self.canvases {
-            if canvas.key.is_some() {
-                canvas.destroy(&mut self.presenter)?;
+    /// Compares the page with what the textures held, and with the bare page where a canvas is gone.
+    fn check(&mut self, frame: u32, truths: &[Truth]) {
+        let mut expected = self.backdrop.pixels();
+        for truth in truths {
+            truth.paint(self.gl, &mut expected, self.size);
+        }
+        let got = self.page.pixels();
+        for canvas in &self.canvases {
+            match canvas.region().compare(frame, &expected, &got, self.size) {
+                None => self.findings.verified += 1,
+                Some(mismatch) => self.findings.mismatches.push(mismatch),
             }
         }
-        for canvas in self.canvases {
-            canvas.take_down(&self.gpu);
-        }
-        for device in self.devices {
-            self.presenter.drop_device(device.id);
-            self.gpu.global.queue_drop(device.queue);
-        }
-        Ok(())
-    }
-}
-
-fn device(gpu: &Gpu) -> Result<Device, Failure> {
-    let descriptor = wgpu_types::DeviceDescriptor {
-        required_limits: gpu.global.adapter_limits(gpu.adapter),
-        ..Default::default()
-    };
-    match gpu.global.adapter_request_device(gpu.adapter, &descriptor, None, None) {
-        Ok((id, queue)) => Ok(Device { id, queue }),
-        Err(error) => Err(Failure::NoDevice { adapter: gpu.name.clone(), error: error.to_string() }),
+        self.findings.frames += 1;
     }
 }
