@@ -20,10 +20,11 @@ use webrender_api::ImageKey;
 use wgpu_core::id::DeviceId;
 
 use crate::blank::Blanks;
+use crate::content::Content;
 use crate::display::{Display, HandlerId, Locked};
 use crate::frame::Frame;
 use crate::gpu::Completed;
-use crate::layout::{ByteOrder, FrameLayout, check_size};
+use crate::layout::{ByteOrder, FrameLayout};
 use crate::offers::Generation;
 use crate::outbox::{Message, Outbox, Reply};
 use crate::staging::MappingBuffer;
@@ -68,31 +69,6 @@ struct Current {
     /// Of the present that made it; 0 before any.
     sequence: u64,
     content: Content,
-}
-
-#[derive(Clone)]
-enum Content {
-    Frame(Arc<Frame>),
-    Cleared { size: Size2D<u32>, alpha_mode: AlphaMode },
-}
-
-impl Content {
-    fn frame(&self) -> Arc<Frame> {
-        match self {
-            Self::Frame(frame) => frame.clone(),
-            Self::Cleared { alpha_mode, .. } => Arc::new(Frame::cleared(*alpha_mode)),
-        }
-    }
-
-    fn snapshot(&self) -> Result<Snapshot, GetImageError> {
-        match self {
-            Self::Frame(frame) => Ok(Snapshot::of_frame(frame.clone())),
-            Self::Cleared { size, alpha_mode } => {
-                check_size(*size).map_err(|_| GetImageError::TooLarge(*size))?;
-                Ok(Snapshot::cleared(*size, *alpha_mode))
-            }
-        }
-    }
 }
 
 impl ContextData {

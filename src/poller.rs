@@ -1,40 +1,16 @@
-//! Threads that wait for the GPU: one per device with work in flight.
-//!
-//! Each waits for *its* device's oldest pending submission, on the device's own fence, outside every lock of wgpu-core;
-//! never for another device, never for later work. A frame is complete without any wgpu-core call. The engine's closures
-//! (`buffer_map_async`, `queue_on_submitted_work_done`) need `device_poll(Poll)`, which happens here as well.
+//! Waiting for the GPU: one [`DevicePoller`] for each device.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use wgpu_core::SubmissionIndex;
 use wgpu_core::id::DeviceId;
 
-use crate::PresentError;
 use crate::context::ContextData;
-use crate::gpu::{Completed, Gpu, GpuDevice, Polled, Submission, Waited};
-use crate::outbox::guarded;
-
-/// A wait for the GPU looks this often whether it should end, or whether something older is waited for by now.
-const SLICE: Duration = Duration::from_millis(4);
-
-/// A thread without work ends after this long. Longer than a context takes to become idle, so that the maintenance which it
-/// asks for then finds idle ones.
-const LINGER: Duration = Duration::from_millis(1100);
-
-/// The same, when the device is destroyed or dropped.
-const LAST_LINGER: Duration = Duration::from_millis(20);
-
-/// A thread with work asks for maintenance this often.
-const MAINTENANCE: Duration = Duration::from_secs(1);
-
-/// How long a thread that must poll sleeps between two polls: doubled from the first to the second.
-const BACK_OFF: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(1));
+use crate::device_poller::{DevicePoller, Target};
+use crate::gpu::{Gpu, GpuDevice, Submission};
 
 /// Drives wgpu-core: for frames, and for the engine's own closures. Cheap to clone, usable on any thread.
 ///
@@ -86,7 +62,7 @@ impl Poller {
 
     /// What is kept of a device, from now until it is [forgotten](Self::forget).
     pub(crate) fn open(&self, device: DeviceId) -> Arc<dyn GpuDevice> {
-        self.device(device).device.clone()
+        self.device(device).device().clone()
     }
 
     /// The devices that were waited for or presented on, and were not dropped.
@@ -96,15 +72,12 @@ impl Poller {
 
     /// No poller calls wgpu-core for this device any more: waits out a poll under way. Waits for frames go on.
     pub(crate) fn retire(&self, device: DeviceId) {
-        let poller = self.device(device);
-        poller.may_poll.store(false, Ordering::Release);
-        drop(poller.polling.lock());
-        poller.notify();
+        self.device(device).retire();
     }
 
     pub(crate) fn is_retired(&self, device: DeviceId) -> bool {
         let poller = self.0.devices.lock().get(&device).cloned();
-        poller.is_some_and(|poller| !poller.may_poll.load(Ordering::Acquire))
+        poller.is_some_and(|poller| poller.is_retired())
     }
 
     /// The id of a retired device may name another one from now on.
@@ -128,20 +101,8 @@ impl Poller {
         let devices = std::mem::take(&mut *self.0.devices.lock());
         let retired = std::mem::take(&mut *self.0.retired.lock());
         let pollers: Vec<_> = devices.into_values().chain(retired.iter().filter_map(Weak::upgrade)).collect();
-        for poller in &pollers {
-            poller.stopped.store(true, Ordering::Release);
-            poller.may_poll.store(false, Ordering::Release);
-            poller.notify();
-        }
-        for poller in pollers {
-            let thread = poller.state.lock().thread.take();
-            // A closure of the engine's may stop its own thread.
-            if let Some(thread) = thread.filter(|t| t.thread().id() != thread::current().id())
-                && thread.join().is_err()
-            {
-                log::error!("webgpu-presentation: a poller thread panicked");
-            }
-        }
+        pollers.iter().for_each(|poller| poller.stop());
+        pollers.iter().for_each(|poller| poller.join());
     }
 
     fn device(&self, id: DeviceId) -> Arc<DevicePoller> {
@@ -152,247 +113,5 @@ impl Poller {
             let new = Arc::new(DevicePoller::new(device, self.0.gpu.clone(), self.0.wake.clone()));
             self.0.devices.lock().entry(id).or_insert(new).clone()
         })
-    }
-}
-
-/// The waits of one device.
-struct DevicePoller {
-    device: Arc<dyn GpuDevice>,
-    gpu: Arc<dyn Gpu>,
-    wake: Arc<dyn Fn() + Send + Sync>,
-    state: Mutex<State>,
-    changed: Condvar,
-    /// Held while wgpu-core polls.
-    polling: Mutex<()>,
-    /// Cleared when the device is destroyed or dropped.
-    may_poll: AtomicBool,
-    stopped: AtomicBool,
-}
-
-#[derive(Default)]
-struct State {
-    /// By submission.
-    watches: VecDeque<Watch>,
-    thread: Option<JoinHandle<()>>,
-    /// Maintenance is to be asked for, a moment from now.
-    remind: bool,
-    /// The thread looks at all this again before it ends.
-    running: bool,
-}
-
-struct Watch {
-    index: SubmissionIndex,
-    target: Target,
-}
-
-enum Target {
-    Ticket { context: Weak<ContextData>, number: u64 },
-    Closures,
-}
-
-impl Target {
-    fn is(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Ticket { context, number }, Self::Ticket { context: other, number: others }) => {
-                number == others && context.ptr_eq(other)
-            }
-            (Self::Closures, Self::Closures) => true,
-            _ => false,
-        }
-    }
-}
-
-/// What a thread does next.
-enum Next {
-    WaitFor(SubmissionIndex),
-    Remind,
-    End,
-}
-
-impl DevicePoller {
-    fn new(device: Arc<dyn GpuDevice>, gpu: Arc<dyn Gpu>, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
-        Self {
-            device,
-            gpu,
-            wake,
-            state: Mutex::default(),
-            changed: Condvar::new(),
-            polling: Mutex::new(()),
-            may_poll: AtomicBool::new(true),
-            stopped: AtomicBool::new(false),
-        }
-    }
-
-    fn watch(self: &Arc<Self>, index: SubmissionIndex, target: Target) {
-        let mut state = self.state.lock();
-        let place = state.watches.partition_point(|watch| watch.index < index);
-        let same = state.watches.iter().skip(place).take_while(|watch| watch.index == index);
-        if !same.into_iter().any(|watch| watch.target.is(&target)) {
-            state.watches.insert(place, Watch { index, target });
-        }
-        self.start(state);
-    }
-
-    fn remind(self: &Arc<Self>) {
-        let mut state = self.state.lock();
-        state.remind = true;
-        self.start(state);
-    }
-
-    /// Makes sure that a thread sees what has changed.
-    fn start(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
-        if !state.running && !self.stopped.load(Ordering::Acquire) {
-            let poller = self.clone();
-            let thread = thread::Builder::new().name("webgpu poller".into());
-            match thread.spawn(move || poller.run()) {
-                Ok(thread) => {
-                    state.running = true;
-                    // The one before has left its loop.
-                    state.thread = Some(thread);
-                }
-                Err(error) => {
-                    log::error!("webgpu-presentation: no poller thread: {error}");
-                    let watches = std::mem::take(&mut state.watches);
-                    drop(state);
-                    self.fail(watches, &PresentError::OutOfMemory);
-                    return;
-                }
-            }
-        }
-        self.changed.notify_one();
-    }
-
-    fn notify(&self) {
-        let _state = self.state.lock();
-        self.changed.notify_one();
-    }
-
-    fn run(&self) {
-        let mut pause = BACK_OFF.0;
-        let mut asked = Instant::now();
-        loop {
-            let index = match self.next() {
-                Next::WaitFor(index) => index,
-                Next::Remind => {
-                    thread::sleep(BACK_OFF.1);
-                    self.ask_for_maintenance();
-                    continue;
-                }
-                Next::End => break,
-            };
-            if asked.elapsed() > MAINTENANCE {
-                asked = Instant::now();
-                self.ask_for_maintenance();
-            }
-            match self.wait(index) {
-                Waited::Done(completed) => {
-                    pause = BACK_OFF.0;
-                    let done = self.take_until(index);
-                    self.finish(done, &completed);
-                }
-                Waited::TimedOut => {}
-                Waited::Lost => {
-                    let all = self.take_until(SubmissionIndex::MAX);
-                    self.fail(all, &PresentError::DeviceLost);
-                }
-                Waited::MustPoll => {
-                    if self.poll() != Polled::Busy {
-                        let all = self.take_until(SubmissionIndex::MAX);
-                        self.fail(all, &PresentError::UnsupportedBackend);
-                        pause = BACK_OFF.0;
-                    } else {
-                        thread::sleep(pause);
-                        pause = (pause * 2).min(BACK_OFF.1);
-                    }
-                }
-            }
-        }
-        self.ask_for_maintenance();
-    }
-
-    fn ask_for_maintenance(&self) {
-        guarded(|| (self.wake)());
-    }
-
-    /// Parks while there is nothing to do.
-    fn next(&self) -> Next {
-        let mut state = self.state.lock();
-        let mut lingered = false;
-        loop {
-            if self.stopped.load(Ordering::Acquire) {
-                state.running = false;
-                return Next::End;
-            }
-            if let Some(watch) = state.watches.front() {
-                return Next::WaitFor(watch.index);
-            }
-            if std::mem::take(&mut state.remind) {
-                return Next::Remind;
-            }
-            if lingered {
-                state.running = false;
-                return Next::End;
-            }
-            let linger = if self.may_poll.load(Ordering::Acquire) { LINGER } else { LAST_LINGER };
-            lingered = self.changed.wait_for(&mut state, linger).timed_out();
-        }
-    }
-
-    fn wait(&self, index: SubmissionIndex) -> Waited {
-        // What hal does with an index that it never returned is not ours to guarantee.
-        let waited =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.device.wait(index, SLICE)));
-        waited.unwrap_or(Waited::Lost)
-    }
-
-    fn take_until(&self, index: SubmissionIndex) -> VecDeque<Watch> {
-        let mut state = self.state.lock();
-        let done = state.watches.partition_point(|watch| watch.index <= index);
-        let later = state.watches.split_off(done);
-        std::mem::replace(&mut state.watches, later)
-    }
-
-    fn finish(&self, done: VecDeque<Watch>, completed: &Completed) {
-        let mut closures = false;
-        for watch in done {
-            match watch.target {
-                Target::Ticket { context, number } => {
-                    if let Some(context) = context.upgrade() {
-                        context.complete(number, completed);
-                        context.outbox().drain();
-                    }
-                }
-                Target::Closures => closures = true,
-            }
-        }
-        if closures {
-            self.poll();
-        }
-    }
-
-    /// What is waited for will never be done. The engine's closures run in the maintenance, where a lost device is polled.
-    fn fail(&self, watches: VecDeque<Watch>, error: &PresentError) {
-        for watch in watches {
-            if let Target::Ticket { context, number } = watch.target
-                && let Some(context) = context.upgrade()
-            {
-                context.fail(number, error);
-                context.outbox().drain();
-            }
-        }
-        self.ask_for_maintenance();
-    }
-
-    /// Runs the engine's closures, unless that is not for this thread any more.
-    fn poll(&self) -> Polled {
-        let polling = self.polling.lock();
-        if self.may_poll.load(Ordering::Acquire) {
-            let mut polled = Polled::Lost;
-            guarded(|| polled = self.gpu.poll(self.device.id()));
-            return polled;
-        }
-        drop(polling);
-        self.ask_for_maintenance();
-        Polled::Lost
     }
 }

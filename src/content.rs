@@ -1,0 +1,36 @@
+//! What a canvas contains.
+
+use std::sync::Arc;
+
+use euclid::default::Size2D;
+
+use crate::frame::Frame;
+use crate::layout::check_size;
+use crate::{AlphaMode, GetImageError, Snapshot};
+
+/// The drawing buffer as it was presented last.
+pub(crate) enum Content {
+    Frame(Arc<Frame>),
+    Cleared { size: Size2D<u32>, alpha_mode: AlphaMode },
+}
+
+impl Content {
+    /// What WebRender is offered.
+    pub(crate) fn frame(&self) -> Arc<Frame> {
+        match self {
+            Self::Frame(frame) => frame.clone(),
+            Self::Cleared { alpha_mode, .. } => Arc::new(Frame::cleared(*alpha_mode)),
+        }
+    }
+
+    /// What script reads.
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, GetImageError> {
+        match self {
+            Self::Frame(frame) => Ok(Snapshot::of_frame(frame.clone())),
+            Self::Cleared { size, alpha_mode } => {
+                check_size(*size).map_err(|_| GetImageError::TooLarge(*size))?;
+                Ok(Snapshot::cleared(*size, *alpha_mode))
+            }
+        }
+    }
+}
