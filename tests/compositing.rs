@@ -2,8 +2,6 @@
 //!
 //! The page is black, so premultiplied colour comes out as it is: what is behind it adds nothing.
 
-#![cfg(feature = "webrender")]
-
 mod support;
 
 use std::cell::RefCell;

@@ -1,7 +1,5 @@
 //! The headless page itself, with external images that are made by hand: nothing of this crate takes part.
 
-#![cfg(feature = "webrender")]
-
 mod support;
 
 use support::page::{Item, Page, PageGl, rect};

@@ -1,6 +1,7 @@
 //! Real wgpu-core on a real Vulkan adapter, with the validation layers listening.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
 
 use euclid::default::Size2D;
@@ -33,6 +34,9 @@ pub struct Device {
 /// Validation errors logged since the process began.
 static VALIDATION_ERRORS: AtomicUsize = AtomicUsize::new(0);
 
+/// wgpu-hal found no validation layer.
+static NO_LAYER: AtomicBool = AtomicBool::new(false);
+
 struct Logger;
 
 impl log::Log for Logger {
@@ -45,12 +49,28 @@ impl log::Log for Logger {
         if text.contains("VUID") || (text.contains("VALIDATION") && record.level() == log::Level::Error) {
             VALIDATION_ERRORS.fetch_add(1, Ordering::SeqCst);
             eprintln!("{text}");
+        } else if text.contains("unable to find layer") {
+            NO_LAYER.store(true, Ordering::SeqCst);
         } else if record.target().starts_with("webgpu_presentation") {
             eprintln!("{}: {text}", record.level());
         }
     }
 
     fn flush(&self) {}
+}
+
+/// Says, once, what the tests run on and what they leave out. Past the test harness, which hides what tests print that pass.
+fn tell(adapter: Option<&str>, validation: bool) {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let line = match (adapter, validation) {
+            (Some(adapter), true) => format!("adapter: {adapter}, with validation"),
+            (Some(adapter), false) => format!("adapter: {adapter}; SKIPPED: validation, there are no layers"),
+            (None, _) => "SKIPPED: every test that needs a Vulkan adapter, there is none".into(),
+        };
+        // Nobody need read it.
+        let _ = writeln!(std::io::stderr(), "{line}");
+    });
 }
 
 /// No validation message may have fired.
@@ -62,21 +82,21 @@ impl Gpu {
     /// With validation, and what it finds counted. `None` without an adapter; an error, not a skip, if the environment
     /// says that there must be one.
     pub fn for_test() -> Option<Self> {
-        static ONCE: Once = Once::new();
-        ONCE.call_once(|| {
+        static LOGGER: Once = Once::new();
+        LOGGER.call_once(|| {
             log::set_logger(&Logger).expect("the first logger");
             log::set_max_level(log::LevelFilter::Warn);
         });
         let alone = VALIDATED.lock();
         let gpu = Self::new(wgt::InstanceFlags::DEBUG | wgt::InstanceFlags::VALIDATION)
             .map(|gpu| Self { _alone: Some(alone), ..gpu });
-        match &gpu {
-            Some(gpu) => eprintln!("adapter: {}", gpu.name),
-            None if std::env::var_os("WEBGPU_PRESENTATION_REQUIRE_ADAPTER").is_some() => {
-                panic!("there is no Vulkan adapter")
-            }
-            None => eprintln!("SKIPPED: there is no Vulkan adapter"),
+        let adapter = gpu.as_ref().map(|gpu| gpu.name.as_str());
+        let validation = !NO_LAYER.load(Ordering::SeqCst);
+        if std::env::var_os("WEBGPU_PRESENTATION_REQUIRE_ADAPTER").is_some() {
+            assert!(adapter.is_some(), "there is no Vulkan adapter");
+            assert!(validation, "there are no Vulkan validation layers");
         }
+        tell(adapter, validation);
         gpu
     }
 
