@@ -41,10 +41,13 @@ struct Logger;
 
 impl log::Log for Logger {
     fn enabled(&self, metadata: &log::Metadata) -> bool {
-        metadata.level() <= log::Level::Warn
+        metadata.level() <= log::Level::Warn || metadata.target() == "wgpu_hal::vulkan::instance"
     }
 
     fn log(&self, record: &log::Record) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
         let text = record.args().to_string();
         if text.contains("VUID") || (text.contains("VALIDATION") && record.level() == log::Level::Error) {
             VALIDATION_ERRORS.fetch_add(1, Ordering::SeqCst);
@@ -85,7 +88,8 @@ impl Gpu {
         static LOGGER: Once = Once::new();
         LOGGER.call_once(|| {
             log::set_logger(&Logger).expect("the first logger");
-            log::set_max_level(log::LevelFilter::Warn);
+            // That there are no layers is told to those who debug.
+            log::set_max_level(log::LevelFilter::Debug);
         });
         let alone = VALIDATED.lock();
         let gpu = Self::new(wgt::InstanceFlags::DEBUG | wgt::InstanceFlags::VALIDATION)
