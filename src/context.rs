@@ -25,7 +25,7 @@ use crate::display::{Display, HandlerId, Locked};
 use crate::frame::Frame;
 use crate::gpu::Completed;
 use crate::layout::{ByteOrder, FrameLayout};
-use crate::offers::Generation;
+use crate::offers::{Generation, Offers};
 use crate::outbox::{Message, Outbox, Reply};
 use crate::staging::MappingBuffer;
 use crate::ticket::{Present, Purpose, Ticket};
@@ -75,7 +75,7 @@ impl ContextData {
     pub(crate) fn new(
         id: ContextId,
         size: Size2D<u32>,
-        first: Generation,
+        offers: Offers,
         outbox: Arc<Outbox>,
         blanks: Arc<Blanks>,
     ) -> Self {
@@ -87,7 +87,7 @@ impl ContextData {
             promised: CanvasEpoch(0),
             in_flight: Vec::with_capacity(MOST_IN_FLIGHT + 1),
             current: Current { sequence: 0, content },
-            display: Display::new(id, first, outbox.clone(), blanks.clone()),
+            display: Display::new(id, offers, outbox.clone(), blanks.clone()),
             statistics: Statistics::default(),
         };
         Self { id, outbox, blanks, state: Mutex::new(state) }
@@ -288,8 +288,8 @@ impl ContextData {
         drop(frame);
     }
 
-    /// Ends everything. Frames that a renderer has locked stay with it. Returns the generation at which it ended.
-    pub(crate) fn destroy(&self) -> Generation {
+    /// Ends everything. Frames that a renderer has locked stay with it. Returns what a later context with this id must know.
+    pub(crate) fn destroy(&self) -> Offers {
         let mut state = self.state.lock();
         state.alive = false;
         let tickets = std::mem::take(&mut state.in_flight).into_iter();
@@ -298,8 +298,8 @@ impl ContextData {
             .collect();
         let content = Content::Cleared { size: Size2D::zero(), alpha_mode: AlphaMode::Premultiplied };
         let current = std::mem::replace(&mut state.current, Current { sequence: u64::MAX, content });
-        let ended = state.display.next_generation();
-        let rest = (current, state.display.destroy(), buffers);
+        let (ended, held) = state.display.destroy();
+        let rest = (current, held, buffers);
         // Memory is freed after the lock is released.
         drop(state);
         drop(rest);

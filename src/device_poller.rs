@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use wgpu_core::SubmissionIndex;
+use wgpu_core::id::DeviceId;
 
 use crate::PresentError;
 use crate::context::ContextData;
@@ -45,18 +46,31 @@ pub(crate) struct DevicePoller {
     polling: Mutex<()>,
     /// Cleared when the device is destroyed or dropped.
     may_poll: AtomicBool,
-    stopped: AtomicBool,
+    /// Of all devices of the presenter.
+    stopped: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
 struct State {
     /// By submission.
     watches: VecDeque<Watch>,
-    thread: Option<JoinHandle<()>>,
+    /// The one that runs, and those that are about to have ended.
+    threads: Vec<JoinHandle<()>>,
     /// Maintenance is to be asked for, a moment from now.
     remind: bool,
     /// The thread looks at all this again before it ends.
     running: bool,
+}
+
+impl State {
+    /// Keeps the order; the same watch twice is one.
+    fn insert(&mut self, watch: Watch) {
+        let place = self.watches.partition_point(|other| other.index < watch.index);
+        let mut same = self.watches.iter().skip(place).take_while(|other| other.index == watch.index);
+        if !same.any(|other| other.target.is(&watch.target)) {
+            self.watches.insert(place, watch);
+        }
+    }
 }
 
 struct Watch {
@@ -93,6 +107,7 @@ impl DevicePoller {
         device: Arc<dyn GpuDevice>,
         gpu: Arc<dyn Gpu>,
         wake: Arc<dyn Fn() + Send + Sync>,
+        stopped: Arc<AtomicBool>,
     ) -> Self {
         Self {
             device,
@@ -102,19 +117,20 @@ impl DevicePoller {
             changed: Condvar::new(),
             polling: Mutex::new(()),
             may_poll: AtomicBool::new(true),
-            stopped: AtomicBool::new(false),
+            stopped,
         }
     }
 
     /// Waits for a submission.
     pub(crate) fn watch(self: &Arc<Self>, index: SubmissionIndex, target: Target) {
         let mut state = self.state.lock();
-        let place = state.watches.partition_point(|watch| watch.index < index);
-        let same = state.watches.iter().skip(place).take_while(|watch| watch.index == index);
-        if !same.into_iter().any(|watch| watch.target.is(&target)) {
-            state.watches.insert(place, Watch { index, target });
-        }
+        state.insert(Watch { index, target });
         self.start(state);
+    }
+
+    fn put_back(&self, watches: VecDeque<Watch>) {
+        let mut state = self.state.lock();
+        watches.into_iter().for_each(|watch| state.insert(watch));
     }
 
     /// Asks for maintenance, a moment from now.
@@ -132,8 +148,8 @@ impl DevicePoller {
             match thread.spawn(move || poller.run()) {
                 Ok(thread) => {
                     state.running = true;
-                    // The one before has left its loop.
-                    state.thread = Some(thread);
+                    state.threads.retain(|thread| !thread.is_finished());
+                    state.threads.push(thread);
                 }
                 Err(error) => {
                     log::error!("webgpu-presentation: no poller thread: {error}");
@@ -162,20 +178,19 @@ impl DevicePoller {
         !self.may_poll.load(Ordering::Acquire)
     }
 
-    /// Tells the thread to end. It does within a bound; [`join`](Self::join) waits for that.
+    /// Lets the thread see that it is to end. It does within a bound; [`join`](Self::join) waits for that.
     pub(crate) fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
         self.may_poll.store(false, Ordering::Release);
         self.notify();
     }
 
     pub(crate) fn join(&self) {
-        let thread = self.state.lock().thread.take();
+        let threads = std::mem::take(&mut self.state.lock().threads);
         // A closure of the engine's may stop its own thread.
-        if let Some(thread) = thread.filter(|thread| thread.thread().id() != thread::current().id())
-            && thread.join().is_err()
-        {
-            log::error!("webgpu-presentation: a poller thread panicked");
+        for thread in threads.into_iter().filter(|thread| thread.thread().id() != thread::current().id()) {
+            if thread.join().is_err() {
+                log::error!("webgpu-presentation: a poller thread panicked");
+            }
         }
     }
 
@@ -213,13 +228,15 @@ impl DevicePoller {
                     self.fail(all, &PresentError::DeviceLost);
                 }
                 Waited::MustPoll => {
-                    if self.poll() != Polled::Busy {
-                        let all = self.take_until(SubmissionIndex::MAX);
-                        self.fail(all, &PresentError::UnsupportedBackend);
-                        pause = BACK_OFF.0;
-                    } else {
+                    // Taken first: what a closure, or anybody else, waits for meanwhile is polled for again.
+                    let taken = self.take_until(index);
+                    if self.poll() == Polled::Busy {
+                        self.put_back(taken);
                         thread::sleep(pause);
                         pause = (pause * 2).min(BACK_OFF.1);
+                    } else {
+                        self.fail(taken, &PresentError::UnsupportedBackend);
+                        pause = BACK_OFF.0;
                     }
                 }
             }
@@ -304,12 +321,17 @@ impl DevicePoller {
     fn poll(&self) -> Polled {
         let polling = self.polling.lock();
         if self.may_poll.load(Ordering::Acquire) {
-            let mut polled = Polled::Lost;
-            guarded(|| polled = self.gpu.poll(self.device.id()));
-            return polled;
+            return poll_guarded(&*self.gpu, self.device.id());
         }
         drop(polling);
         self.ask_for_maintenance();
         Polled::Lost
     }
+}
+
+/// Polls, though a closure of the engine's panics: there may be more to poll for then.
+pub(crate) fn poll_guarded(gpu: &dyn Gpu, device: DeviceId) -> Polled {
+    let mut polled = Polled::Busy;
+    guarded(|| polled = gpu.poll(device));
+    polled
 }

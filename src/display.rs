@@ -44,8 +44,8 @@ pub(crate) enum Locked {
 }
 
 impl Display {
-    /// Generations begin with `first`: those before it may be of an earlier context with this id.
-    pub(crate) fn new(id: ContextId, first: Generation, outbox: Arc<Outbox>, blanks: Arc<Blanks>) -> Self {
+    /// `offers` are those of an earlier context with this id, or none.
+    pub(crate) fn new(id: ContextId, offers: Offers, outbox: Arc<Outbox>, blanks: Arc<Blanks>) -> Self {
         Self {
             id,
             outbox,
@@ -53,7 +53,7 @@ impl Display {
             key: None,
             order: None,
             acknowledged: None,
-            offers: Offers::new(first),
+            offers,
             answers: Vec::new(),
             covered: 0,
         }
@@ -94,14 +94,14 @@ impl Display {
         }
     }
 
-    /// What a renderer reads for a generation, or for whatever was told last; `None` before anything was. And whether
-    /// the outbox must be drained.
+    /// What a renderer reads for a generation, or for whatever was told last; `None` without a key, when nothing was told.
+    /// And whether the outbox must be drained.
     pub(crate) fn lock(
         &mut self,
         handler: HandlerId,
         generation: Option<Generation>,
     ) -> (Option<Locked>, bool) {
-        let Some(last) = self.offers.last() else { return (None, false) };
+        let Some(last) = self.offers.last().filter(|_| self.key.is_some()) else { return (None, false) };
         let asked = generation.unwrap_or(last.generation);
         let answer = self.answers.iter_mut().find(|answer| answer.handler == handler);
         if let Some(answer) = &answer
@@ -140,19 +140,15 @@ impl Display {
         Some(self.answers.swap_remove(gone).frame)
     }
 
-    /// Deletes the image. What was held is returned, to be dropped without a lock.
+    /// Deletes the image. Returns the offers for a later context with this id, and what was held, to be dropped without a
+    /// lock.
     #[must_use]
-    pub(crate) fn destroy(&mut self) -> impl Sized + use<> {
+    pub(crate) fn destroy(&mut self) -> (Offers, impl Sized + use<>) {
         if let Some(key) = self.key.take() {
             self.outbox.image(ImageCall::Delete(key));
         }
-        let offers = Offers::new(self.offers.next_generation());
-        (std::mem::replace(&mut self.offers, offers), std::mem::take(&mut self.answers))
-    }
-
-    /// The generation that a later context with this id begins with.
-    pub(crate) fn next_generation(&self) -> Generation {
-        self.offers.next_generation()
+        let ended = self.offers.end();
+        (ended, (std::mem::take(&mut self.offers), std::mem::take(&mut self.answers)))
     }
 
     fn offer(&mut self, frame: Arc<Frame>) -> Offer {

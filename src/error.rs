@@ -43,7 +43,7 @@ pub enum PresentError {
     /// The bytes of an image must number less than 2³¹ (WebRender counts them in an `i32`).
     #[error("a canvas of {}×{} pixels is too large", .0.width, .0.height)]
     TooLarge(Size2D<u32>),
-    /// No kind of frame memory works on this device yet: its backend is not Vulkan.
+    /// No kind of frame memory works on this device yet: its backend is not Vulkan, or it has no cached host memory.
     #[error("the device's backend is not supported")]
     UnsupportedBackend,
     /// No memory for a staging buffer, or for the copy.
@@ -91,7 +91,7 @@ pub enum GetImageError {
     /// The given texture could not be copied.
     #[error("the texture could not be read")]
     Texture(#[source] PresentError),
-    /// Nothing was presented yet, and a cleared canvas of the context's size has more than 2³¹ bytes.
+    /// Nothing was presented yet, and a cleared canvas of the context's size has 2³¹ bytes or more.
     #[error("a canvas of {}×{} pixels is too large", .0.width, .0.height)]
     TooLarge(Size2D<u32>),
 }

@@ -46,35 +46,34 @@ impl ExternalImages {
     /// `generation` is the `channel_index` that WebRender passes. With `None` the newest update answers: then a
     /// canvas that changes its size while frames are queued, or one with tiles, may show two frames at once.
     ///
-    /// Locks nest. `ExternalImageSource::Invalid` for an id that is no living context's and not locked: it need not be
-    /// unlocked.
+    /// Locks nest. `ExternalImageSource::Invalid` for an id that is no living context's, unless this generation of it is
+    /// locked: it need not be unlocked.
     pub fn lock(&mut self, id: ExternalImageId, generation: Option<u8>) -> ExternalImageSource<'_> {
         let context = self.map.get(ContextId(id.0));
-        if context.is_none() && !self.locks.contains_key(&id) {
-            return ExternalImageSource::Invalid;
-        }
-        let locks = self.locks.entry(id).or_default();
         // The id may name another context by now, which has the same generations.
         let held = |held: &Held| {
             held.generation == generation && context.as_ref().is_none_or(|context| held.is_of(context))
         };
-        let index = match locks.iter().rposition(held) {
-            Some(index) => index,
-            None => {
-                let locked = context.as_ref().and_then(|context| context.lock(self.id, generation));
-                let (Some(context), Some(locked)) = (context, locked) else {
+        let known = self.locks.get(&id).and_then(|locks| locks.iter().rposition(held));
+        let fresh = match (known, context) {
+            (Some(_), _) => None,
+            (None, None) => return ExternalImageSource::Invalid,
+            (None, Some(context)) => {
+                let Some(locked) = context.lock(self.id, generation) else {
                     return ExternalImageSource::Invalid;
                 };
-                locks.push(Held { context: Arc::downgrade(&context), generation, locked, count: 0 });
-                locks.len() - 1
+                Some(Held { context: Arc::downgrade(&context), generation, locked, count: 0 })
             }
         };
+        let locks = self.locks.entry(id).or_default();
+        let index = known.unwrap_or(locks.len());
+        locks.extend(fresh);
         let held = &mut locks[index];
         held.count += 1;
         ExternalImageSource::RawData(held.bytes())
     }
 
-    /// Takes back the newest lock of an image. No effect without one.
+    /// Takes back a lock of an image, of the generation that was locked last. No effect without one.
     pub fn unlock(&mut self, id: ExternalImageId) {
         let newest = self.locks.get(&id).map_or(0, SmallVec::len);
         if let Some(index) = newest.checked_sub(1) {

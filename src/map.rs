@@ -12,7 +12,7 @@ use crate::ContextId;
 use crate::blank::Blanks;
 use crate::context::ContextData;
 use crate::display::HandlerId;
-use crate::offers::Generation;
+use crate::offers::Offers;
 
 /// So many contexts that are gone are remembered.
 const MOST_ENDED: usize = 1024;
@@ -24,9 +24,8 @@ pub struct ContextMap(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     contexts: RwLock<FxHashMap<ContextId, Arc<ContextData>>>,
-    /// The generations at which contexts that are gone ended, newest last: WebRender may still lock their images when the
-    /// id names another context.
-    ended: Mutex<VecDeque<(ContextId, Generation)>>,
+    /// What contexts that are gone had offered, newest last: WebRender may still lock it when the id names another context.
+    ended: Mutex<VecDeque<(ContextId, Offers)>>,
     blanks: Arc<Blanks>,
     handlers: AtomicU64,
 }
@@ -40,30 +39,32 @@ impl ContextMap {
         self.0.contexts.read().get(&id).cloned()
     }
 
-    /// Makes a context, unless there is one of that id. `make` is told the generation to begin with.
+    /// Makes a context, unless there is one of that id. `make` is told what an earlier one with this id had offered.
     pub(crate) fn insert(
         &self,
         id: ContextId,
-        make: impl FnOnce(Generation) -> Arc<ContextData>,
+        make: impl FnOnce(Offers) -> Arc<ContextData>,
     ) -> Option<Arc<ContextData>> {
         let mut contexts = self.0.contexts.write();
         let Entry::Vacant(place) = contexts.entry(id) else { return None };
-        let ended = self.0.ended.lock();
-        let first =
-            ended.iter().rev().find(|(ended, _)| *ended == id).map_or(0, |(_, generation)| *generation);
+        let mut ended = self.0.ended.lock();
+        let earlier = ended.iter().rposition(|(ended, _)| *ended == id).and_then(|index| ended.remove(index));
         drop(ended);
-        Some(place.insert(make(first)).clone())
+        Some(place.insert(make(earlier.map(|(_, offers)| offers).unwrap_or_default())).clone())
     }
 
-    /// `next` is the generation that the context would have issued next.
-    pub(crate) fn remove(&self, id: ContextId, next: Generation) {
-        let context = self.0.contexts.write().remove(&id);
+    /// `offers` is what the context had offered.
+    pub(crate) fn remove(&self, id: ContextId, offers: Offers) {
+        let mut contexts = self.0.contexts.write();
+        let context = contexts.remove(&id);
+        // Before another thread can use the id again.
         let mut ended = self.0.ended.lock();
         if ended.len() == MOST_ENDED {
             ended.pop_front();
         }
-        ended.push_back((id, next));
+        ended.push_back((id, offers));
         drop(ended);
+        drop(contexts);
         drop(context);
     }
 

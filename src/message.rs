@@ -141,7 +141,7 @@ pub enum PresentEnd {
     Failed(PresentError),
 }
 
-/// Counts of one context since it was created.
+/// Counts of one context: what ended since it was created, and what there is now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
     /// Presents that became what the canvas shows.

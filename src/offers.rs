@@ -38,6 +38,7 @@ struct Run {
     count: usize,
 }
 
+#[derive(Default)]
 pub(crate) struct Offers {
     /// The generation that was issued last.
     last: Generation,
@@ -58,20 +59,13 @@ pub(crate) struct Offer {
 }
 
 impl Offers {
-    /// Generations begin with `first`.
-    pub(crate) fn new(first: Generation) -> Self {
-        Self {
-            last: first.wrapping_sub(1),
-            runs: VecDeque::new(),
-            outstanding: 0,
-            kept: ArrayVec::new(),
-            held_back: None,
-        }
-    }
-
-    /// The generation that will be issued next.
-    pub(crate) fn next_generation(&self) -> Generation {
-        self.last.wrapping_add(1)
+    /// What is left when its context is gone, for a later one with the same id: what was issued may still be locked, and no
+    /// frame answers.
+    #[must_use]
+    pub(crate) fn end(&mut self) -> Self {
+        let Self { last, outstanding, .. } = *self;
+        let runs = self.runs.iter().map(|run| Run { ..*run }).collect();
+        Self { last, outstanding, runs, kept: ArrayVec::new(), held_back: None }
     }
 
     /// Offers a frame, the newest there is. If it must be held back the result is the last offer again.
@@ -107,7 +101,8 @@ impl Offers {
 
     /// Bytes of the largest image that may still be locked.
     pub(crate) fn largest_outstanding(&self) -> usize {
-        self.kept.iter().map(|kept| kept.layout().byte_len()).max().unwrap_or(0)
+        let layouts = (0..self.outstanding).filter_map(|age| self.layout(age));
+        layouts.map(|layout| layout.byte_len()).max().unwrap_or(0)
     }
 
     /// The compositor asked for a generation: it will not ask for older ones. Returns what was held back and can be
@@ -131,7 +126,7 @@ impl Offers {
     }
 
     fn issue(&mut self, layout: FrameLayout) {
-        self.last = self.next_generation();
+        self.last = self.last.wrapping_add(1);
         self.outstanding += 1;
         match self.runs.back_mut() {
             Some(run) if run.layout == layout => run.count += 1,
@@ -191,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_newer_frame_answers_for_an_older_one_of_its_layout() {
-        let mut offers = Offers::new(0);
+        let mut offers = Offers::default();
         let (a, b) = (frame(1), frame(1));
         let (first, second) = (offers.offer(a), offers.offer(b.clone()));
         assert_ne!(first.generation, second.generation);
@@ -201,7 +196,7 @@ mod tests {
     // D5: a canvas that shrinks while the compositor holds the larger descriptor.
     #[test]
     fn each_outstanding_layout_keeps_a_frame_of_its_own() {
-        let mut offers = Offers::new(0);
+        let mut offers = Offers::default();
         let (large, small) = (frame(100), frame(10));
         let (first, second) = (offers.offer(large.clone()), offers.offer(small.clone()));
         assert!(answers(&offers, first.generation, &large) && answers(&offers, second.generation, &small));
@@ -212,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_third_layout_is_held_back_until_a_lock() {
-        let mut offers = Offers::new(0);
+        let mut offers = Offers::default();
         offers.offer(Arc::new(Frame::cleared(AlphaMode::Opaque)));
         offers.offer(frame(2));
         let second = offers.offer(frame(3));
@@ -227,7 +222,7 @@ mod tests {
 
     #[test]
     fn the_256th_unlocked_generation_is_held_back() {
-        let mut offers = Offers::new(0);
+        let mut offers = Offers::default();
         let first = offers.offer(frame(1));
         for _ in 1..MOST_ISSUED {
             offers.offer(frame(1));
@@ -246,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_renderer_that_lags_gets_the_newest_of_its_layout() {
-        let mut offers = Offers::new(250);
+        let mut offers = Offers { last: 250, ..Offers::default() };
         let generations: Vec<_> = (0..20).map(|_| offers.offer(frame(1)).generation).collect();
         offers.locked(generations[19]);
         let newest = frame(1);
@@ -256,7 +251,7 @@ mod tests {
 
     #[test]
     fn an_unknown_generation_changes_nothing() {
-        let mut offers = Offers::new(0);
+        let mut offers = Offers::default();
         let first = offers.offer(frame(1));
         assert!(offers.locked(first.generation.wrapping_add(9)).is_none());
         assert!(offers.frame(first.generation).is_some());

@@ -6,8 +6,9 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread::{self, ThreadId};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use webrender_api::{ExternalImageData, ImageDescriptor, ImageKey};
 
 use crate::{CanvasEpoch, GetImageError, ImageSink, PresentOutcome, ReturnedId, Snapshot};
@@ -41,6 +42,8 @@ pub(crate) struct Recipients {
 pub(crate) struct Outbox {
     recipients: Recipients,
     queue: Mutex<Queue>,
+    /// Nobody is performing calls any more.
+    drained: Condvar,
 }
 
 #[derive(Default)]
@@ -49,13 +52,13 @@ struct Queue {
     messages: VecDeque<Message>,
     /// The sink was called and not flushed since.
     unflushed: bool,
-    /// Somebody is performing calls, and will see what is added.
-    draining: bool,
+    /// Who is performing calls, and will see what is added.
+    draining: Option<ThreadId>,
 }
 
 impl Outbox {
     pub(crate) fn new(recipients: Recipients) -> Self {
-        Self { recipients, queue: Mutex::default() }
+        Self { recipients, queue: Mutex::default(), drained: Condvar::new() }
     }
 
     /// Writes a call of the sink down. Call [`drain`](Self::drain) once no lock is held.
@@ -76,10 +79,10 @@ impl Outbox {
     /// Performs what was written down, unless another thread (or a caller of this one) is at it.
     pub(crate) fn drain(&self) {
         let mut queue = self.queue.lock();
-        if queue.draining {
+        if queue.draining.is_some() {
             return;
         }
-        queue.draining = true;
+        queue.draining = Some(thread::current().id());
         loop {
             if let Some(call) = queue.images.pop_front() {
                 queue.unflushed = true;
@@ -89,9 +92,19 @@ impl Outbox {
             } else if let Some(message) = queue.messages.pop_front() {
                 MutexGuard::unlocked(&mut queue, || guarded(|| self.tell(message)));
             } else {
-                queue.draining = false;
+                queue.draining = None;
+                self.drained.notify_all();
                 return;
             }
+        }
+    }
+
+    /// Performs what was written down, and waits until nobody is performing anything, except a caller of this one.
+    pub(crate) fn finish(&self) {
+        self.drain();
+        let mut queue = self.queue.lock();
+        while queue.draining.is_some_and(|thread| thread != thread::current().id()) {
+            self.drained.wait(&mut queue);
         }
     }
 

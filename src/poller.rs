@@ -15,12 +15,14 @@ use crate::gpu::{Gpu, GpuDevice, Submission};
 /// Drives wgpu-core: for frames, and for the engine's own closures. Cheap to clone, usable on any thread.
 ///
 /// It replaces a thread of the engine's that polls all devices: the work of one device never delays another's.
-/// Closures run on a thread of the device; a panic in one is logged and ends nothing else.
+/// Closures run on a thread of the device, inside a poll: they must not wait for the WebGPU thread, see
+/// [`Presenter`](crate::Presenter). A panic in one is logged; wgpu-core then forgets the others that the same poll would
+/// have run, and nothing else ends.
 #[derive(Clone)]
 pub struct Poller(Arc<Shared>);
 
 struct Shared {
-    stopped: AtomicBool,
+    stopped: Arc<AtomicBool>,
     gpu: Arc<dyn Gpu>,
     wake: Arc<dyn Fn() + Send + Sync>,
     devices: Mutex<FxHashMap<DeviceId, Arc<DevicePoller>>>,
@@ -31,7 +33,7 @@ struct Shared {
 impl Poller {
     pub(crate) fn new(gpu: Arc<dyn Gpu>, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
         Self(Arc::new(Shared {
-            stopped: AtomicBool::new(false),
+            stopped: Arc::default(),
             gpu,
             wake,
             devices: Mutex::default(),
@@ -40,7 +42,8 @@ impl Poller {
     }
 
     /// Runs the device's closures as soon as a submission is done. `submission` is what wgpu-core returned from
-    /// `queue_submit`, `buffer_map_async` or `queue_on_submitted_work_done`.
+    /// `queue_submit`, `buffer_map_async` or `queue_on_submitted_work_done` (a number that it did not return is waited for in
+    /// vain).
     ///
     /// The device must not be dropped. If it is destroyed, closures run in
     /// [`Presenter::maintain`](crate::Presenter::maintain) instead. No effect once the presenter is gone.
@@ -110,7 +113,8 @@ impl Poller {
         known.unwrap_or_else(|| {
             // Opening calls wgpu-core: not under the lock.
             let device = self.0.gpu.open(id);
-            let new = Arc::new(DevicePoller::new(device, self.0.gpu.clone(), self.0.wake.clone()));
+            let Shared { gpu, wake, stopped, .. } = &*self.0;
+            let new = Arc::new(DevicePoller::new(device, gpu.clone(), wake.clone(), stopped.clone()));
             self.0.devices.lock().entry(id).or_insert(new).clone()
         })
     }

@@ -12,6 +12,7 @@ use wgpu_core::id::DeviceId;
 
 use crate::batch::Batch;
 use crate::context::ContextData;
+use crate::device_poller::poll_guarded;
 use crate::gpu::{Gpu, Polled, WgpuCore};
 use crate::layout::FrameLayout;
 use crate::outbox::{Message, Outbox, Recipients, Reply};
@@ -27,15 +28,16 @@ use crate::{
 /// A context that was not presented to for this long keeps the memory of what it shows alone.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// What the engine wants to hear. All of it may be called on any thread, with no lock of this crate held, never two at a
-/// time; a panic is logged and otherwise ignored.
+/// What the engine wants to hear. All of it may be called on any thread, with no lock of this crate held; a panic is logged
+/// and otherwise ignored. `on_outcome`, `on_id`, the sink and replies never run two at a time: a slow one delays all
+/// canvases of the presenter. `wake` may run beside them.
 #[derive(Clone)]
 pub struct PresenterOptions {
     /// Each present's end, once.
     pub on_outcome: Arc<dyn Fn(PresentOutcome) + Send + Sync>,
     /// Each id that was handed in, once.
     pub on_id: Arc<dyn Fn(ReturnedId) + Send + Sync>,
-    /// [`Presenter::maintain`] should be called soon, on the WebGPU thread. It may be called at the same time as the others.
+    /// [`Presenter::maintain`] should be called soon, on the WebGPU thread.
     pub wake: Arc<dyn Fn() + Send + Sync>,
 }
 
@@ -48,7 +50,11 @@ impl Default for PresenterOptions {
 /// Presents the canvases of one `Global`.
 ///
 /// It belongs to the WebGPU thread: whatever creates, writes, submits, destroys or drops in wgpu-core happens in its
-/// methods. None of them waits for the GPU. Dropping it destroys its contexts, hands back their ids and ends its threads.
+/// methods. None of them waits for the GPU. Dropping it destroys its contexts, hands back their ids and ends its threads:
+/// nothing is told afterwards.
+///
+/// wgpu-core's closures run inside a poll. [`destroy_device`](Self::destroy_device), [`drop_device`](Self::drop_device) and
+/// dropping wait for a poll under way on a thread of [`poller`](Self::poller): closures must not wait for the WebGPU thread.
 ///
 /// # What the engine promises
 ///
@@ -112,7 +118,7 @@ impl Presenter {
             }
         }
         let (outbox, blanks) = (self.submitter.outbox.clone(), self.map.blanks());
-        let make = |first| Arc::new(ContextData::new(id, descriptor.size, first, outbox, blanks));
+        let make = |offers| Arc::new(ContextData::new(id, descriptor.size, offers, outbox, blanks));
         let data = self.map.insert(id, make).ok_or(CreateContextError::Duplicate(id))?;
         let ring = StagingRing::new(descriptor.buffer_ids);
         self.submitter.contexts.insert(id, Entry { data, ring, last_used: Instant::now(), recorded: false });
@@ -188,6 +194,7 @@ impl Presenter {
     /// Ends a context: its image is deleted, its ids are handed back, what is in flight fails. Frames that a renderer has
     /// locked stay readable until they are unlocked.
     pub fn destroy_context(&mut self, id: ContextId) -> Result<(), UnknownContext> {
+        self.submitter.flush();
         let entry = self.submitter.contexts.remove(&id).ok_or(UnknownContext(id))?;
         let ended = entry.data.destroy();
         self.map.remove(id, ended);
@@ -216,7 +223,7 @@ impl Presenter {
         self.submitter.poller.retire(device);
         self.forget_buffers(device);
         // Runs what callbacks it can: afterwards wgpu-core cannot be asked for the device any more.
-        self.submitter.gpu.poll(device);
+        poll_guarded(&*self.submitter.gpu, device);
         self.submitter.gpu.drop_device(device);
         self.submitter.poller.forget(device);
         self.submitter.outbox.drain();
@@ -224,7 +231,8 @@ impl Presenter {
 
     /// Does what must happen on this thread: takes ids back, runs the callbacks of destroyed devices, lets wgpu-core release
     /// what finished submissions used, frees the memory of idle contexts. Call it when
-    /// [`wake`](PresenterOptions::wake) asks for it; more often does no harm.
+    /// [`wake`](PresenterOptions::wake) asks for it; more often does no harm. Without it closures of destroyed devices do not
+    /// run, and memory and ids are kept.
     pub fn maintain(&mut self) {
         for entry in self.submitter.contexts.values_mut() {
             if entry.last_used.elapsed() >= IDLE {
@@ -276,7 +284,7 @@ impl Presenter {
     /// Runs closures, and lets wgpu-core release what is not used any more. A destroyed device is polled to its end.
     fn poll(&self, device: DeviceId) {
         let Submitter { gpu, poller, .. } = &self.submitter;
-        if gpu.poll(device) == Polled::Busy && poller.is_retired(device) {
+        if poll_guarded(&**gpu, device) == Polled::Busy && poller.is_retired(device) {
             poller.remind(device);
         }
     }
@@ -291,6 +299,6 @@ impl Drop for Presenter {
             let _ = self.destroy_context(id);
         }
         self.submitter.poller.stop();
-        self.submitter.outbox.drain();
+        self.submitter.outbox.finish();
     }
 }

@@ -7,7 +7,7 @@ use crate::CanvasEpoch;
 /// Takes the image updates of canvases, in the order in which they must reach the compositor.
 ///
 /// Called from the WebGPU thread, from pollers and from short-lived threads of this crate, never from two at a time for one
-/// presenter. No lock of this crate is held. It should neither block nor call a [`Presenter`](crate::Presenter). An
+/// presenter. No lock of this crate is held; outcomes and replies of all its canvases come after it. It should neither block nor call a [`Presenter`](crate::Presenter). An
 /// implementation that serves several WebRender instances routes by the key's namespace.
 ///
 /// `data.channel_index` is the generation of the frame: it must come back in

@@ -4,5 +4,6 @@ mod contract;
 mod faults;
 mod ids;
 mod order;
+mod polling;
 mod properties;
 mod world;

@@ -193,8 +193,12 @@ fn a_living_context_is_never_invalid() {
     let red = world.present_texture(texture, 1).unwrap();
     world.finish(red);
     let (descriptor, _) = world.last_offer();
-    // 0 is the cleared pixel's; it is not outstanding any more when it is asked for.
-    for generation in (1..=255).chain([0]) {
+    let first = world.recorder.get(|record| match record.calls[0] {
+        Call::Add(_, _, generation) => generation,
+        ref call => panic!("{call:?}"),
+    });
+    // All but the cleared pixel's, whose descriptor is its own.
+    for generation in (0..=255).filter(|generation| *generation != first) {
         uniform_pixel(world.images.lock(CONTEXT.into(), Some(generation)), &descriptor);
         world.images.unlock(CONTEXT.into());
     }
@@ -439,4 +443,94 @@ fn without_a_generation_a_shrunken_canvas_has_enough_bytes() {
     let small = world.present(GREEN, 2);
     world.finish(small);
     assert!(len(world.images.lock(CONTEXT.into(), None)) >= Some(need(&old)));
+}
+
+// R20 and R23: the limit of 255 generations holds over both lives of an id.
+#[test]
+fn generations_of_a_context_that_is_gone_stay_its_own() {
+    let mut world = World::new();
+    for epoch in 0..200 {
+        let texture = world.texture(RED, size(100, 100));
+        let present = world.present_texture(texture, epoch).unwrap();
+        world.finish(present);
+    }
+    // Still queued, say.
+    let old = world.recorder.get(|record| match record.calls[10] {
+        Call::Update(_, descriptor, generation, _) => (descriptor, generation),
+        ref call => panic!("{call:?}"),
+    });
+    world.presenter.destroy_context(CONTEXT).unwrap();
+    world.create(BufferIds::Allocated);
+    world.presenter.set_image_key(CONTEXT, key(2)).unwrap();
+    for epoch in 0..100 {
+        world.present_cleared(size(4, 2), epoch);
+    }
+    assert!(len(world.images.lock(CONTEXT.into(), Some(old.1))) >= Some(need(&old)));
+    world.images.unlock(CONTEXT.into());
+    // And the new life shows what it has in the end.
+    let green = world.present(GREEN, 100);
+    world.gpu.finish(device(0));
+    world.recorder.until("it ends", |record| record.outcomes[&(CONTEXT, green)].len() == 2);
+    for _ in 0..100 {
+        if world.shown() == GREEN {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("the newest frame is not shown");
+}
+
+/// Takes its time for what is offered after a lock.
+struct SlowSink(Recorder);
+
+impl crate::ImageSink for SlowSink {
+    fn add_image(
+        &self,
+        key: webrender_api::ImageKey,
+        descriptor: webrender_api::ImageDescriptor,
+        data: webrender_api::ExternalImageData,
+    ) {
+        self.0.add_image(key, descriptor, data);
+    }
+
+    fn update_image(
+        &self,
+        key: webrender_api::ImageKey,
+        descriptor: webrender_api::ImageDescriptor,
+        data: webrender_api::ExternalImageData,
+        epoch: Option<CanvasEpoch>,
+    ) {
+        if epoch.is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        self.0.update_image(key, descriptor, data, epoch);
+    }
+
+    fn delete_image(&self, key: webrender_api::ImageKey) {
+        self.0.delete_image(key);
+    }
+}
+
+#[test]
+fn nothing_is_told_after_the_presenter_is_dropped() {
+    let World { gpu, map, recorder, mut images, .. } = World::empty();
+    let (sink, options) = (Arc::new(SlowSink(recorder.clone())), crate::PresenterOptions::default());
+    let mut presenter = crate::Presenter::with_gpu(Arc::new(gpu.clone()), &map, sink, options);
+    let descriptor = ContextDescriptor { size: size(4, 2), buffer_ids: BufferIds::Allocated };
+    presenter.create_context(CONTEXT, descriptor).unwrap();
+    presenter.set_image_key(CONTEXT, key(1)).unwrap();
+    for width in 2..6 {
+        let texture = pending(gpu.texture(device(0), [1; 4], None), 0, size(width, 2));
+        presenter.present(CONTEXT, Contents::Texture(texture), CanvasEpoch(width.into())).unwrap();
+        gpu.finish(device(0));
+        recorder.until("it is told", |record| record.calls.len() as u32 == width);
+    }
+    // The cleared pixel was 0, the first two widths are 1 and 2; the others are held back, until this.
+    images.lock(CONTEXT.into(), Some(2));
+    images.unlock(CONTEXT.into());
+    drop(presenter);
+    let calls = recorder.get(|record| record.calls.len());
+    assert!(recorder.get(|record| matches!(record.calls.last(), Some(Call::Delete(_)))));
+    std::thread::sleep(std::time::Duration::from_millis(250));
+    assert_eq!(recorder.get(|record| record.calls.len()), calls);
 }

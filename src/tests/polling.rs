@@ -1,0 +1,138 @@
+//! Devices that can only be polled (GLES, Direct3D 12, Metal), and closures of the engine's that misbehave in a poll.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use wgpu_core::SubmissionIndex;
+use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
+
+use super::world::{TIMEOUT, World, device};
+use crate::gpu::{
+    Copy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, Waited,
+};
+use crate::{EncoderIds, Poller, PresentError, Presenter, PresenterOptions};
+
+/// What a poll does, closures included.
+type OnPoll = Box<dyn FnMut() -> Polled + Send>;
+
+struct Polling {
+    on_poll: Mutex<OnPoll>,
+    polled: Mutex<Sender<()>>,
+}
+
+impl Polling {
+    fn new(on_poll: OnPoll) -> (Arc<Self>, Receiver<()>) {
+        let (sender, polls) = channel();
+        (Arc::new(Self { on_poll: Mutex::new(on_poll), polled: Mutex::new(sender) }), polls)
+    }
+}
+
+impl Gpu for Polling {
+    fn open(&self, device: DeviceId) -> Arc<dyn GpuDevice> {
+        Arc::new(PolledDevice(device))
+    }
+
+    fn drop_buffer(&self, _: BufferId) {}
+
+    fn destroy_texture(&self, _: TextureId) {}
+
+    fn drop_texture(&self, _: TextureId) {}
+
+    fn destroy_device(&self, _: DeviceId) {}
+
+    fn drop_device(&self, _: DeviceId) {}
+
+    fn poll(&self, _: DeviceId) -> Polled {
+        // The test may have heard enough.
+        let _ = self.polled.lock().send(());
+        (self.on_poll.lock())()
+    }
+}
+
+struct PolledDevice(DeviceId);
+
+impl GpuDevice for PolledDevice {
+    fn id(&self) -> DeviceId {
+        self.0
+    }
+
+    fn largest_texture(&self) -> u32 {
+        1
+    }
+
+    fn create_buffer(
+        &self,
+        _: usize,
+        _: Option<BufferId>,
+    ) -> Result<(BufferId, IdleMemory), CreateBufferError> {
+        Err(CreateBufferError::UnsupportedBackend)
+    }
+
+    fn submit(&self, _: QueueId, _: Option<EncoderIds>, _: &[Copy]) -> Result<Submission, SubmitError> {
+        Err(SubmitError { reason: PresentError::UnsupportedBackend, may_be_running: false })
+    }
+
+    fn wait(&self, _: SubmissionIndex, _: Duration) -> Waited {
+        Waited::MustPoll
+    }
+}
+
+// wgpu-core computes the status of a poll before it runs the closures.
+#[test]
+fn a_closure_that_waits_for_more_is_polled_for() {
+    let (gpu, polls) = Polling::new(Box::new(|| Polled::Idle));
+    let poller = Poller::new(gpu.clone(), Arc::new(|| ()));
+    let mut again = Some(poller.clone());
+    *gpu.on_poll.lock() = Box::new(move || {
+        if let Some(poller) = again.take() {
+            poller.wait_for(device(0), 2);
+        }
+        Polled::Idle
+    });
+    poller.wait_for(device(0), 1);
+    for _ in 0..2 {
+        polls.recv_timeout(TIMEOUT).expect("each wait is polled for");
+    }
+    poller.stop();
+}
+
+#[test]
+fn a_panicking_closure_ends_no_other_wait() {
+    let mut panics = true;
+    let (gpu, polls) = Polling::new(Box::new(move || {
+        assert!(!std::mem::take(&mut panics), "on purpose");
+        Polled::Idle
+    }));
+    let poller = Poller::new(gpu, Arc::new(|| ()));
+    poller.wait_for(device(0), 2);
+    for _ in 0..2 {
+        polls.recv_timeout(TIMEOUT).expect("it is polled for again");
+    }
+    poller.stop();
+}
+
+#[test]
+fn a_panicking_closure_does_not_unwind_through_the_presenter() {
+    let (gpu, polls) = Polling::new(Box::new(|| Polled::Idle));
+    let world = World::empty();
+    let (sink, options) = (Arc::new(world.recorder.clone()), PresenterOptions::default());
+    let mut presenter = Presenter::with_gpu(gpu.clone(), &world.map, sink, options);
+    presenter.poller().wake(device(0));
+    polls.recv_timeout(TIMEOUT).expect("it is polled");
+    *gpu.on_poll.lock() = Box::new(|| panic!("on purpose"));
+    presenter.maintain();
+    presenter.destroy_device(device(0));
+    presenter.drop_device(device(0));
+    assert!(polls.try_iter().count() >= 3);
+}
+
+#[test]
+fn nothing_is_waited_for_once_the_presenter_is_gone() {
+    let (gpu, polls) = Polling::new(Box::new(|| Polled::Idle));
+    let poller = Poller::new(gpu, Arc::new(|| ()));
+    poller.stop();
+    poller.wait_for(device(0), 1);
+    assert!(polls.recv_timeout(Duration::from_millis(50)).is_err());
+}
