@@ -525,9 +525,15 @@ fn nothing_is_told_after_the_presenter_is_dropped() {
         gpu.finish(device(0));
         recorder.until("it is told", |record| record.calls.len() as u32 == width);
     }
-    // The cleared pixel was 0, the first two widths are 1 and 2; the others are held back, until this.
-    images.lock(CONTEXT.into(), Some(2));
+    // The first two widths were offered, the others are held back until this.
+    let last = recorder.get(|record| match record.calls.last() {
+        Some(Call::Update(_, _, generation, _)) => *generation,
+        call => panic!("{call:?}"),
+    });
+    images.lock(CONTEXT.into(), Some(last));
     images.unlock(CONTEXT.into());
+    // The thread that tells of it is at it by now, or the drop tells itself.
+    std::thread::sleep(std::time::Duration::from_millis(30));
     drop(presenter);
     let calls = recorder.get(|record| record.calls.len());
     assert!(recorder.get(|record| matches!(record.calls.last(), Some(Call::Delete(_)))));
