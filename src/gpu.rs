@@ -23,6 +23,8 @@ mod wgpu;
 pub(crate) mod fake;
 
 pub(crate) use self::memory::{FrameMemory, IdleMemory, InFlightMemory};
+#[cfg(test)]
+pub(crate) use self::wgpu::UnsupportedDevice;
 pub(crate) use self::wgpu::WgpuCore;
 
 /// A `wgpu_core::global::Global`. Called on the WebGPU thread only, but for [`open`](Self::open)ed devices' waits and polls.

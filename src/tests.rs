@@ -3,7 +3,9 @@
 mod contract;
 mod faults;
 mod ids;
+mod maintenance;
 mod order;
 mod polling;
 mod properties;
+mod renderers;
 mod world;

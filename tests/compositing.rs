@@ -439,6 +439,7 @@ fn a_context_destroyed_while_it_is_locked_is_drawn() {
     );
     stage.page.set_scene(&[]);
     stage.page.render();
+    assert_no_validation_errors();
 }
 
 // R21: all tiles of one update show one frame, whatever arrives between their locks.

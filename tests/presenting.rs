@@ -378,6 +378,7 @@ fn a_device_destroyed_behind_our_back_frees_nothing_that_is_shown() {
     assert!(matches!(world.end(), PresentEnd::Failed(PresentError::DeviceLost)));
     assert_eq!((world.shown(), world.read()), (RED, RED));
     assert_eq!(world.sink.0.lock().unwrap().last().unwrap().2, Some(3));
+    assert_no_validation_errors();
 }
 
 // R14: destroyed and dropped with copies in flight.
@@ -712,6 +713,7 @@ fn closures_of_a_destroyed_device_run() {
         presenter.maintain();
     }
     presenter.drop_device(device.id);
+    assert_no_validation_errors();
 }
 
 // Dropping a presenter ends its threads within a bound, whatever is in flight.

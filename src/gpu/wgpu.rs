@@ -56,7 +56,7 @@ impl Gpu for WgpuCore {
 }
 
 /// A device whose frames we cannot read yet. It can still be polled for the engine's closures.
-struct UnsupportedDevice(DeviceId);
+pub(crate) struct UnsupportedDevice(pub(crate) DeviceId);
 
 impl GpuDevice for UnsupportedDevice {
     fn id(&self) -> DeviceId {

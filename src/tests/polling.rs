@@ -5,14 +5,11 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use wgpu_core::SubmissionIndex;
-use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
+use wgpu_core::id::{BufferId, DeviceId, TextureId};
 
 use super::world::{TIMEOUT, World, device};
-use crate::gpu::{
-    Copy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, Waited,
-};
-use crate::{EncoderIds, Poller, PresentError, Presenter, PresenterOptions};
+use crate::gpu::{Gpu, GpuDevice, Polled, UnsupportedDevice};
+use crate::{Poller, Presenter, PresenterOptions};
 
 /// What a poll does, closures included.
 type OnPoll = Box<dyn FnMut() -> Polled + Send>;
@@ -31,7 +28,7 @@ impl Polling {
 
 impl Gpu for Polling {
     fn open(&self, device: DeviceId) -> Arc<dyn GpuDevice> {
-        Arc::new(PolledDevice(device))
+        Arc::new(UnsupportedDevice(device))
     }
 
     fn drop_buffer(&self, _: BufferId) {}
@@ -48,34 +45,6 @@ impl Gpu for Polling {
         // The test may have heard enough.
         let _ = self.polled.lock().send(());
         (self.on_poll.lock())()
-    }
-}
-
-struct PolledDevice(DeviceId);
-
-impl GpuDevice for PolledDevice {
-    fn id(&self) -> DeviceId {
-        self.0
-    }
-
-    fn largest_texture(&self) -> u32 {
-        1
-    }
-
-    fn create_buffer(
-        &self,
-        _: usize,
-        _: Option<BufferId>,
-    ) -> Result<(BufferId, IdleMemory), CreateBufferError> {
-        Err(CreateBufferError::UnsupportedBackend)
-    }
-
-    fn submit(&self, _: QueueId, _: Option<EncoderIds>, _: &[Copy]) -> Result<Submission, SubmitError> {
-        Err(SubmitError { reason: PresentError::UnsupportedBackend, may_be_running: false })
-    }
-
-    fn wait(&self, _: SubmissionIndex, _: Duration) -> Waited {
-        Waited::MustPoll
     }
 }
 

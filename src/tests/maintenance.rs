@@ -1,0 +1,107 @@
+//! What `wake` asks for, and that heeding it is enough.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use super::world::*;
+use crate::gpu::fake::FakeGpu;
+use crate::{BufferIds, CanvasEpoch, Contents, ContextDescriptor, ContextMap, Presenter, PresenterOptions};
+
+const RED: [u8; 4] = [0, 0, 255, 255];
+
+/// A presenter with a context, and a `wake` of the test's.
+fn with_wake(wake: Arc<dyn Fn() + Send + Sync>) -> (FakeGpu, Presenter, ContextMap) {
+    let gpu = FakeGpu::default();
+    let map = ContextMap::default();
+    let options = PresenterOptions { wake, ..Default::default() };
+    let sink = Arc::new(Recorder::default());
+    let mut presenter = Presenter::with_gpu(Arc::new(gpu.clone()), &map, sink, options);
+    let descriptor = ContextDescriptor { size: size(4, 2), buffer_ids: BufferIds::Allocated };
+    presenter.create_context(CONTEXT, descriptor).unwrap();
+    (gpu, presenter, map)
+}
+
+fn present(gpu: &FakeGpu, presenter: &mut Presenter, epoch: u64) {
+    let texture = pending(gpu.texture(device(0), RED, None), 0, size(4, 2));
+    presenter.present(CONTEXT, Contents::Texture(texture), CanvasEpoch(epoch)).unwrap();
+}
+
+fn read(presenter: &mut Presenter) -> Receiver<Answer> {
+    let (sender, receiver) = channel();
+    presenter.get_image(CONTEXT, None, move |answer| sender.send(answer).expect("it is awaited"));
+    receiver
+}
+
+#[test]
+fn a_panicking_wake_stops_no_poller() {
+    let (gpu, mut presenter, _map) = with_wake(Arc::new(|| panic!("on purpose")));
+    present(&gpu, &mut presenter, 1);
+    // Closures of a destroyed device are for the maintenance: the poller asks for it, with a frame in flight.
+    presenter.destroy_device(device(0));
+    presenter.poller().wake(device(0));
+    std::thread::sleep(Duration::from_millis(50));
+    gpu.finish(device(0));
+    let image = read(&mut presenter);
+    assert_eq!(first_pixel(&answer(&image).unwrap()), RED);
+}
+
+// `wake` may take the engine's locks, under which the engine calls the presenter.
+#[test]
+fn no_lock_is_held_while_waking() {
+    let engine = Arc::new(parking_lot::Mutex::new(()));
+    let (entered, waking) = channel();
+    let wake = {
+        let engine = engine.clone();
+        move || {
+            // Only the first is waited for.
+            let _ = entered.send(());
+            drop(engine.lock());
+        }
+    };
+    let (gpu, mut presenter, _map) = with_wake(Arc::new(wake));
+    present(&gpu, &mut presenter, 1);
+    presenter.poller().wait_for(device(0), 1);
+    let held = engine.lock();
+    presenter.destroy_device(device(0));
+    gpu.finish(device(0));
+    waking.recv_timeout(TIMEOUT).expect("closures of a destroyed device are for the maintenance");
+    presenter.drop_device(device(0));
+    drop(held);
+}
+
+#[test]
+fn maintenance_is_asked_for_until_a_destroyed_device_is_idle_and_delays_no_frame() {
+    let (sender, wakes) = channel();
+    let (gpu, mut presenter, _map) = with_wake(Arc::new(move || sender.send(()).expect("it is awaited")));
+    present(&gpu, &mut presenter, 1);
+    presenter.destroy_device(device(0));
+    for _ in 0..500 {
+        presenter.maintain();
+    }
+    let start = Instant::now();
+    gpu.finish(device(0));
+    answer(&read(&mut presenter)).unwrap();
+    assert!(start.elapsed() < Duration::from_millis(250), "{:?}", start.elapsed());
+    wakes.recv_timeout(TIMEOUT).expect("maintenance is asked for");
+}
+
+// D13 and P7: what wake asks for is enough.
+#[test]
+fn an_idle_context_is_trimmed_when_wake_is_heeded() {
+    let (sender, wakes) = channel();
+    let (gpu, mut presenter, _map) = with_wake(Arc::new(move || sender.send(()).expect("it is awaited")));
+    for epoch in 1..=9 {
+        present(&gpu, &mut presenter, epoch);
+        if epoch % 3 == 0 {
+            gpu.finish(device(0));
+            answer(&read(&mut presenter)).unwrap();
+        }
+    }
+    assert!(gpu.buffers() > 1);
+    while gpu.buffers() > 1 {
+        wakes.recv_timeout(TIMEOUT).expect("maintenance is asked for");
+        presenter.maintain();
+    }
+    assert_eq!(gpu.buffers(), 1);
+}
