@@ -139,6 +139,22 @@ fn a_forgotten_batch_is_submitted_with_the_next() {
 }
 
 #[test]
+fn a_forgotten_batch_does_not_reach_the_next_context_of_its_id() {
+    let mut world = World::new();
+    let texture = world.texture(RED, size(4, 2));
+    let mut batch = world.presenter.batch();
+    batch.present(CONTEXT, Contents::Texture(texture), CanvasEpoch(1)).unwrap();
+    std::mem::forget(batch);
+    world.presenter.destroy_context(CONTEXT).unwrap();
+    assert!(matches!(world.end_of(1), PresentEnd::Failed(PresentError::ContextDestroyed)));
+    world.create(BufferIds::Allocated);
+    drop(world.presenter.batch());
+    world.gpu.finish(device(0));
+    assert_eq!(world.read_pixel(), CLEAR);
+    assert_eq!(world.gpu.buffers(), 0);
+}
+
+#[test]
 fn a_context_presented_twice_in_a_batch_shows_the_second() {
     let mut world = World::new();
     let (red, green) = (world.texture(RED, size(4, 2)), world.texture(GREEN, size(4, 2)));
