@@ -22,7 +22,9 @@ mod offers;
 mod blank;
 mod display;
 mod content;
+mod ends;
 mod context;
+mod owners;
 mod map;
 mod device_poller;
 mod poller;
@@ -46,7 +48,7 @@ pub use self::external_images::ExternalImages;
 pub use self::map::ContextMap;
 pub use self::message::{
     AlphaMode, BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId,
-    EncoderIds, PendingTexture, PresentEnd, PresentOutcome, ReturnedId, Statistics,
+    EncoderIds, OwnerId, PendingTexture, PresentEnd, PresentOutcome, ReturnedId, Statistics,
 };
 pub use self::poller::Poller;
 pub use self::presenter::{Presenter, PresenterOptions};

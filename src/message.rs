@@ -10,7 +10,8 @@ use crate::PresentError;
 /// Names a canvas context, and its external image: WebRender asks for `ExternalImageId(context.0)`.
 ///
 /// Chosen by the engine, unique in a [`ContextMap`](crate::ContextMap) while the context lives; it may be used
-/// again after [`destroy_context`](crate::Presenter::destroy_context).
+/// again after [`destroy_context`](crate::Presenter::destroy_context) or
+/// [`destroy_owner`](crate::ContextMap::destroy_owner).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ContextId(pub u64);
 
@@ -19,6 +20,13 @@ impl From<ContextId> for ExternalImageId {
         Self(id.0)
     }
 }
+
+/// Groups contexts that end together: those of a process, or of a page.
+///
+/// Chosen by the engine; nothing is done to make one. See
+/// [`ContextMap::destroy_owner`](crate::ContextMap::destroy_owner).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OwnerId(pub u64);
 
 /// The engine's own count of canvas updates, handed back with the image update that satisfies it.
 ///
@@ -100,6 +108,8 @@ pub enum BufferIds {
 /// What a new context is.
 #[derive(Clone, Debug)]
 pub struct ContextDescriptor {
+    /// Whose it is. An engine that does not care gives all the same.
+    pub owner: OwnerId,
     /// Size of the canvas in pixels: that of its transparent black until something is presented.
     pub size: Size2D<u32>,
     /// Ids for its staging buffers.

@@ -28,6 +28,8 @@ pub(crate) enum Message {
     Outcome(PresentOutcome),
     Return(ReturnedId),
     Reply(Reply, Result<Snapshot, GetImageError>),
+    /// The WebGPU thread should maintain: another one ended contexts.
+    Wake,
 }
 
 /// Whom the effects reach.
@@ -35,6 +37,7 @@ pub(crate) struct Recipients {
     pub(crate) sink: Arc<dyn ImageSink>,
     pub(crate) on_outcome: Arc<dyn Fn(PresentOutcome) + Send + Sync>,
     pub(crate) on_id: Arc<dyn Fn(ReturnedId) + Send + Sync>,
+    pub(crate) wake: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// Two queues, each first in, first out. A message is told after every image call that was written down before it has
@@ -124,6 +127,7 @@ impl Outbox {
             Message::Outcome(outcome) => (self.recipients.on_outcome)(outcome),
             Message::Return(id) => (self.recipients.on_id)(id),
             Message::Reply(reply, answer) => reply(answer),
+            Message::Wake => (self.recipients.wake)(),
         }
     }
 }

@@ -100,6 +100,35 @@ impl Submitter {
         }
     }
 
+    /// Takes back what only this thread can of a context that has ended.
+    pub(crate) fn forget(&mut self, id: ContextId) {
+        if !self.contexts.contains_key(&id) {
+            return;
+        }
+        // What was recorded for it finds its ring, not that of the next context with this id.
+        self.flush();
+        let Some(entry) = self.contexts.remove(&id) else { return };
+        for buffer in entry.ring.destroy(&*self.gpu) {
+            self.outbox.message(Message::Return(ReturnedId::Buffer(buffer)));
+        }
+        self.outbox.drain();
+    }
+
+    /// The same of all contexts that another thread has ended.
+    pub(crate) fn forget_ended(&mut self) {
+        let ended: Vec<_> =
+            self.contexts.iter().filter(|(_, entry)| !entry.data.is_alive()).map(|(id, _)| *id).collect();
+        ended.into_iter().for_each(|id| self.forget(id));
+    }
+
+    /// A context, unless it has ended: another thread may have done that.
+    pub(crate) fn living(&mut self, id: ContextId) -> Option<&mut Entry> {
+        if !self.contexts.get(&id)?.data.is_alive() {
+            self.forget(id);
+        }
+        self.contexts.get_mut(&id)
+    }
+
     /// Hands ids back, once what was recorded with them is submitted.
     pub(crate) fn return_encoder_ids(&self, ids: Option<EncoderIds>) {
         if let Some(EncoderIds { command_encoder, command_buffer }) = ids {

@@ -68,7 +68,8 @@ impl World {
         };
         let mut presenter = Presenter::new(gpu.global.clone(), &map, sink.clone(), options);
         let images = ExternalImages::new(&map);
-        let descriptor = ContextDescriptor { size: size(4, 2), buffer_ids: BufferIds::Allocated };
+        let descriptor =
+            ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Allocated };
         presenter.create_context(CONTEXT, descriptor).unwrap();
         presenter.set_image_key(CONTEXT, ImageKey::new(IdNamespace(1), 1)).unwrap();
         Some(Self { gpu, device, sink, presenter, images, outcomes })
@@ -413,7 +414,8 @@ fn contexts_are_destroyed_with_copies_in_flight() {
         world.presenter.destroy_context(CONTEXT).unwrap();
         assert!(waiting.recv_timeout(TIMEOUT).is_ok());
         world.end();
-        let descriptor = ContextDescriptor { size: size(4, 2), buffer_ids: BufferIds::Allocated };
+        let descriptor =
+            ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Allocated };
         world.presenter.create_context(CONTEXT, descriptor).unwrap();
         assert_eq!(world.get_image(None).unwrap().to_vec(), [0; 32]);
     }
@@ -476,7 +478,8 @@ fn a_bad_texture_hurts_no_neighbour() {
     let mut world = world!();
     let contexts: Vec<_> = (100..110).map(ContextId).collect();
     for context in &contexts {
-        let descriptor = ContextDescriptor { size: size(1, 1), buffer_ids: BufferIds::Allocated };
+        let descriptor =
+            ContextDescriptor { owner: OwnerId(0), size: size(1, 1), buffer_ids: BufferIds::Allocated };
         world.presenter.create_context(*context, descriptor).unwrap();
     }
     let textures: Vec<_> = contexts.iter().map(|_| world.solid(GREEN, size(16, 16))).collect();
@@ -534,7 +537,11 @@ fn an_engine_brings_its_own_ids() {
     };
     let mut presenter = Presenter::new(gpu.global.clone(), &map, Arc::new(Sink::default()), options);
     let buffers: Vec<_> = (0..3).map(|index| BufferId::zip(index, 1)).collect();
-    let descriptor = ContextDescriptor { size: size(4, 2), buffer_ids: BufferIds::Provided(buffers.clone()) };
+    let descriptor = ContextDescriptor {
+        owner: OwnerId(0),
+        size: size(4, 2),
+        buffer_ids: BufferIds::Provided(buffers.clone()),
+    };
     presenter.create_context(CONTEXT, descriptor).unwrap();
     let encoder_ids = EncoderIds {
         command_encoder: CommandEncoderId::zip(0, 1),
@@ -585,7 +592,8 @@ fn two_presenters_share_a_map() {
         Presenter::new(second.global.clone(), &map, sink, PresenterOptions::default()),
     ];
     let mut images = [ExternalImages::new(&map), ExternalImages::new(&map), ExternalImages::new(&map)];
-    let descriptor = || ContextDescriptor { size: size(1, 1), buffer_ids: BufferIds::Allocated };
+    let descriptor =
+        || ContextDescriptor { owner: OwnerId(0), size: size(1, 1), buffer_ids: BufferIds::Allocated };
     for (index, (gpu, device, pixel)) in
         [(&world.gpu, world.device, RED), (&second, device, GREEN)].into_iter().enumerate()
     {
@@ -663,7 +671,8 @@ fn an_unsupported_backend_fails_and_polls() {
     let map = ContextMap::default();
     let sink = Arc::new(Sink::default());
     let mut presenter = Presenter::new(gpu.global.clone(), &map, sink.clone(), PresenterOptions::default());
-    let descriptor = ContextDescriptor { size: size(4, 2), buffer_ids: BufferIds::Allocated };
+    let descriptor =
+        ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Allocated };
     presenter.create_context(CONTEXT, descriptor).unwrap();
     presenter.set_image_key(CONTEXT, ImageKey::new(IdNamespace(1), 1)).unwrap();
     let format = TextureFormat::Bgra8Unorm;

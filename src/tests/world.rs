@@ -16,7 +16,7 @@ use wgpu_types::TextureFormat;
 use crate::gpu::fake::{self, FakeGpu, Fault};
 use crate::{
     AlphaMode, BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId,
-    ContextMap, EncoderIds, ExternalImages, GetImageError, ImageSink, PendingTexture, PresentEnd,
+    ContextMap, EncoderIds, ExternalImages, GetImageError, ImageSink, OwnerId, PendingTexture, PresentEnd,
     PresentError, PresentOutcome, Presenter, PresenterOptions, ReturnedId, Snapshot,
 };
 
@@ -131,7 +131,9 @@ impl World {
     }
 
     pub(super) fn create(&mut self, buffer_ids: BufferIds) {
-        self.presenter.create_context(CONTEXT, ContextDescriptor { size: size(4, 2), buffer_ids }).unwrap();
+        self.presenter
+            .create_context(CONTEXT, ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids })
+            .unwrap();
     }
 
     /// A present of a 4×2 texture on device 0.
