@@ -3,8 +3,10 @@
 mod contract;
 mod faults;
 mod ids;
+mod interrupted;
 mod maintenance;
 mod order;
+mod owners;
 mod polling;
 mod properties;
 mod renderers;
