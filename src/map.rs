@@ -30,7 +30,8 @@ impl ContextMap {
     /// Any thread may call it, not only those of presenters. Each context ends as if its presenter had
     /// [destroyed](crate::Presenter::destroy_context) it: images are deleted, what is in flight fails, every `get_image` is
     /// answered, frames that a renderer has locked stay readable until they are unlocked. The ids of contexts may be used
-    /// again at once. Staging buffers and their ids are for the WebGPU thread: each presenter is asked to
+    /// again at once. What is told (to the sink, to `on_outcome`, to who waits) may be told by another thread, a moment later, if
+    /// one is telling already. Staging buffers and their ids are for the WebGPU thread: each presenter is asked to
     /// [`maintain`](crate::Presenter::maintain) and hands them back then, or when it meets the dead context.
     ///
     /// A present that was on its way, on the WebGPU thread, fails with

@@ -139,7 +139,7 @@ fn an_owner_dies_in_the_middle_of_a_submission() {
         assert_deleted_last(&recorder, 10);
         presenter.maintain();
         gpu.finish(device(0));
-        assert_each_once(&recorder.get(|record| record.ids.clone()), 3 + 2);
+        assert_each_once(&recorder, 3 + 2);
         assert_eq!(gpu.buffers(), 0);
         // And the next of this id is as good as new.
         presenter.create_context(id, descriptor(PAGE)).unwrap();
