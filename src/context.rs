@@ -15,6 +15,7 @@
 //! Any thread may destroy the context between two calls of another: then what was begun fails, and nothing new begins.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use euclid::default::Size2D;
 use parking_lot::{Mutex, MutexGuard};
@@ -22,24 +23,21 @@ use webrender_api::ImageKey;
 use wgpu_core::id::DeviceId;
 
 use crate::blank::Blanks;
-use crate::content::Content;
+use crate::content::{Content, Current};
 use crate::display::{Display, HandlerId, Locked};
 use crate::ends::Ends;
 use crate::frame::Frame;
 use crate::gpu::Completed;
 use crate::layout::{ByteOrder, FrameLayout};
 use crate::offers::{Generation, Offers};
-use crate::outbox::{Outbox, Reply};
+use crate::outbox::{Callback, Outbox, Reply};
 use crate::staging::MappingBuffer;
 use crate::ticket::{Present, Purpose, Ticket, Tickets};
+use crate::waiters::Waiters;
 use crate::{
     AlphaMode, CanvasEpoch, ContextId, GetImageError, OwnerId, PresentError, Snapshot, Statistics,
     UnknownContext,
 };
-
-/// So many may be in flight that a `get_image` waits for, so that they cannot be superseded; and one more. As many textures may
-/// be in flight for a `get_image`.
-const MOST_AWAITED: usize = 8;
 
 /// What the map knows of a context. Shared by the presenter, pollers and renderers.
 pub(crate) struct ContextData {
@@ -64,13 +62,6 @@ struct State {
     ends: Ends,
 }
 
-/// What a read returns, and what is shown or about to be.
-struct Current {
-    /// Of the present that made it; 0 before any.
-    sequence: u64,
-    content: Content,
-}
-
 impl ContextData {
     pub(crate) fn new(
         id: ContextId,
@@ -79,6 +70,7 @@ impl ContextData {
         offers: Offers,
         outbox: Arc<Outbox>,
         blanks: Arc<Blanks>,
+        waiters: Arc<Waiters>,
     ) -> Self {
         let content = Content::Cleared { size, alpha_mode: AlphaMode::Premultiplied };
         let state = State {
@@ -89,7 +81,7 @@ impl ContextData {
             in_flight: Tickets::default(),
             current: Current { sequence: 0, content },
             display: Display::new(id, offers, outbox.clone(), blanks.clone()),
-            ends: Ends::new(id, outbox.clone()),
+            ends: Ends::new(id, outbox.clone(), waiters),
         };
         Self { id, owner, outbox, blanks, state: Mutex::new(state) }
     }
@@ -140,13 +132,12 @@ impl ContextData {
 
     /// Whether another present may be submitted, though none can be superseded.
     pub(crate) fn has_room_to_present(&self) -> bool {
-        self.state.lock().in_flight.presents() <= MOST_AWAITED
+        self.state.lock().in_flight.has_room_to_present()
     }
 
     /// Whether another texture may be copied for a `get_image`.
     pub(crate) fn has_room_to_capture(&self) -> bool {
-        let state = self.state.lock();
-        state.in_flight.len() - state.in_flight.presents() < MOST_AWAITED
+        self.state.lock().in_flight.has_room_to_capture()
     }
 
     /// Takes the youngest copy in flight out if the next one is to take its place.
@@ -162,10 +153,10 @@ impl ContextData {
         self.put(self.state.lock(), ticket);
     }
 
-    /// A newer frame takes its place.
-    pub(crate) fn supersede(&self, ticket: Ticket) {
+    /// A newer present takes its place.
+    pub(crate) fn supersede(&self, ticket: Ticket, by: u64) {
         if let Purpose::Present(present) = &ticket.purpose {
-            self.state.lock().ends.superseded(present);
+            self.state.lock().ends.superseded(present, by);
         }
     }
 
@@ -230,7 +221,8 @@ impl ContextData {
                 state.ends.presented(present);
             } else {
                 // The newer one has acknowledged this one's epoch too.
-                state.ends.superseded(present);
+                let by = state.current.sequence;
+                state.ends.superseded(present, by);
             }
         }
         for reply in ticket.replies {
@@ -270,6 +262,22 @@ impl ContextData {
     pub(crate) fn read(&self, reply: Reply) {
         let mut state = self.state.lock();
         self.read_locked(&mut state, reply);
+    }
+
+    /// Answers with the end of a present that has this epoch or a higher one. The callback comes back if the context is
+    /// destroyed.
+    pub(crate) fn wait(
+        &self,
+        epoch: CanvasEpoch,
+        deadline: Option<Instant>,
+        callback: Callback,
+    ) -> Option<Callback> {
+        let mut state = self.state.lock();
+        if !state.alive {
+            return Some(callback);
+        }
+        state.ends.wait(epoch, deadline, callback);
+        None
     }
 
     /// Displays the context under `key` from now on, and under no other. False if the context is destroyed.
@@ -325,6 +333,7 @@ impl ContextData {
             .into_iter()
             .map(|ticket| self.fail_ticket(&mut state, ticket, &PresentError::ContextDestroyed))
             .collect();
+        state.ends.gone();
         let content = Content::Cleared { size: Size2D::zero(), alpha_mode: AlphaMode::Premultiplied };
         let current = std::mem::replace(&mut state.current, Current { sequence: u64::MAX, content });
         let (offers, held) = state.display.destroy();

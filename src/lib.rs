@@ -22,6 +22,7 @@ mod offers;
 mod blank;
 mod display;
 mod content;
+mod waiters;
 mod ends;
 mod context;
 mod owners;
@@ -47,7 +48,7 @@ pub use self::error::{CreateContextError, GetImageError, PresentError, UnknownCo
 pub use self::external_images::ExternalImages;
 pub use self::map::ContextMap;
 pub use self::message::{
-    AlphaMode, BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId,
+    AlphaMode, Awaited, BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId,
     EncoderIds, OwnerId, PendingTexture, PresentEnd, PresentOutcome, ReturnedId, Statistics,
 };
 pub use self::poller::Poller;

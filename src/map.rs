@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 
@@ -9,9 +10,10 @@ use crate::blank::Blanks;
 use crate::context::ContextData;
 use crate::display::HandlerId;
 use crate::offers::Offers;
-use crate::outbox::{Message, Outbox};
+use crate::outbox::{Callback, Message, Outbox};
 use crate::owners::Contexts;
-use crate::{ContextId, OwnerId};
+use crate::waiters::Waiters;
+use crate::{Awaited, CanvasEpoch, ContextId, OwnerId};
 
 /// The contexts of all presenters, keyed by context id. Exists first; everything attaches to it. Cheap to clone.
 #[derive(Clone, Default)]
@@ -21,7 +23,14 @@ pub struct ContextMap(Arc<Shared>);
 struct Shared {
     contexts: RwLock<Contexts>,
     blanks: Arc<Blanks>,
+    waiters: Arc<Waiters>,
     handlers: AtomicU64,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.waiters.close();
+    }
 }
 
 impl ContextMap {
@@ -43,6 +52,46 @@ impl ContextMap {
 
     pub(crate) fn blanks(&self) -> Arc<Blanks> {
         self.0.blanks.clone()
+    }
+
+    /// Tells `callback` how the first present ended that has this epoch or a higher one: the first that ends after this
+    /// call; or at once, if one has ended already, the newest of those. `context` need not exist yet, at any presenter.
+    ///
+    /// Any thread may call it. The callback is called exactly once, on any thread, perhaps on this one before this returns,
+    /// with no lock of this crate held; a panic is logged and otherwise ignored. It comes after the image update of its
+    /// present and after its outcome, in the order of the presenter, so it should be short. [`Awaited::TimedOut`] comes once
+    /// `timeout` is over: at once if it is zero, and never if no clock counts that far.
+    ///
+    /// Epochs that fall make no difference as long as they rise again: a context remembers its newest end, and that of the
+    /// highest epoch. Waiting keeps nothing alive and holds nothing back: a frame that is awaited can be superseded.
+    pub fn when_presented(
+        &self,
+        context: ContextId,
+        epoch: CanvasEpoch,
+        timeout: Duration,
+        callback: impl FnOnce(Awaited) + Send + 'static,
+    ) {
+        let deadline = Instant::now().checked_add(timeout);
+        let Shared { contexts, waiters, .. } = &*self.0;
+        let contexts = contexts.read();
+        let known = contexts.get(context).cloned();
+        let unanswered = match &known {
+            Some(known) => known.wait(epoch, deadline, Box::new(callback)),
+            None => Some(Box::new(callback) as Callback),
+        };
+        if let Some(callback) = unanswered {
+            // The next context with this id will find it.
+            waiters.add(context, epoch, deadline, callback);
+        }
+        drop(contexts);
+        waiters.watch();
+        if let Some(known) = known {
+            known.outbox().drain();
+        }
+    }
+
+    pub(crate) fn waiters(&self) -> Arc<Waiters> {
+        self.0.waiters.clone()
     }
 
     pub(crate) fn get(&self, id: ContextId) -> Option<Arc<ContextData>> {

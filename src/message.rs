@@ -151,6 +151,29 @@ pub enum PresentEnd {
     Failed(PresentError),
 }
 
+/// What [`ContextMap::when_presented`](crate::ContextMap::when_presented) waited for.
+#[derive(Clone, Debug)]
+pub enum Awaited {
+    /// It became what the canvas shows; the compositor was told.
+    Presented {
+        /// Its number, as returned by [`Presenter::present`](crate::Presenter::present).
+        sequence: u64,
+        /// Its epoch: the one asked for, or a higher one.
+        epoch: CanvasEpoch,
+    },
+    /// A newer one took its place, which may still be on its way.
+    Superseded {
+        /// The number of the newer one.
+        by: u64,
+    },
+    /// It failed; the error says what the canvas shows instead.
+    Failed(PresentError),
+    /// The context was destroyed before such a present began; or the map is gone, and there was no context.
+    ContextGone,
+    /// Time was up.
+    TimedOut,
+}
+
 /// Counts of one context: what ended since it was created, and what there is now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {

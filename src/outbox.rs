@@ -11,10 +11,13 @@ use std::thread::{self, ThreadId};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use webrender_api::{ExternalImageData, ImageDescriptor, ImageKey};
 
-use crate::{CanvasEpoch, GetImageError, ImageSink, PresentOutcome, ReturnedId, Snapshot};
+use crate::{Awaited, CanvasEpoch, GetImageError, ImageSink, PresentOutcome, ReturnedId, Snapshot};
 
 /// Takes the answer of one `get_image`.
 pub(crate) type Reply = Box<dyn FnOnce(Result<Snapshot, GetImageError>) + Send>;
+
+/// Takes the answer of one wait.
+pub(crate) type Callback = Box<dyn FnOnce(Awaited) + Send>;
 
 /// One call of the image sink.
 pub(crate) enum ImageCall {
@@ -28,6 +31,7 @@ pub(crate) enum Message {
     Outcome(PresentOutcome),
     Return(ReturnedId),
     Reply(Reply, Result<Snapshot, GetImageError>),
+    Awaited(Callback, Awaited),
     /// The WebGPU thread should maintain: another one ended contexts.
     Wake,
 }
@@ -127,6 +131,7 @@ impl Outbox {
             Message::Outcome(outcome) => (self.recipients.on_outcome)(outcome),
             Message::Return(id) => (self.recipients.on_id)(id),
             Message::Reply(reply, answer) => reply(answer),
+            Message::Awaited(callback, awaited) => callback(awaited),
             Message::Wake => (self.recipients.wake)(),
         }
     }

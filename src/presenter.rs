@@ -117,9 +117,10 @@ impl Presenter {
                 return Err(CreateContextError::RepeatedBufferId);
             }
         }
-        let (outbox, blanks) = (self.submitter.outbox.clone(), self.map.blanks());
+        let (outbox, blanks, waiters) =
+            (self.submitter.outbox.clone(), self.map.blanks(), self.map.waiters());
         let ContextDescriptor { owner, size, buffer_ids } = descriptor;
-        let make = |offers| Arc::new(ContextData::new(id, owner, size, offers, outbox, blanks));
+        let make = |offers| Arc::new(ContextData::new(id, owner, size, offers, outbox, blanks, waiters));
         let data = self.map.insert(id, make).ok_or(CreateContextError::Duplicate(id))?;
         // An earlier one may have ended on another thread.
         self.submitter.forget(id);

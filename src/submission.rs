@@ -227,8 +227,8 @@ impl Submitter {
                 }
             };
             let Recorded { data, purpose, layout, reply, .. } = recorded;
-            if let Some(superseded) = superseded {
-                data.supersede(superseded);
+            if let (Some(superseded), Purpose::Present(present)) = (superseded, &purpose) {
+                data.supersede(superseded, present.sequence);
             }
             if let Some(buffer) = buffer {
                 let number = data.submitted(purpose, layout, buffer, reply);

@@ -10,6 +10,10 @@ use crate::{AlphaMode, CanvasEpoch};
 /// So many presents may be in flight before the next one takes the place of the youngest.
 const MOST_IN_FLIGHT: usize = 2;
 
+/// So many may be in flight that a `get_image` waits for, so that they cannot be superseded; and one more. As many textures may
+/// be in flight for a `get_image`.
+const MOST_AWAITED: usize = 8;
+
 /// A present that has its place in the order of its context. It must end: presented, superseded or failed.
 #[must_use = "a present that does not end leaves the compositor waiting"]
 #[derive(Debug)]
@@ -60,7 +64,15 @@ impl Tickets {
         self.0.len()
     }
 
-    pub(crate) fn presents(&self) -> usize {
+    pub(crate) fn has_room_to_present(&self) -> bool {
+        self.presents() <= MOST_AWAITED
+    }
+
+    pub(crate) fn has_room_to_capture(&self) -> bool {
+        self.len() - self.presents() < MOST_AWAITED
+    }
+
+    fn presents(&self) -> usize {
         self.0.iter().filter(|ticket| ticket.sequence().is_some()).count()
     }
 
