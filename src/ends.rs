@@ -72,7 +72,6 @@ impl Ends {
     /// The context is destroyed: from now on its id may be awaited for another one.
     pub(crate) fn gone(&mut self) {
         self.answer(CanvasEpoch(u64::MAX), &Awaited::ContextGone);
-        self.awaited = false;
     }
 
     fn end(&mut self, present: &Present, end: PresentEnd, awaited: Awaited) {

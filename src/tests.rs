@@ -10,4 +10,5 @@ mod owners;
 mod polling;
 mod properties;
 mod renderers;
+mod waiting;
 mod world;

@@ -176,3 +176,13 @@ impl State {
 fn tell(callbacks: Vec<Callback>, awaited: &Awaited) {
     callbacks.into_iter().for_each(|callback| guarded(|| callback(awaited.clone())));
 }
+
+#[cfg(test)]
+impl Waiters {
+    /// Waiters, deadlines, and whether there is a thread.
+    pub(crate) fn counts(&self) -> (usize, usize, bool) {
+        let state = self.state.lock();
+        let waiters = state.by_context.values().map(Vec::len).sum();
+        (waiters, state.deadlines.len(), state.looks_at.is_some())
+    }
+}

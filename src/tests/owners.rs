@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use webrender_api::ExternalImageSource;
 
@@ -386,6 +387,11 @@ fn owners_die_while_the_webgpu_thread_is_at_it() {
         if round % 7 == 0 {
             gpu.fail_next_submit(PresentError::OutOfMemory, false);
         }
+        asked += 1;
+        let awaited = answered.clone();
+        map.when_presented(id, CanvasEpoch(round.into()), Duration::from_secs(3600), move |_| {
+            awaited.fetch_add(1, Ordering::Relaxed);
+        });
         let mut batch = presenter.batch();
         for _ in 0..2 {
             let contents = match round % 5 {
@@ -418,6 +424,7 @@ fn owners_die_while_the_webgpu_thread_is_at_it() {
     finisher.join().unwrap();
     renderer.join().unwrap();
     drop(presenter);
+    drop(map);
     assert_eq!(answered.load(Ordering::Relaxed), asked);
     assert_eq!(gpu.buffers(), 0, "the hub is empty");
     assert_each_once(&recorder, handed_in as usize);
