@@ -14,6 +14,8 @@
 //!
 //! Any thread may destroy the context between two calls of another: then what was begun fails, and nothing new begins.
 
+mod ending;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -48,8 +50,17 @@ pub(crate) struct ContextData {
     state: Mutex<State>,
 }
 
+/// For the engine a context that lingers is destroyed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Alive,
+    /// The compositor may still show what it showed last.
+    Lingering,
+    Gone,
+}
+
 struct State {
-    alive: bool,
+    life: Life,
     /// Presents begun.
     sequence: u64,
     /// Tickets made.
@@ -74,7 +85,7 @@ impl ContextData {
     ) -> Self {
         let content = Content::Cleared { size, alpha_mode: AlphaMode::Premultiplied };
         let state = State {
-            alive: true,
+            life: Life::Alive,
             sequence: 0,
             number: 0,
             promised: CanvasEpoch(0),
@@ -100,7 +111,7 @@ impl ContextData {
     }
 
     pub(crate) fn is_alive(&self) -> bool {
-        self.state.lock().alive
+        self.state.lock().is_alive()
     }
 
     pub(crate) fn statistics(&self) -> Statistics {
@@ -111,7 +122,7 @@ impl ContextData {
     /// Gives a present its place in the order. `None` if the context is destroyed.
     pub(crate) fn begin(&self, epoch: CanvasEpoch, alpha_mode: AlphaMode) -> Option<Present> {
         let mut state = self.state.lock();
-        if !state.alive {
+        if !state.is_alive() {
             return None;
         }
         state.sequence += 1;
@@ -123,7 +134,7 @@ impl ContextData {
     pub(crate) fn clear(&self, present: &Present, size: Size2D<u32>) {
         let mut state = self.state.lock();
         state.show_cleared(present, size);
-        if state.alive {
+        if state.is_alive() {
             state.ends.presented(present);
         } else {
             state.ends.failed(present, &PresentError::ContextDestroyed);
@@ -178,7 +189,7 @@ impl ContextData {
 
     /// A ticket is in flight, unless the context was destroyed before it was.
     fn put(&self, mut state: MutexGuard<'_, State>, ticket: Ticket) {
-        if state.alive {
+        if state.is_alive() {
             state.in_flight.push(ticket);
         } else {
             let buffer = self.fail_ticket(&mut state, ticket, &PresentError::ContextDestroyed);
@@ -273,7 +284,7 @@ impl ContextData {
         callback: Callback,
     ) -> Option<Callback> {
         let mut state = self.state.lock();
-        if !state.alive {
+        if !state.is_alive() {
             return Some(callback);
         }
         state.ends.wait(epoch, deadline, callback);
@@ -283,11 +294,12 @@ impl ContextData {
     /// Displays the context under `key` from now on, and under no other. False if the context is destroyed.
     pub(crate) fn set_key(&self, key: ImageKey) -> bool {
         let mut state = self.state.lock();
-        let State { alive, current, display, .. } = &mut *state;
-        if *alive {
+        let State { life, current, display, .. } = &mut *state;
+        let alive = *life == Life::Alive;
+        if alive {
             display.set_key(key, || current.content.frame());
         }
-        *alive
+        alive
     }
 
     /// What a renderer reads for a generation, or for whatever was told last. `None` if the context is destroyed.
@@ -299,7 +311,7 @@ impl ContextData {
         generation: Option<Generation>,
     ) -> Option<Locked> {
         let mut state = self.state.lock();
-        if !state.alive {
+        if state.life == Life::Gone {
             return None;
         }
         let (locked, tells) = state.display.lock(handler, generation);
@@ -320,24 +332,6 @@ impl ContextData {
     pub(crate) fn forget_handler(&self, handler: HandlerId) {
         let frame = self.state.lock().display.forget_handler(handler);
         drop(frame);
-    }
-
-    /// Ends everything. Frames that a renderer has locked stay with it. Returns what a later context with this id must know,
-    /// and what is left, to be dropped without a lock: memory is freed.
-    #[must_use]
-    pub(crate) fn destroy(&self) -> (Offers, impl Sized + use<>) {
-        let mut state = self.state.lock();
-        state.alive = false;
-        let tickets = state.in_flight.take_all();
-        let buffers: Vec<_> = tickets
-            .into_iter()
-            .map(|ticket| self.fail_ticket(&mut state, ticket, &PresentError::ContextDestroyed))
-            .collect();
-        state.ends.gone();
-        let content = Content::Cleared { size: Size2D::zero(), alpha_mode: AlphaMode::Premultiplied };
-        let current = std::mem::replace(&mut state.current, Current { sequence: u64::MAX, content });
-        let (offers, held) = state.display.destroy();
-        (offers, (current, held, buffers))
     }
 
     /// Ends a ticket. What is left of it is returned: freeing memory takes long, so not under the lock.
@@ -364,7 +358,7 @@ impl ContextData {
     fn read_locked(&self, state: &mut State, reply: Reply) {
         match state.in_flight.newest_after(state.current.sequence) {
             Some(ticket) => ticket.replies.push(reply),
-            None if !state.alive => {
+            None if state.life != Life::Alive => {
                 let error = GetImageError::UnknownContext(UnknownContext(self.id));
                 self.outbox.answer(reply, Err(error));
             }
@@ -373,7 +367,7 @@ impl ContextData {
     }
 
     fn get_image_error(&self, state: &State, error: &PresentError) -> GetImageError {
-        if state.alive {
+        if state.is_alive() {
             GetImageError::Texture(error.clone())
         } else {
             GetImageError::UnknownContext(UnknownContext(self.id))
@@ -382,6 +376,10 @@ impl ContextData {
 }
 
 impl State {
+    fn is_alive(&self) -> bool {
+        self.life == Life::Alive
+    }
+
     /// Nothing is newer than what a destroyed context shows: that is acknowledged alone.
     fn show_cleared(&mut self, present: &Present, size: Size2D<u32>) {
         if present.sequence > self.current.sequence {

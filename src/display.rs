@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use webrender_api::{ExternalImageData, ExternalImageType, ImageKey};
+use webrender_api::{ExternalImageData, ExternalImageType, IdNamespace, ImageKey};
 
 use crate::blank::{Blank, Blanks};
 use crate::frame::Frame;
@@ -57,6 +57,11 @@ impl Display {
             answers: Vec::new(),
             covered: 0,
         }
+    }
+
+    /// Of the compositor that displays it.
+    pub(crate) fn namespace(&self) -> Option<IdNamespace> {
+        self.key.map(|key| key.0)
     }
 
     /// The byte order that a frame must have to be shown.

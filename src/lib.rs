@@ -26,6 +26,7 @@ mod waiters;
 mod ends;
 mod context;
 mod owners;
+mod compositors;
 mod map;
 mod device_poller;
 mod poller;
@@ -49,7 +50,7 @@ pub use self::external_images::ExternalImages;
 pub use self::map::ContextMap;
 pub use self::message::{
     AlphaMode, Awaited, BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId,
-    EncoderIds, OwnerId, PendingTexture, PresentEnd, PresentOutcome, ReturnedId, Statistics,
+    EncoderIds, OwnerId, PendingTexture, PresentEnd, PresentOutcome, ReturnedId, Statistics, TransactionId,
 };
 pub use self::poller::Poller;
 pub use self::presenter::{Presenter, PresenterOptions};

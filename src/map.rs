@@ -5,15 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
+use webrender_api::IdNamespace;
 
 use crate::blank::Blanks;
+use crate::compositors::Compositors;
 use crate::context::ContextData;
 use crate::display::HandlerId;
 use crate::offers::Offers;
 use crate::outbox::{Callback, Message, Outbox};
 use crate::owners::Contexts;
 use crate::waiters::Waiters;
-use crate::{Awaited, CanvasEpoch, ContextId, OwnerId};
+use crate::{Awaited, CanvasEpoch, ContextId, OwnerId, TransactionId};
 
 /// The contexts of all presenters, keyed by context id. Exists first; everything attaches to it. Cheap to clone.
 #[derive(Clone, Default)]
@@ -24,6 +26,7 @@ struct Shared {
     contexts: RwLock<Contexts>,
     blanks: Arc<Blanks>,
     waiters: Arc<Waiters>,
+    compositors: Compositors,
     handlers: AtomicU64,
 }
 
@@ -48,6 +51,23 @@ impl ContextMap {
     /// [`UnknownContext`](crate::PresentError::UnknownContext).
     pub fn destroy_owner(&self, owner: OwnerId) -> usize {
         self.end(true, |contexts| contexts.of_owner(owner).cloned().collect())
+    }
+
+    /// The compositor that displays the image keys of `namespace` has done this transaction and all before: contexts that
+    /// [waited for it](crate::Presenter::destroy_context_after) end.
+    ///
+    /// Any thread may call it, though nobody waits: that is remembered.
+    pub fn transaction_done(&self, namespace: IdNamespace, transaction: TransactionId) {
+        let over = self.0.compositors.done(namespace, transaction);
+        if !over.is_empty() {
+            self.end(false, |contexts| over.into_iter().filter(|context| contexts.has(context)).collect());
+        }
+    }
+
+    /// The compositor that displays the image keys of `namespace` is gone: nobody waits for its transactions any more.
+    /// Any thread may call it.
+    pub fn compositor_gone(&self, namespace: IdNamespace) {
+        self.transaction_done(namespace, TransactionId(u64::MAX));
     }
 
     pub(crate) fn blanks(&self) -> Arc<Blanks> {
@@ -116,6 +136,18 @@ impl ContextMap {
     /// Ends one context. False if it had ended already: another thread may be faster.
     pub(crate) fn destroy(&self, context: &Arc<ContextData>) -> bool {
         self.end(false, |contexts| contexts.has(context).then(|| context.clone()).into_iter().collect()) == 1
+    }
+
+    /// Ends one context when its compositor has done a transaction, and for the engine now. False if it had ended already.
+    pub(crate) fn destroy_after(&self, context: &Arc<ContextData>, until: TransactionId) -> bool {
+        // Nothing ends while this is held: a compositor that is done now ends the context after it began to linger.
+        let contexts = self.0.contexts.read();
+        let compositors = &self.0.compositors;
+        let left = context.linger(|namespace| compositors.linger(namespace, until, context));
+        drop(contexts);
+        let lingers = left.is_some();
+        drop(left);
+        lingers || self.destroy(context)
     }
 
     /// Ends all contexts of the presenter that this outbox belongs to.

@@ -28,6 +28,11 @@ impl From<ContextId> for ExternalImageId {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OwnerId(pub u64);
 
+/// A transaction of a compositor, as the engine counts them: those of one namespace of image keys rise. See
+/// [`Presenter::destroy_context_after`](crate::Presenter::destroy_context_after).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TransactionId(pub u64);
+
 /// The engine's own count of canvas updates, handed back with the image update that satisfies it.
 ///
 /// It may repeat or fall: frames are ordered by the sequence number that [`Presenter::present`](crate::Presenter::present)

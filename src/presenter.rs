@@ -22,7 +22,7 @@ use crate::ticket::Purpose;
 use crate::{
     BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId, ContextMap,
     CreateContextError, GetImageError, ImageSink, OwnerId, PendingTexture, Poller, PresentError,
-    PresentOutcome, ReturnedId, Snapshot, Statistics, UnknownContext,
+    PresentOutcome, ReturnedId, Snapshot, Statistics, TransactionId, UnknownContext,
 };
 
 /// A context that was not presented to for this long keeps the memory of what it shows alone.
@@ -197,11 +197,24 @@ impl Presenter {
     /// Ends a context: its image is deleted, its ids are handed back, what is in flight fails. Frames that a renderer has
     /// locked stay readable until they are unlocked.
     pub fn destroy_context(&mut self, id: ContextId) -> Result<(), UnknownContext> {
-        self.submitter.flush();
-        let entry = self.submitter.contexts.get(&id).ok_or(UnknownContext(id))?;
-        let known = self.map.destroy(&entry.data);
-        self.submitter.forget(id);
-        if known { Ok(()) } else { Err(UnknownContext(id)) }
+        self.destroy_with(id, ContextMap::destroy)
+    }
+
+    /// Ends a context, but lets its last frame be displayed until the compositor has done a transaction: the one that makes it
+    /// forget the canvas.
+    ///
+    /// For the engine the context ends at once: ids come back, what is in flight fails, presents are
+    /// [`UnknownContext`]. Its image is deleted, and renderers lock it no more, when
+    /// [`ContextMap::transaction_done`] is told of this transaction or a later one of the compositor (the namespace of the
+    /// image key), when [`ContextMap::compositor_gone`] is, or when its owner or this presenter goes. Until then its id is
+    /// taken: [`CreateContextError::Duplicate`]. Without an image key, or if the transaction is done already, it is as
+    /// [`destroy_context`](Self::destroy_context).
+    pub fn destroy_context_after(
+        &mut self,
+        id: ContextId,
+        transaction: TransactionId,
+    ) -> Result<(), UnknownContext> {
+        self.destroy_with(id, |map, context| map.destroy_after(context, transaction))
     }
 
     /// Ends all contexts of an owner: [`ContextMap::destroy_owner`], and what was this presenter's is handed back at once.
@@ -282,6 +295,19 @@ impl Presenter {
         };
         self.submitter.return_encoder_ids(texture.encoder_ids);
         self.submitter.outbox.answer(reply, answer);
+    }
+
+    /// `end` says whether the context was there to be ended.
+    fn destroy_with(
+        &mut self,
+        id: ContextId,
+        end: impl FnOnce(&ContextMap, &Arc<ContextData>) -> bool,
+    ) -> Result<(), UnknownContext> {
+        self.submitter.flush();
+        let entry = self.submitter.contexts.get(&id).ok_or(UnknownContext(id))?;
+        let known = end(&self.map, &entry.data);
+        self.submitter.forget(id);
+        if known { Ok(()) } else { Err(UnknownContext(id)) }
     }
 
     fn forget_buffers(&mut self, device: DeviceId) {

@@ -1,0 +1,51 @@
+//! How a context ends: all of it at once, or for the engine first, and for the compositor later.
+
+use euclid::default::Size2D;
+use webrender_api::IdNamespace;
+
+use super::{ContextData, Life, State};
+use crate::content::Content;
+use crate::offers::Offers;
+use crate::staging::MappingBuffer;
+use crate::{AlphaMode, PresentError};
+
+/// What is left of tickets, to be dropped without a lock: memory is freed.
+type Left = Vec<Option<MappingBuffer>>;
+
+impl ContextData {
+    /// Ends everything but what is shown, if anything is: the namespace of the image key tells where, and `linger` whether that
+    /// goes on. `None` if it does not: then nothing has ended.
+    #[must_use]
+    pub(crate) fn linger(&self, linger: impl FnOnce(IdNamespace) -> bool) -> Option<Left> {
+        let mut state = self.state.lock();
+        let lingers = state.is_alive() && state.display.namespace().is_some_and(linger);
+        lingers.then(|| self.end_presents(&mut state))
+    }
+
+    /// Ends everything. Frames that a renderer has locked stay with it. Returns what a later context with this id must know,
+    /// and what is left, to be dropped without a lock.
+    #[must_use]
+    pub(crate) fn destroy(&self) -> (Offers, impl Sized + use<>) {
+        let mut state = self.state.lock();
+        let left = self.end_presents(&mut state);
+        state.life = Life::Gone;
+        let cleared = Content::Cleared { size: Size2D::zero(), alpha_mode: AlphaMode::Premultiplied };
+        let content = std::mem::replace(&mut state.current.content, cleared);
+        let (offers, held) = state.display.destroy();
+        (offers, (left, content, held))
+    }
+
+    /// The engine's part: what is in flight fails, and nothing begins or is shown any more.
+    fn end_presents(&self, state: &mut State) -> Left {
+        if !state.is_alive() {
+            return Vec::new();
+        }
+        state.life = Life::Lingering;
+        state.current.sequence = u64::MAX;
+        let tickets = state.in_flight.take_all().into_iter();
+        let left = tickets.map(|ticket| self.fail_ticket(state, ticket, &PresentError::ContextDestroyed));
+        let left = left.collect();
+        state.ends.gone();
+        left
+    }
+}
