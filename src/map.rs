@@ -60,7 +60,9 @@ impl ContextMap {
     pub fn transaction_done(&self, namespace: IdNamespace, transaction: TransactionId) {
         let over = self.0.compositors.done(namespace, transaction);
         if !over.is_empty() {
-            self.end(false, |contexts| over.into_iter().filter(|context| contexts.has(context)).collect());
+            self.end(false, |contexts| {
+                over.iter().filter(|context| contexts.has(context)).cloned().collect()
+            });
         }
     }
 
@@ -140,14 +142,9 @@ impl ContextMap {
 
     /// Ends one context when its compositor has done a transaction, and for the engine now. False if it had ended already.
     pub(crate) fn destroy_after(&self, context: &Arc<ContextData>, until: TransactionId) -> bool {
-        // Nothing ends while this is held: a compositor that is done now ends the context after it began to linger.
-        let contexts = self.0.contexts.read();
-        let compositors = &self.0.compositors;
-        let left = context.linger(|namespace| compositors.linger(namespace, until, context));
-        drop(contexts);
-        let lingers = left.is_some();
-        drop(left);
-        lingers || self.destroy(context)
+        // If the compositor is done meanwhile, the context ends after it began to linger: it is locked.
+        let left = context.linger(|namespace| self.0.compositors.linger(namespace, until, context));
+        left.is_some() || self.destroy(context)
     }
 
     /// Ends all contexts of the presenter that this outbox belongs to.

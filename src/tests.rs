@@ -4,6 +4,7 @@ mod contract;
 mod faults;
 mod ids;
 mod interrupted;
+mod lingering;
 mod maintenance;
 mod order;
 mod owners;

@@ -17,7 +17,7 @@ use crate::{
 const RED: [u8; 4] = [0, 0, 255, 255];
 const GREEN: [u8; 4] = [0, 255, 0, 255];
 pub(super) const PAGE: OwnerId = OwnerId(3);
-const OTHER_PAGE: OwnerId = OwnerId(4);
+pub(super) const OTHER_PAGE: OwnerId = OwnerId(4);
 
 pub(super) fn descriptor(owner: OwnerId) -> ContextDescriptor {
     ContextDescriptor { owner, size: size(4, 2), buffer_ids: BufferIds::Allocated }
@@ -46,19 +46,21 @@ pub(super) fn present(
     presenter.present(id, Contents::Texture(texture), CanvasEpoch(1))
 }
 
-fn is_destroyed(end: &PresentEnd) -> bool {
+pub(super) fn is_destroyed(end: &PresentEnd) -> bool {
     matches!(end, PresentEnd::Failed(PresentError::ContextDestroyed))
 }
 
 /// The calls for one key.
-fn calls_of(recorder: &Recorder, id: u32) -> Vec<Call> {
+pub(super) fn calls_of(recorder: &Recorder, id: u32) -> Vec<Call> {
     let of_key = |call: &&Call| match call {
         Call::Add(k, ..) | Call::Update(k, ..) | Call::Delete(k) => *k == key(id),
     };
     recorder.get(|record| record.calls.iter().filter(of_key).cloned().collect())
 }
 
+/// Another thread may be telling still.
 pub(super) fn assert_deleted_last(recorder: &Recorder, id: u32) {
+    recorder.until("it is deleted", |record| record.calls.contains(&Call::Delete(key(id))));
     let calls = calls_of(recorder, id);
     assert_eq!(calls.iter().position(|call| matches!(call, Call::Delete(_))), Some(calls.len() - 1));
 }
