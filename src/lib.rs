@@ -32,6 +32,7 @@ mod device_poller;
 mod poller;
 mod submission;
 mod batch;
+mod recycling;
 mod presenter;
 mod external_images;
 #[cfg(feature = "webrender")]

@@ -16,6 +16,7 @@ use crate::device_poller::poll_guarded;
 use crate::gpu::{Gpu, Polled, WgpuCore};
 use crate::layout::FrameLayout;
 use crate::outbox::{Message, Outbox, Recipients, Reply};
+use crate::recycling;
 use crate::ring::StagingRing;
 use crate::submission::{Entry, Recorded, Submitter};
 use crate::ticket::Purpose;
@@ -66,6 +67,8 @@ impl Default for PresenterOptions {
 pub struct Presenter {
     submitter: Submitter,
     map: ContextMap,
+    /// When the memory of owners was looked at last.
+    bounded: Option<Instant>,
     _not_sync: PhantomData<Cell<()>>,
 }
 
@@ -97,6 +100,7 @@ impl Presenter {
                 held_back: Vec::new(),
             },
             map: map.clone(),
+            bounded: None,
             _not_sync: PhantomData,
         }
     }
@@ -262,10 +266,26 @@ impl Presenter {
                 entry.ring.collect(&*self.submitter.gpu);
             }
         }
+        // Not in each frame, if this is called in each: what is freed though it is needed is made anew once a second.
+        if self.bounded.is_none_or(|last| last.elapsed() >= IDLE) {
+            self.bounded = Some(Instant::now());
+            recycling::bound(&mut self.submitter.contexts, &*self.submitter.gpu);
+        }
         for device in self.submitter.poller.devices() {
             self.poll(device);
         }
         self.submitter.outbox.drain();
+    }
+
+    /// Frees the memory of all staging buffers of an owner that rest between two frames, because its page is hidden, say. The
+    /// next present allocates again.
+    ///
+    /// [`maintain`](Self::maintain) does so for contexts that were not presented to for a second, and bounds what the others
+    /// keep: the resting bytes of an owner, at this presenter, are no more than those in use and 64 MiB.
+    pub fn trim(&mut self, owner: OwnerId) {
+        for entry in self.submitter.contexts.values_mut().filter(|entry| entry.data.owner() == owner) {
+            entry.ring.trim(&*self.submitter.gpu);
+        }
     }
 
     /// Waits for submissions, the engine's own included.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use wgpu_core::id::{BufferId, DeviceId};
 
 use crate::gpu::{Gpu, GpuDevice, IdleMemory};
+use crate::recycling::Memory;
 use crate::staging::{AvailableBuffer, Loan, MappingBuffer, Returned, Tray};
 use crate::{BufferIds, PresentError};
 
@@ -47,6 +48,7 @@ enum Slot {
         id: BufferId,
         device: DeviceId,
         loan: Loan,
+        len: usize,
     },
 }
 
@@ -110,6 +112,14 @@ impl StagingRing {
         self.unassign_where(gpu, |slot| matches!(slot, Slot::Available { .. }));
     }
 
+    /// Frees a buffer of this size that nobody uses.
+    pub(crate) fn free(&mut self, gpu: &dyn Gpu, bytes: usize) {
+        let resting = |slot: &Slot| matches!(slot, Slot::Available { memory, .. } if memory.len() == bytes);
+        if let Some(index) = self.slots.iter().position(resting) {
+            self.unassign(gpu, index);
+        }
+    }
+
     /// The device goes: none of its buffers is used again, and wgpu-core forgets them.
     pub(crate) fn forget_device(&mut self, gpu: &dyn Gpu, gone: DeviceId) {
         self.collect(gpu);
@@ -135,6 +145,22 @@ impl StagingRing {
     /// How many buffers have memory that wgpu-core knows.
     pub(crate) fn buffers(&self) -> usize {
         self.slots.iter().filter(|slot| !matches!(slot, Slot::Unassigned(_))).count()
+    }
+
+    /// Bytes of the buffers that nobody uses, as far as they were [collected](Self::collect).
+    pub(crate) fn resting(&self) -> impl Iterator<Item = usize> {
+        self.slots.iter().filter_map(|slot| match slot {
+            Slot::Available { memory, .. } => Some(memory.len()),
+            Slot::Unassigned(_) | Slot::Lent { .. } => None,
+        })
+    }
+
+    pub(crate) fn memory(&self) -> Memory {
+        let lent = self.slots.iter().map(|slot| match slot {
+            Slot::Lent { len, .. } => *len,
+            Slot::Unassigned(_) | Slot::Available { .. } => 0,
+        });
+        Memory { resting: self.resting().sum(), lent: lent.sum() }
     }
 
     /// The smallest resting buffer that is large enough and not too large.
@@ -195,7 +221,7 @@ impl StagingRing {
     fn lend(&mut self, index: usize, id: BufferId, device: DeviceId, memory: IdleMemory) -> AvailableBuffer {
         let loan = Loan(self.next_loan);
         self.next_loan += 1;
-        let slot = Slot::Lent { id, device, loan };
+        let slot = Slot::Lent { id, device, loan, len: memory.len() };
         match self.slots.get_mut(index) {
             Some(place) => *place = slot,
             None => self.slots.push(slot),

@@ -10,6 +10,7 @@ mod order;
 mod owners;
 mod polling;
 mod properties;
+mod recycling;
 mod renderers;
 mod waiting;
 mod world;
