@@ -27,7 +27,7 @@ use crate::gpu::Completed;
 use crate::layout::{ByteOrder, FrameLayout};
 use crate::offers::{Generation, Offers};
 use crate::outbox::{Message, Outbox, Reply};
-use crate::staging::MappingBuffer;
+use crate::staging::{MappingBuffer, NotMapped};
 use crate::ticket::{Present, Purpose, Ticket};
 use crate::{
     AlphaMode, CanvasEpoch, ContextId, GetImageError, PresentEnd, PresentError, PresentOutcome, Snapshot,
@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// So many presents may be in flight before the next one takes the place of the youngest.
-const MOST_IN_FLIGHT: usize = 2;
+pub(crate) const MOST_IN_FLIGHT: usize = 2;
 
 /// So many may be in flight that a `get_image` waits for, so that they cannot be superseded; and one more. As many textures may
 /// be in flight for a `get_image`.
@@ -128,14 +128,14 @@ impl ContextData {
         state.in_flight.len() - state.presents_in_flight() < MOST_AWAITED
     }
 
-    /// Takes the youngest copy in flight out if the next one is to take its place: if there are enough in flight, it is
+    /// Takes the youngest present in flight out if the next one is to take its place: if there are `enough` in flight, it is
     /// on the same device (what one loses the other loses too) and nobody waits for it.
     ///
     /// It must be [superseded](Self::supersede) once the next one is submitted, or [restored](Self::restore). The
     /// older one is left to finish, so that something always arrives.
-    pub(crate) fn take_youngest(&self, device: DeviceId) -> Option<Ticket> {
+    pub(crate) fn take_youngest(&self, device: DeviceId, enough: usize) -> Option<Ticket> {
         let mut state = self.state.lock();
-        if state.presents_in_flight() < MOST_IN_FLIGHT {
+        if state.presents_in_flight() < enough {
             return None;
         }
         let index = state.in_flight.iter().rposition(|ticket| ticket.sequence().is_some())?;
@@ -177,15 +177,18 @@ impl ContextData {
     /// Nothing happens if the ticket has ended, or somebody else is completing it.
     pub(crate) fn complete(&self, number: u64, completed: &Completed) {
         let Some((layout, buffer)) = self.take_buffer(number) else { return };
-        let mut frame = match buffer.complete(completed) {
-            Ok(buffer) => Frame::staged(layout, buffer),
-            Err(buffer) => {
+        let buffer = match buffer.complete(completed, layout.byte_len()) {
+            Ok(buffer) => buffer,
+            Err(NotMapped::Failed(error)) => return self.fail(number, &error),
+            Err(NotMapped::InFlight(buffer)) => {
                 // Cannot be: a poller waits for the submission that wrote the buffer.
                 log::error!("webgpu-presentation: {:?} completed before its time", self.id);
                 drop(buffer);
                 return self.fail(number, &PresentError::DeviceLost);
             }
         };
+        let memory = buffer.memory();
+        let mut frame = Frame::staged(layout, buffer);
         let mut state = self.state.lock();
         // The order can change, once, while the bytes are being put in order.
         loop {
@@ -196,6 +199,7 @@ impl ContextData {
             frame = MutexGuard::unlocked(&mut state, || frame.in_order(order));
         }
         let Some(ticket) = state.remove(number) else { return };
+        state.statistics.frame_memory = Some(memory);
         let frame = Arc::new(frame);
         if let Purpose::Present(present) = &ticket.purpose {
             if present.sequence > state.current.sequence {

@@ -1,10 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs, unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
-#![cfg_attr(
-    not(all(feature = "vulkan", not(any(target_vendor = "apple", target_family = "wasm")))),
-    expect(dead_code, reason = "without Vulkan no frame is read yet")
-)]
 
 // In the order in which a frame travels; what comes later imports what comes before.
 mod message;
@@ -46,7 +42,7 @@ pub use self::external_images::ExternalImages;
 pub use self::map::ContextMap;
 pub use self::message::{
     AlphaMode, BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId,
-    EncoderIds, PendingTexture, PresentEnd, PresentOutcome, ReturnedId, Statistics,
+    EncoderIds, FrameMemoryKind, PendingTexture, PresentEnd, PresentOutcome, ReturnedId, Statistics,
 };
 pub use self::poller::Poller;
 pub use self::presenter::{Presenter, PresenterOptions};

@@ -93,7 +93,8 @@ pub enum BufferIds {
     /// wgpu-core allocates them.
     Allocated,
     /// The engine does: this context uses these, and nobody else does, until it is destroyed and hands them back.
-    /// One is enough to be right; five let every buffer be reused.
+    /// Five let every buffer be reused. One is enough to be right with owned memory; portable memory needs one for each copy
+    /// in flight, or else presents fail with [`RingExhausted`](crate::PresentError::RingExhausted) while some are awaited.
     Provided(Vec<BufferId>),
 }
 
@@ -154,4 +155,19 @@ pub struct Statistics {
     pub in_flight: usize,
     /// Staging buffers that wgpu-core knows.
     pub buffers: usize,
+    /// What the newest frame was read from; `None` before the first one.
+    pub frame_memory: Option<FrameMemoryKind>,
+}
+
+/// Memory that the GPU copies frames to, and where they are read.
+///
+/// Both keep what is shown readable when its device is destroyed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum FrameMemoryKind {
+    /// This crate's own, which is read where it is: no copy on the CPU, and what is in flight when a device is destroyed still
+    /// arrives. On Vulkan, if it has cached host memory.
+    #[default]
+    Owned,
+    /// wgpu-core's, which is copied out by the device's poller. On every backend.
+    Portable,
 }

@@ -21,8 +21,8 @@ use crate::submission::{Entry, Recorded, Submitter};
 use crate::ticket::Purpose;
 use crate::{
     BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId, ContextMap,
-    CreateContextError, GetImageError, ImageSink, PendingTexture, Poller, PresentError, PresentOutcome,
-    ReturnedId, Snapshot, Statistics, UnknownContext,
+    CreateContextError, FrameMemoryKind, GetImageError, ImageSink, PendingTexture, Poller, PresentError,
+    PresentOutcome, ReturnedId, Snapshot, Statistics, UnknownContext,
 };
 
 /// A context that was not presented to for this long keeps the memory of what it shows alone.
@@ -39,11 +39,19 @@ pub struct PresenterOptions {
     pub on_id: Arc<dyn Fn(ReturnedId) + Send + Sync>,
     /// [`Presenter::maintain`] should be called soon, on the WebGPU thread.
     pub wake: Arc<dyn Fn() + Send + Sync>,
+    /// What frames are copied to: [`Owned`](FrameMemoryKind::Owned) memory where it can be had and
+    /// [`Portable`](FrameMemoryKind::Portable) elsewhere, or portable memory on every device.
+    pub frame_memory: FrameMemoryKind,
 }
 
 impl Default for PresenterOptions {
     fn default() -> Self {
-        Self { on_outcome: Arc::new(|_| ()), on_id: Arc::new(|_| ()), wake: Arc::new(|| ()) }
+        Self {
+            on_outcome: Arc::new(|_| ()),
+            on_id: Arc::new(|_| ()),
+            wake: Arc::new(|| ()),
+            frame_memory: FrameMemoryKind::Owned,
+        }
     }
 }
 
@@ -77,7 +85,7 @@ impl Presenter {
         sink: Arc<dyn ImageSink>,
         options: PresenterOptions,
     ) -> Self {
-        Self::with_gpu(Arc::new(WgpuCore(global)), map, sink, options)
+        Self::with_gpu(Arc::new(WgpuCore::new(global, options.frame_memory)), map, sink, options)
     }
 
     pub(crate) fn with_gpu(
@@ -86,7 +94,7 @@ impl Presenter {
         sink: Arc<dyn ImageSink>,
         options: PresenterOptions,
     ) -> Self {
-        let PresenterOptions { on_outcome, on_id, wake } = options;
+        let PresenterOptions { on_outcome, on_id, wake, frame_memory: _ } = options;
         Self {
             submitter: Submitter {
                 poller: Poller::new(gpu.clone(), wake),
@@ -205,8 +213,8 @@ impl Presenter {
         Ok(())
     }
 
-    /// `Global::device_destroy`, safe beside pollers. Frames on screen and in flight are not affected; canvases of the
-    /// device cannot be presented any more. The device's closures run in [`maintain`](Self::maintain) from now on.
+    /// `Global::device_destroy`, safe beside pollers. Frames on screen are not affected, nor those in flight to owned memory;
+    /// those in flight to portable memory fail. Canvases of the device cannot be presented any more. The device's closures run in [`maintain`](Self::maintain) from now on.
     pub fn destroy_device(&mut self, device: DeviceId) {
         self.submitter.flush();
         self.submitter.poller.retire(device);
@@ -216,8 +224,8 @@ impl Presenter {
         self.submitter.outbox.drain();
     }
 
-    /// `Global::device_drop`, safe beside pollers: the id must not be used afterwards. Frames on screen and in flight
-    /// are not affected.
+    /// `Global::device_drop`, safe beside pollers: the id must not be used afterwards. What becomes of frames is said at
+    /// [`destroy_device`](Self::destroy_device).
     pub fn drop_device(&mut self, device: DeviceId) {
         self.submitter.flush();
         self.submitter.poller.retire(device);

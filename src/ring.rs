@@ -5,18 +5,16 @@ use std::sync::Arc;
 use wgpu_core::id::{BufferId, DeviceId};
 
 use crate::gpu::{Gpu, GpuDevice, IdleMemory};
-use crate::staging::{AvailableBuffer, Loan, MappingBuffer, Returned, Tray};
+use crate::staging::{AvailableBuffer, LARGEST_EXCESS, Loan, MappingBuffer, Returned, Tray};
 use crate::{BufferIds, PresentError};
 
 /// A buffer is made this much larger than asked for, at most: it may serve a canvas that grows a little.
 const GRANULE: usize = 4096;
 
-/// A resting buffer is used for a frame no smaller than this part of it, so that a shrunken canvas gives its memory back.
-const LARGEST_EXCESS: usize = 4;
-
 /// How many buffers a ring whose ids wgpu-core allocates may have. A context needs the shown frame, what each
-/// renderer last locked, two in flight and one more while its size changes; the rest are held by snapshots.
-const LARGEST_RING: usize = 16;
+/// renderer last locked, two in flight and one more while its size changes; the rest are held by snapshots, or in flight because
+/// somebody waits for each.
+const LARGEST_RING: usize = 20;
 
 /// The staging buffers of a context, and its ids.
 pub(crate) struct StagingRing {
@@ -47,6 +45,8 @@ enum Slot {
         id: BufferId,
         device: DeviceId,
         loan: Loan,
+        /// Its id can be taken away from it.
+        detachable: bool,
     },
 }
 
@@ -107,6 +107,7 @@ impl StagingRing {
     /// Frees the memory of all buffers that nobody uses.
     pub(crate) fn trim(&mut self, gpu: &dyn Gpu) {
         self.collect(gpu);
+        self.tray.trim();
         self.unassign_where(gpu, |slot| matches!(slot, Slot::Available { .. }));
     }
 
@@ -165,13 +166,14 @@ impl StagingRing {
             return Ok(self.slots.len());
         }
         // All are lent. The one that was lent first loses its id: its memory stays with its frame and is freed, not
-        // reused, afterwards. So whoever holds on to frames cannot keep a canvas from being presented.
+        // reused, afterwards. So whoever holds on to frames cannot keep a canvas from being presented. (Portable memory
+        // is lent while in flight only, and needs its id for so long.)
         let oldest = self
             .slots
             .iter()
             .enumerate()
             .filter_map(|(index, slot)| match slot {
-                Slot::Lent { loan, .. } => Some((loan.0, index)),
+                Slot::Lent { loan, detachable: true, .. } => Some((loan.0, index)),
                 _ => None,
             })
             .min()
@@ -195,7 +197,7 @@ impl StagingRing {
     fn lend(&mut self, index: usize, id: BufferId, device: DeviceId, memory: IdleMemory) -> AvailableBuffer {
         let loan = Loan(self.next_loan);
         self.next_loan += 1;
-        let slot = Slot::Lent { id, device, loan };
+        let slot = Slot::Lent { id, device, loan, detachable: memory.outlives_its_buffer() };
         match self.slots.get_mut(index) {
             Some(place) => *place = slot,
             None => self.slots.push(slot),

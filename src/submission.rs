@@ -6,7 +6,7 @@ use std::time::Instant;
 use rustc_hash::FxHashMap;
 use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 
-use crate::context::ContextData;
+use crate::context::{ContextData, MOST_IN_FLIGHT};
 use crate::gpu::{Copy, Gpu, GpuDevice, SubmitError};
 use crate::layout::FrameLayout;
 use crate::outbox::{Message, Outbox, Reply};
@@ -146,15 +146,16 @@ impl Submitter {
             return Err(PresentError::TooLarge(size));
         }
         let bytes = recorded.layout.byte_len();
-        let youngest = match recorded.purpose {
-            Purpose::Present(_) => recorded.data.take_youngest(device.id()),
+        let take_youngest = |enough| match recorded.purpose {
+            Purpose::Present(_) => recorded.data.take_youngest(device.id(), enough),
             Purpose::Capture => None,
         };
-        let fits = |ticket: &Ticket| {
-            ticket.buffer.as_ref().is_some_and(|buffer| buffer.len() >= bytes && entry.ring.owns(buffer))
+        let fits = |ticket: &Ticket, ring: &StagingRing| {
+            ticket.buffer.as_ref().is_some_and(|buffer| buffer.len() >= bytes && ring.owns(buffer))
         };
+        let youngest = take_youngest(MOST_IN_FLIGHT);
         let superseded = match youngest {
-            Some(youngest) if fits(&youngest) => return Ok(Target::Taken(youngest)),
+            Some(youngest) if fits(&youngest, &entry.ring) => return Ok(Target::Taken(youngest)),
             youngest => youngest,
         };
         let has_room = match recorded.purpose {
@@ -166,9 +167,17 @@ impl Submitter {
         } else {
             Err(PresentError::RingExhausted)
         };
-        match buffer {
-            Ok(buffer) => Ok(Target::Fresh(buffer, superseded)),
-            Err(error) => {
+        match (buffer, superseded) {
+            (Ok(buffer), superseded) => Ok(Target::Fresh(buffer, superseded)),
+            // Not even two buffers: the newest frame is worth more than the one in flight.
+            (Err(PresentError::RingExhausted), None) => match take_youngest(1) {
+                Some(youngest) if fits(&youngest, &entry.ring) => Ok(Target::Taken(youngest)),
+                youngest => {
+                    self.restore(recorded, youngest);
+                    Err(PresentError::RingExhausted)
+                }
+            },
+            (Err(error), superseded) => {
                 self.restore(recorded, superseded);
                 Err(error)
             }

@@ -1,11 +1,25 @@
-//! Behaviour on the fake GPU, which completes, fails and loses on command. The same on real parts: `tests/`.
+//! Behaviour on the fake GPU, which completes, fails and loses on command: all of it with both kinds of frame memory. The same on
+//! real parts: `tests/`.
+#![allow(clippy::duplicate_mod, reason = "each file is there for either kind of memory")]
 
-mod contract;
-mod faults;
-mod ids;
-mod maintenance;
-mod order;
-mod polling;
-mod properties;
-mod renderers;
-mod world;
+macro_rules! with_memory {
+    ($name:ident: $kind:ident) => {
+        #[path = "tests"]
+        mod $name {
+            const MEMORY: crate::FrameMemoryKind = crate::FrameMemoryKind::$kind;
+
+            mod contract;
+            mod faults;
+            mod ids;
+            mod maintenance;
+            mod order;
+            mod polling;
+            mod properties;
+            mod renderers;
+            mod world;
+        }
+    };
+}
+
+with_memory!(owned: Owned);
+with_memory!(portable: Portable);

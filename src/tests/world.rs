@@ -102,7 +102,7 @@ pub(super) struct World {
 impl World {
     /// A presenter without contexts.
     pub(super) fn empty() -> Self {
-        let gpu = FakeGpu::default();
+        let gpu = FakeGpu::new(super::MEMORY);
         let map = ContextMap::default();
         let recorder = Recorder::default();
         let presenter = Self::presenter(&gpu, &map, &recorder);
@@ -126,6 +126,7 @@ impl World {
             }),
             on_id: Arc::new(move |id| ids.record(|record| record.ids.push(id))),
             wake: Arc::new(|| ()),
+            frame_memory: super::MEMORY,
         };
         Presenter::with_gpu(Arc::new(gpu.clone()), map, Arc::new(recorder.clone()), options)
     }
