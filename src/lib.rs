@@ -7,6 +7,7 @@ mod message;
 mod error;
 mod layout;
 mod gpu;
+mod tray;
 mod staging;
 mod ring;
 mod frame;

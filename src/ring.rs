@@ -5,7 +5,8 @@ use std::sync::Arc;
 use wgpu_core::id::{BufferId, DeviceId};
 
 use crate::gpu::{Gpu, GpuDevice, IdleMemory};
-use crate::staging::{AvailableBuffer, LARGEST_EXCESS, Loan, MappingBuffer, Returned, Tray};
+use crate::staging::{AvailableBuffer, MappingBuffer};
+use crate::tray::{LARGEST_EXCESS, Loan, Returned, Tray};
 use crate::{BufferIds, PresentError};
 
 /// A buffer is made this much larger than asked for, at most: it may serve a canvas that grows a little.
@@ -114,6 +115,7 @@ impl StagingRing {
     /// The device goes: none of its buffers is used again, and wgpu-core forgets them.
     pub(crate) fn forget_device(&mut self, gpu: &dyn Gpu, gone: DeviceId) {
         self.collect(gpu);
+        self.tray.forget_device(gone);
         self.unassign_where(gpu, |slot| match slot {
             Slot::Unassigned(_) => false,
             Slot::Available { device, .. } | Slot::Lent { device, .. } => *device == gone,

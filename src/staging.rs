@@ -18,114 +18,38 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use wgpu_core::id::{BufferId, DeviceId};
 
 use crate::gpu::{Completed, FrameMemory, IdleMemory, InFlightMemory, Readable, Submission, Unreadable};
+use crate::tray::{Counted, Loan, Returned, Tray, Use};
 use crate::{FrameMemoryKind, PresentError};
-
-/// So many spares are kept: one to copy into while one frame is shown and another one is still locked.
-const MOST_SPARES: usize = 2;
-
-/// Memory serves for what is no smaller than this part of it, so that a shrunken canvas gives its memory back.
-pub(crate) const LARGEST_EXCESS: usize = 4;
-
-/// Names one lending of a buffer, never another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Loan(pub(crate) u64);
-
-/// Where lent buffers return to. It outlives its ring: what returns later is freed.
-#[derive(Default)]
-pub(crate) struct Tray(Mutex<TrayState>);
-
-#[derive(Default)]
-struct TrayState {
-    closed: bool,
-    returned: Vec<Returned>,
-    /// More than are kept, until one is taken or the ring collects: a renderer's thread frees nothing.
-    spares: Vec<Vec<u8>>,
-}
-
-/// A buffer that is not lent any more; without memory if the GPU may still be writing that.
-pub(crate) struct Returned {
-    pub(crate) loan: Loan,
-    pub(crate) memory: Option<IdleMemory>,
-}
-
-impl Tray {
-    fn put(&self, returned: Returned) {
-        let mut state = self.0.lock();
-        if !state.closed {
-            state.returned.push(returned);
-        }
-        // Otherwise `returned` is freed here, after the lock is released: it was declared before.
-    }
-
-    /// Moves everything that has returned into `into`.
-    pub(crate) fn collect(&self, into: &mut Vec<Returned>) {
-        let mut state = self.0.lock();
-        into.append(&mut state.returned);
-        let kept = state.spares.len().min(MOST_SPARES);
-        let surplus = state.spares.split_off(kept);
-        drop(state);
-        drop(surplus);
-    }
-
-    /// Frees what nobody uses.
-    pub(crate) fn trim(&self) {
-        let spares = std::mem::take(&mut self.0.lock().spares);
-        drop(spares);
-    }
-
-    fn put_spare(&self, bytes: Vec<u8>) {
-        let mut state = self.0.lock();
-        if !state.closed {
-            state.spares.push(bytes);
-        }
-    }
-
-    /// A vector with room for so many bytes, if there is one. Frees those that are too small or too large.
-    fn take_spare(&self, len: usize) -> Vec<u8> {
-        let spares = std::mem::take(&mut self.0.lock().spares);
-        let most = len.saturating_mul(LARGEST_EXCESS);
-        let mut fitting: Vec<_> =
-            spares.into_iter().filter(|spare| (len..=most).contains(&spare.capacity())).collect();
-        let taken = fitting.pop().unwrap_or_default();
-        fitting.truncate(MOST_SPARES);
-        let mut state = self.0.lock();
-        if !state.closed {
-            state.spares.append(&mut fitting);
-        }
-        taken
-    }
-
-    fn is_closed(&self) -> bool {
-        self.0.lock().closed
-    }
-
-    /// The ring is gone.
-    pub(crate) fn close(&self) {
-        let returned = {
-            let mut state = self.0.lock();
-            state.closed = true;
-            (std::mem::take(&mut state.returned), std::mem::take(&mut state.spares))
-        };
-        drop(returned);
-    }
-}
 
 /// What becomes of a buffer's memory when the buffer is dropped.
 pub(crate) trait Memory {
+    const USE: Use;
+    fn len(&self) -> usize;
     fn rest(self) -> Option<IdleMemory>;
 }
 
 impl Memory for IdleMemory {
+    const USE: Use = Use::InFlight;
+
+    fn len(&self) -> usize {
+        IdleMemory::len(self)
+    }
+
     fn rest(self) -> Option<IdleMemory> {
         Some(self)
     }
 }
 
 impl Memory for InFlightMemory {
+    const USE: Use = Use::InFlight;
+
+    fn len(&self) -> usize {
+        InFlightMemory::len(self)
+    }
+
     /// The GPU may be writing: wgpu-core frees it once that is over.
     fn rest(self) -> Option<IdleMemory> {
         None
@@ -133,6 +57,12 @@ impl Memory for InFlightMemory {
 }
 
 impl Memory for FrameMemory {
+    const USE: Use = Use::Frame;
+
+    fn len(&self) -> usize {
+        FrameMemory::len(self)
+    }
+
     fn rest(self) -> Option<IdleMemory> {
         Some(FrameMemory::rest(self))
     }
@@ -145,7 +75,7 @@ pub(crate) type MappingBuffer = Buffer<InFlightMemory>;
 
 /// A lent staging buffer in the state that `M` says.
 pub(crate) struct Buffer<M: Memory> {
-    tray: Arc<Tray>,
+    counted: Counted,
     loan: Loan,
     id: BufferId,
     device: DeviceId,
@@ -167,14 +97,19 @@ impl<M: Memory> Buffer<M> {
     }
 
     fn with_memory<N: Memory>(&self, memory: Option<N>) -> Buffer<N> {
-        Buffer { tray: self.tray.clone(), loan: self.loan, id: self.id, device: self.device, memory }
+        let counted = self.counted.more(N::USE, memory.as_ref().map_or(0, N::len));
+        Buffer { counted, loan: self.loan, id: self.id, device: self.device, memory }
+    }
+
+    fn give_back(&self, memory: Option<IdleMemory>) {
+        self.counted.tray().put(Returned { loan: self.loan, memory });
     }
 }
 
 impl<M: Memory> Drop for Buffer<M> {
     fn drop(&mut self) {
         if let Some(memory) = self.memory.take() {
-            self.tray.put(Returned { loan: self.loan, memory: memory.rest() });
+            self.give_back(memory.rest());
         }
     }
 }
@@ -187,7 +122,8 @@ impl AvailableBuffer {
         device: DeviceId,
         memory: IdleMemory,
     ) -> Self {
-        Self { tray, loan, id, device, memory: Some(memory) }
+        let counted = Counted::new(tray, device, Use::InFlight, memory.len());
+        Self { counted, loan, id, device, memory: Some(memory) }
     }
 
     /// A submission that copies to it was accepted.
@@ -199,7 +135,7 @@ impl AvailableBuffer {
     /// A submission that copies to it failed, and the GPU may have accepted it: never use it again.
     pub(crate) fn abandon(mut self) {
         self.memory = None;
-        self.tray.put(Returned { loan: self.loan, memory: None });
+        self.give_back(None);
     }
 }
 
@@ -221,22 +157,23 @@ impl MappingBuffer {
 
     /// Mapped, if its submission is done. `len` is how many bytes will be read.
     pub(crate) fn complete(mut self, completed: &Completed, len: usize) -> Result<MappedBuffer, NotMapped> {
-        let tray = self.tray.clone();
-        let spare = || tray.take_spare(len);
-        match self.memory.take().map(|memory| memory.complete(completed, len, spare)) {
+        let memory = self.memory.take();
+        let spare = || self.counted.tray().take_spare(len);
+        match memory.map(|memory| memory.complete(completed, len, spare)) {
             Some(Ok(Readable::InPlace(memory))) => {
                 Ok(MappedBuffer(Bytes::InPlace(self.with_memory(Some(memory)))))
             }
             Some(Ok(Readable::Copied(bytes, memory))) => {
-                drop(self.with_memory(Some(memory)));
-                Ok(MappedBuffer(Bytes::Copied { tray, bytes }))
+                let counted = self.counted.more(Use::Frame, bytes.capacity());
+                self.give_back(Some(memory));
+                Ok(MappedBuffer(Bytes::Copied { counted, bytes }))
             }
             Some(Err(Unreadable::InFlight(memory))) => {
                 self.memory = Some(memory);
                 Err(NotMapped::InFlight(self))
             }
             Some(Err(Unreadable::Failed(error))) => {
-                self.tray.put(Returned { loan: self.loan, memory: None });
+                self.give_back(None);
                 Err(NotMapped::Failed(error))
             }
             // Cannot be: only transitions, which consume the buffer, take its memory.
@@ -258,7 +195,7 @@ pub(crate) struct MappedBuffer(Bytes);
 
 enum Bytes {
     InPlace(Buffer<FrameMemory>),
-    Copied { tray: Arc<Tray>, bytes: Vec<u8> },
+    Copied { counted: Counted, bytes: Vec<u8> },
 }
 
 impl MappedBuffer {
@@ -279,7 +216,9 @@ impl MappedBuffer {
     /// Whether dropping it frees memory instead of giving it back.
     pub(crate) fn is_orphan(&self) -> bool {
         match &self.0 {
-            Bytes::InPlace(Buffer { tray, .. }) | Bytes::Copied { tray, .. } => tray.is_closed(),
+            Bytes::InPlace(Buffer { counted, .. }) | Bytes::Copied { counted, .. } => {
+                counted.tray().is_closed()
+            }
         }
     }
 
@@ -297,8 +236,8 @@ impl MappedBuffer {
 
 impl Drop for MappedBuffer {
     fn drop(&mut self) {
-        if let Bytes::Copied { tray, bytes } = &mut self.0 {
-            tray.put_spare(std::mem::take(bytes));
+        if let Bytes::Copied { counted, bytes } = &mut self.0 {
+            counted.tray().put_spare(std::mem::take(bytes));
         }
     }
 }

@@ -17,7 +17,8 @@ use super::memory::{HostMemory, HubMemory, Unmapped};
 use super::{
     Completed, Copy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, Waited,
 };
-use crate::staging::{AvailableBuffer, Loan, MappedBuffer, Tray};
+use crate::staging::{AvailableBuffer, MappedBuffer};
+use crate::tray::{Loan, Tray};
 use crate::{EncoderIds, FrameMemoryKind, PresentError};
 
 pub(crate) fn device(index: u32) -> DeviceId {

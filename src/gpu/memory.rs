@@ -155,6 +155,11 @@ impl InFlightMemory {
 pub(crate) struct FrameMemory(Box<dyn HostMemory>);
 
 impl FrameMemory {
+    /// Capacity in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         // SAFETY: `HostMemory` promises validity for `len` bytes while `self.0` lives, which the borrow of `self` ensures.
         // Nobody writes: a `FrameMemory` is only made by `InFlightMemory::complete`, after the last submission that
