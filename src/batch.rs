@@ -39,18 +39,21 @@ impl<'a> Batch<'a> {
             Contents::Texture(texture) => texture.encoder_ids,
             Contents::Cleared { .. } => None,
         };
-        let Some(entry) = self.submitter.contexts.get_mut(&id) else {
-            self.submitter.return_encoder_ids(ids);
-            self.submitter.outbox.drain();
-            return Err(UnknownContext(id).into());
-        };
-        entry.last_used = Instant::now();
-        let data = entry.data.clone();
         let (size, alpha_mode) = match &contents {
             Contents::Texture(texture) => (texture.configuration.size, texture.configuration.alpha_mode),
             Contents::Cleared { size, alpha_mode } => (*size, *alpha_mode),
         };
-        let present = data.begin(epoch, alpha_mode);
+        let begun = self.submitter.contexts.get_mut(&id).and_then(|entry| {
+            entry.last_used = Instant::now();
+            Some((entry.data.begin(epoch, alpha_mode)?, entry.data.clone()))
+        });
+        let Some((present, data)) = begun else {
+            // It may have ended on another thread.
+            self.submitter.forget(id);
+            self.submitter.return_encoder_ids(ids);
+            self.submitter.outbox.drain();
+            return Err(UnknownContext(id).into());
+        };
         let sequence = present.sequence;
         let layout = match contents {
             Contents::Texture(texture) if !size.is_empty() => {

@@ -14,6 +14,13 @@ pub(crate) enum Content {
     Cleared { size: Size2D<u32>, alpha_mode: AlphaMode },
 }
 
+/// What a read returns, and what is shown or about to be.
+pub(crate) struct Current {
+    /// Of the present that made it; 0 before any.
+    pub(crate) sequence: u64,
+    pub(crate) content: Content,
+}
+
 impl Content {
     /// What WebRender is offered.
     pub(crate) fn frame(&self) -> Arc<Frame> {

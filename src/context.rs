@@ -11,8 +11,11 @@
 //! The WebGPU thread begins, submits, supersedes and clears; pollers complete; renderer threads lock. Each method takes the
 //! lock for a moment and writes what must be told into the outbox; the caller drains that. No wgpu-core call, copy or
 //! conversion happens under the lock.
+//!
+//! Any thread may destroy the context between two calls of another: then what was begun fails, and nothing new begins.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use euclid::default::Size2D;
 use parking_lot::{Mutex, MutexGuard};
@@ -20,30 +23,26 @@ use webrender_api::ImageKey;
 use wgpu_core::id::DeviceId;
 
 use crate::blank::Blanks;
-use crate::content::Content;
+use crate::content::{Content, Current};
 use crate::display::{Display, HandlerId, Locked};
+use crate::ends::Ends;
 use crate::frame::Frame;
 use crate::gpu::Completed;
 use crate::layout::{ByteOrder, FrameLayout};
 use crate::offers::{Generation, Offers};
-use crate::outbox::{Message, Outbox, Reply};
+use crate::outbox::{Callback, Outbox, Reply};
 use crate::staging::{MappingBuffer, NotMapped};
-use crate::ticket::{Present, Purpose, Ticket};
+use crate::ticket::{Present, Purpose, Ticket, Tickets};
+use crate::waiters::Waiters;
 use crate::{
-    AlphaMode, CanvasEpoch, ContextId, GetImageError, PresentEnd, PresentError, PresentOutcome, Snapshot,
-    Statistics, UnknownContext,
+    AlphaMode, CanvasEpoch, ContextId, GetImageError, OwnerId, PresentError, Snapshot, Statistics,
+    UnknownContext,
 };
-
-/// So many presents may be in flight before the next one takes the place of the youngest.
-pub(crate) const MOST_IN_FLIGHT: usize = 2;
-
-/// So many may be in flight that a `get_image` waits for, so that they cannot be superseded; and one more. As many textures may
-/// be in flight for a `get_image`.
-const MOST_AWAITED: usize = 8;
 
 /// What the map knows of a context. Shared by the presenter, pollers and renderers.
 pub(crate) struct ContextData {
     id: ContextId,
+    owner: OwnerId,
     outbox: Arc<Outbox>,
     blanks: Arc<Blanks>,
     state: Mutex<State>,
@@ -57,27 +56,21 @@ struct State {
     number: u64,
     /// The largest epoch of any present so far.
     promised: CanvasEpoch,
-    /// In the order of their submission.
-    in_flight: Vec<Ticket>,
+    in_flight: Tickets,
     current: Current,
     display: Display,
-    statistics: Statistics,
-}
-
-/// What a read returns, and what is shown or about to be.
-struct Current {
-    /// Of the present that made it; 0 before any.
-    sequence: u64,
-    content: Content,
+    ends: Ends,
 }
 
 impl ContextData {
     pub(crate) fn new(
         id: ContextId,
+        owner: OwnerId,
         size: Size2D<u32>,
         offers: Offers,
         outbox: Arc<Outbox>,
         blanks: Arc<Blanks>,
+        waiters: Arc<Waiters>,
     ) -> Self {
         let content = Content::Cleared { size, alpha_mode: AlphaMode::Premultiplied };
         let state = State {
@@ -85,74 +78,85 @@ impl ContextData {
             sequence: 0,
             number: 0,
             promised: CanvasEpoch(0),
-            in_flight: Vec::with_capacity(MOST_IN_FLIGHT + 1),
+            in_flight: Tickets::default(),
             current: Current { sequence: 0, content },
             display: Display::new(id, offers, outbox.clone(), blanks.clone()),
-            statistics: Statistics::default(),
+            ends: Ends::new(id, outbox.clone(), waiters),
         };
-        Self { id, outbox, blanks, state: Mutex::new(state) }
+        Self { id, owner, outbox, blanks, state: Mutex::new(state) }
     }
 
-    pub(crate) fn outbox(&self) -> &Outbox {
+    pub(crate) fn id(&self) -> ContextId {
+        self.id
+    }
+
+    pub(crate) fn owner(&self) -> OwnerId {
+        self.owner
+    }
+
+    /// Belongs to the presenter.
+    pub(crate) fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.state.lock().alive
     }
 
     pub(crate) fn statistics(&self) -> Statistics {
         let state = self.state.lock();
-        Statistics { in_flight: state.in_flight.len(), ..state.statistics }
+        Statistics { in_flight: state.in_flight.len(), ..state.ends.statistics() }
     }
 
-    /// Gives a present its place in the order.
-    pub(crate) fn begin(&self, epoch: CanvasEpoch, alpha_mode: AlphaMode) -> Present {
+    /// Gives a present its place in the order. `None` if the context is destroyed.
+    pub(crate) fn begin(&self, epoch: CanvasEpoch, alpha_mode: AlphaMode) -> Option<Present> {
         let mut state = self.state.lock();
+        if !state.alive {
+            return None;
+        }
         state.sequence += 1;
         state.promised = state.promised.max(epoch);
-        Present { sequence: state.sequence, epoch, promised: state.promised, alpha_mode }
+        Some(Present { sequence: state.sequence, epoch, promised: state.promised, alpha_mode })
     }
 
     /// Shows the cleared drawing buffer. `size` was checked.
     pub(crate) fn clear(&self, present: &Present, size: Size2D<u32>) {
         let mut state = self.state.lock();
-        self.show_cleared(&mut state, present, size);
-        self.end(&mut state, present, PresentEnd::Presented);
+        state.show_cleared(present, size);
+        if state.alive {
+            state.ends.presented(present);
+        } else {
+            state.ends.failed(present, &PresentError::ContextDestroyed);
+        }
     }
 
     /// Whether another present may be submitted, though none can be superseded.
     pub(crate) fn has_room_to_present(&self) -> bool {
-        self.state.lock().presents_in_flight() <= MOST_AWAITED
+        self.state.lock().in_flight.has_room_to_present()
     }
 
     /// Whether another texture may be copied for a `get_image`.
     pub(crate) fn has_room_to_capture(&self) -> bool {
-        let state = self.state.lock();
-        state.in_flight.len() - state.presents_in_flight() < MOST_AWAITED
+        self.state.lock().in_flight.has_room_to_capture()
     }
 
-    /// Takes the youngest present in flight out if the next one is to take its place: if there are `enough` in flight, it is
-    /// on the same device (what one loses the other loses too) and nobody waits for it.
+    /// Takes the youngest present in flight out if `enough` are in flight and the next one is to take its place.
     ///
     /// It must be [superseded](Self::supersede) once the next one is submitted, or [restored](Self::restore). The
     /// older one is left to finish, so that something always arrives.
     pub(crate) fn take_youngest(&self, device: DeviceId, enough: usize) -> Option<Ticket> {
-        let mut state = self.state.lock();
-        if state.presents_in_flight() < enough {
-            return None;
-        }
-        let index = state.in_flight.iter().rposition(|ticket| ticket.sequence().is_some())?;
-        let youngest = &state.in_flight[index];
-        let same_device = youngest.buffer.as_ref().is_some_and(|buffer| buffer.device() == device);
-        (youngest.replies.is_empty() && same_device).then(|| state.in_flight.remove(index))
+        self.state.lock().in_flight.take_youngest(device, enough)
     }
 
     /// Puts back what [`take_youngest`](Self::take_youngest) took. Nothing was submitted since.
     pub(crate) fn restore(&self, ticket: Ticket) {
-        self.state.lock().in_flight.push(ticket);
+        self.put(self.state.lock(), ticket);
     }
 
-    /// A newer frame took its place.
-    pub(crate) fn supersede(&self, ticket: Ticket) {
+    /// A newer present takes its place.
+    pub(crate) fn supersede(&self, ticket: Ticket, by: u64) {
         if let Purpose::Present(present) = &ticket.purpose {
-            self.end(&mut self.state.lock(), present, PresentEnd::Superseded);
+            self.state.lock().ends.superseded(present, by);
         }
     }
 
@@ -168,15 +172,27 @@ impl ContextData {
         state.number += 1;
         let number = state.number;
         let replies = reply.into_iter().collect();
-        state.in_flight.push(Ticket { number, purpose, layout, buffer: Some(buffer), replies });
+        self.put(state, Ticket { number, purpose, layout, buffer: Some(buffer), replies });
         number
+    }
+
+    /// A ticket is in flight, unless the context was destroyed before it was.
+    fn put(&self, mut state: MutexGuard<'_, State>, ticket: Ticket) {
+        if state.alive {
+            state.in_flight.push(ticket);
+        } else {
+            let buffer = self.fail_ticket(&mut state, ticket, &PresentError::ContextDestroyed);
+            drop(state);
+            drop(buffer);
+        }
     }
 
     /// The submission of a ticket is done: makes its frame and shows it, unless a newer one was shown.
     ///
     /// Nothing happens if the ticket has ended, or somebody else is completing it.
     pub(crate) fn complete(&self, number: u64, completed: &Completed) {
-        let Some((layout, buffer)) = self.take_buffer(number) else { return };
+        let taken = self.state.lock().in_flight.take_buffer(number);
+        let Some((layout, buffer)) = taken else { return };
         let buffer = match buffer.complete(completed, layout.byte_len()) {
             Ok(buffer) => buffer,
             Err(NotMapped::Failed(error)) => return self.fail(number, &error),
@@ -198,18 +214,19 @@ impl ContextData {
             }
             frame = MutexGuard::unlocked(&mut state, || frame.in_order(order));
         }
-        let Some(ticket) = state.remove(number) else { return };
-        state.statistics.frame_memory = Some(memory);
+        let Some(ticket) = state.in_flight.remove(number) else { return };
+        state.ends.completed(memory);
         let frame = Arc::new(frame);
         if let Purpose::Present(present) = &ticket.purpose {
             if present.sequence > state.current.sequence {
                 state.current =
                     Current { sequence: present.sequence, content: Content::Frame(frame.clone()) };
                 state.display.show(frame.clone(), present.promised);
-                self.end(&mut state, present, PresentEnd::Presented);
+                state.ends.presented(present);
             } else {
                 // The newer one has acknowledged this one's epoch too.
-                self.end(&mut state, present, PresentEnd::Superseded);
+                let by = state.current.sequence;
+                state.ends.superseded(present, by);
             }
         }
         for reply in ticket.replies {
@@ -220,7 +237,7 @@ impl ContextData {
     /// A copy in flight will never be done.
     pub(crate) fn fail(&self, number: u64, error: &PresentError) {
         let mut state = self.state.lock();
-        let ticket = state.remove(number);
+        let ticket = state.in_flight.remove(number);
         if let Some(ticket) = ticket {
             let buffer = self.fail_ticket(&mut state, ticket, error);
             drop(state);
@@ -238,11 +255,11 @@ impl ContextData {
     pub(crate) fn fail_present(&self, present: &Present, size: Size2D<u32>, error: &PresentError) {
         let mut state = self.state.lock();
         if error.shows_cleared() {
-            self.show_cleared(&mut state, present, size);
+            state.show_cleared(present, size);
         } else {
             state.display.acknowledge(present.promised);
         }
-        self.end(&mut state, present, PresentEnd::Failed(error.clone()));
+        state.ends.failed(present, error);
     }
 
     /// Answers with the newest frame presented, as soon as its copy is done.
@@ -251,13 +268,30 @@ impl ContextData {
         self.read_locked(&mut state, reply);
     }
 
-    /// Displays the context under `key` from now on, and under no other.
-    pub(crate) fn set_key(&self, key: ImageKey) {
+    /// Answers with the end of a present that has this epoch or a higher one. The callback comes back if the context is
+    /// destroyed.
+    pub(crate) fn wait(
+        &self,
+        epoch: CanvasEpoch,
+        deadline: Option<Instant>,
+        callback: Callback,
+    ) -> Option<Callback> {
+        let mut state = self.state.lock();
+        if !state.alive {
+            return Some(callback);
+        }
+        state.ends.wait(epoch, deadline, callback);
+        None
+    }
+
+    /// Displays the context under `key` from now on, and under no other. False if the context is destroyed.
+    pub(crate) fn set_key(&self, key: ImageKey) -> bool {
         let mut state = self.state.lock();
         let State { alive, current, display, .. } = &mut *state;
         if *alive {
             display.set_key(key, || current.content.frame());
         }
+        *alive
     }
 
     /// What a renderer reads for a generation, or for whatever was told last. `None` if the context is destroyed.
@@ -292,38 +326,22 @@ impl ContextData {
         drop(frame);
     }
 
-    /// Ends everything. Frames that a renderer has locked stay with it. Returns what a later context with this id must know.
-    pub(crate) fn destroy(&self) -> Offers {
+    /// Ends everything. Frames that a renderer has locked stay with it. Returns what a later context with this id must know,
+    /// and what is left, to be dropped without a lock: memory is freed.
+    #[must_use]
+    pub(crate) fn destroy(&self) -> (Offers, impl Sized + use<>) {
         let mut state = self.state.lock();
         state.alive = false;
-        let tickets = std::mem::take(&mut state.in_flight).into_iter();
+        let tickets = state.in_flight.take_all();
         let buffers: Vec<_> = tickets
+            .into_iter()
             .map(|ticket| self.fail_ticket(&mut state, ticket, &PresentError::ContextDestroyed))
             .collect();
+        state.ends.gone();
         let content = Content::Cleared { size: Size2D::zero(), alpha_mode: AlphaMode::Premultiplied };
         let current = std::mem::replace(&mut state.current, Current { sequence: u64::MAX, content });
-        let (ended, held) = state.display.destroy();
-        let rest = (current, held, buffers);
-        // Memory is freed after the lock is released.
-        drop(state);
-        drop(rest);
-        ended
-    }
-
-    fn take_buffer(&self, number: u64) -> Option<(FrameLayout, MappingBuffer)> {
-        let mut state = self.state.lock();
-        let ticket = state.in_flight.iter_mut().find(|ticket| ticket.number == number)?;
-        ticket.buffer.take().map(|buffer| (ticket.layout, buffer))
-    }
-
-    fn show_cleared(&self, state: &mut State, present: &Present, size: Size2D<u32>) {
-        if present.sequence > state.current.sequence {
-            let content = Content::Cleared { size, alpha_mode: present.alpha_mode };
-            state.current = Current { sequence: present.sequence, content };
-            state.display.show(Arc::new(Frame::cleared(present.alpha_mode)), present.promised);
-        } else {
-            state.display.acknowledge(present.promised);
-        }
+        let (offers, held) = state.display.destroy();
+        (offers, (current, held, buffers))
     }
 
     /// Ends a ticket. What is left of it is returned: freeing memory takes long, so not under the lock.
@@ -332,7 +350,7 @@ impl ContextData {
         match &ticket.purpose {
             Purpose::Present(present) => {
                 state.display.acknowledge(present.promised);
-                self.end(state, present, PresentEnd::Failed(error.clone()));
+                state.ends.failed(present, error);
                 for reply in ticket.replies {
                     self.read_locked(state, reply);
                 }
@@ -348,12 +366,7 @@ impl ContextData {
     }
 
     fn read_locked(&self, state: &mut State, reply: Reply) {
-        let newest = state
-            .in_flight
-            .iter_mut()
-            .filter(|ticket| ticket.sequence() > Some(state.current.sequence))
-            .max_by_key(|ticket| ticket.sequence());
-        match newest {
+        match state.in_flight.newest_after(state.current.sequence) {
             Some(ticket) => ticket.replies.push(reply),
             None if !state.alive => {
                 let error = GetImageError::UnknownContext(UnknownContext(self.id));
@@ -370,34 +383,22 @@ impl ContextData {
             GetImageError::UnknownContext(UnknownContext(self.id))
         }
     }
-
-    fn end(&self, state: &mut State, present: &Present, end: PresentEnd) {
-        match &end {
-            PresentEnd::Presented => state.statistics.presented += 1,
-            PresentEnd::Superseded => state.statistics.superseded += 1,
-            PresentEnd::Failed(error) => {
-                state.statistics.failed += 1;
-                log::debug!("webgpu-presentation: {:?} present {}: {error}", self.id, present.sequence);
-            }
-        }
-        let Present { sequence, epoch, .. } = *present;
-        self.outbox.message(Message::Outcome(PresentOutcome { context: self.id, sequence, epoch, end }));
-    }
 }
 
 impl State {
-    fn presents_in_flight(&self) -> usize {
-        self.in_flight.iter().filter(|ticket| ticket.sequence().is_some()).count()
-    }
-
-    fn remove(&mut self, number: u64) -> Option<Ticket> {
-        let index = self.in_flight.iter().position(|ticket| ticket.number == number)?;
-        Some(self.in_flight.remove(index))
+    /// Nothing is newer than what a destroyed context shows: that is acknowledged alone.
+    fn show_cleared(&mut self, present: &Present, size: Size2D<u32>) {
+        if present.sequence > self.current.sequence {
+            let content = Content::Cleared { size, alpha_mode: present.alpha_mode };
+            self.current = Current { sequence: present.sequence, content };
+            self.display.show(Arc::new(Frame::cleared(present.alpha_mode)), present.promised);
+        } else {
+            self.display.acknowledge(present.promised);
+        }
     }
 
     /// The byte order that the frame of a ticket must have: its own, if it is not to be shown.
     fn order_of(&self, number: u64, frame: &Frame) -> ByteOrder {
-        let shown = |ticket: &Ticket| ticket.number == number && ticket.sequence().is_some();
-        if self.in_flight.iter().any(shown) { self.display.order_of(frame) } else { frame.layout().order() }
+        if self.in_flight.is_present(number) { self.display.order_of(frame) } else { frame.layout().order() }
     }
 }

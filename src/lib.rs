@@ -19,7 +19,10 @@ mod offers;
 mod blank;
 mod display;
 mod content;
+mod waiters;
+mod ends;
 mod context;
+mod owners;
 mod map;
 mod device_poller;
 mod poller;
@@ -42,8 +45,8 @@ pub use self::error::{CreateContextError, GetImageError, PresentError, UnknownCo
 pub use self::external_images::ExternalImages;
 pub use self::map::ContextMap;
 pub use self::message::{
-    AlphaMode, BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId,
-    EncoderIds, FrameMemoryKind, PendingTexture, PresentEnd, PresentOutcome, ReturnedId, Statistics,
+    AlphaMode, Awaited, BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId,
+    EncoderIds, FrameMemoryKind, OwnerId, PendingTexture, PresentEnd, PresentOutcome, ReturnedId, Statistics,
 };
 pub use self::poller::Poller;
 pub use self::presenter::{Presenter, PresenterOptions};

@@ -10,7 +10,8 @@ use crate::PresentError;
 /// Names a canvas context, and its external image: WebRender asks for `ExternalImageId(context.0)`.
 ///
 /// Chosen by the engine, unique in a [`ContextMap`](crate::ContextMap) while the context lives; it may be used
-/// again after [`destroy_context`](crate::Presenter::destroy_context).
+/// again after [`destroy_context`](crate::Presenter::destroy_context) or
+/// [`destroy_owner`](crate::ContextMap::destroy_owner).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ContextId(pub u64);
 
@@ -19,6 +20,13 @@ impl From<ContextId> for ExternalImageId {
         Self(id.0)
     }
 }
+
+/// Groups contexts that end together: those of a process, or of a page.
+///
+/// Chosen by the engine; nothing is done to make one. See
+/// [`ContextMap::destroy_owner`](crate::ContextMap::destroy_owner).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OwnerId(pub u64);
 
 /// The engine's own count of canvas updates, handed back with the image update that satisfies it.
 ///
@@ -101,6 +109,8 @@ pub enum BufferIds {
 /// What a new context is.
 #[derive(Clone, Debug)]
 pub struct ContextDescriptor {
+    /// Whose it is. An engine that does not care gives all the same.
+    pub owner: OwnerId,
     /// Size of the canvas in pixels: that of its transparent black until something is presented.
     pub size: Size2D<u32>,
     /// Ids for its staging buffers.
@@ -140,6 +150,29 @@ pub enum PresentEnd {
     Superseded,
     /// It failed; the error says what the canvas shows instead.
     Failed(PresentError),
+}
+
+/// What [`ContextMap::when_presented`](crate::ContextMap::when_presented) waited for.
+#[derive(Clone, Debug)]
+pub enum Awaited {
+    /// It became what the canvas shows; the compositor was told.
+    Presented {
+        /// Its number, as returned by [`Presenter::present`](crate::Presenter::present).
+        sequence: u64,
+        /// Its epoch: the one asked for, or a higher one.
+        epoch: CanvasEpoch,
+    },
+    /// A newer one took its place, which may still be on its way.
+    Superseded {
+        /// The number of the newer one.
+        by: u64,
+    },
+    /// It failed; the error says what the canvas shows instead.
+    Failed(PresentError),
+    /// The context was destroyed before such a present began; or the map is gone, and there was no context.
+    ContextGone,
+    /// Time was up.
+    TimedOut,
 }
 
 /// Counts of one context: what ended since it was created, and what there is now.

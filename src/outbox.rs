@@ -11,10 +11,13 @@ use std::thread::{self, ThreadId};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use webrender_api::{ExternalImageData, ImageDescriptor, ImageKey};
 
-use crate::{CanvasEpoch, GetImageError, ImageSink, PresentOutcome, ReturnedId, Snapshot};
+use crate::{Awaited, CanvasEpoch, GetImageError, ImageSink, PresentOutcome, ReturnedId, Snapshot};
 
 /// Takes the answer of one `get_image`.
 pub(crate) type Reply = Box<dyn FnOnce(Result<Snapshot, GetImageError>) + Send>;
+
+/// Takes the answer of one wait.
+pub(crate) type Callback = Box<dyn FnOnce(Awaited) + Send>;
 
 /// One call of the image sink.
 pub(crate) enum ImageCall {
@@ -28,6 +31,9 @@ pub(crate) enum Message {
     Outcome(PresentOutcome),
     Return(ReturnedId),
     Reply(Reply, Result<Snapshot, GetImageError>),
+    Awaited(Callback, Awaited),
+    /// The WebGPU thread should maintain: another one ended contexts.
+    Wake,
 }
 
 /// Whom the effects reach.
@@ -35,6 +41,7 @@ pub(crate) struct Recipients {
     pub(crate) sink: Arc<dyn ImageSink>,
     pub(crate) on_outcome: Arc<dyn Fn(PresentOutcome) + Send + Sync>,
     pub(crate) on_id: Arc<dyn Fn(ReturnedId) + Send + Sync>,
+    pub(crate) wake: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// Two queues, each first in, first out. A message is told after every image call that was written down before it has
@@ -124,6 +131,8 @@ impl Outbox {
             Message::Outcome(outcome) => (self.recipients.on_outcome)(outcome),
             Message::Return(id) => (self.recipients.on_id)(id),
             Message::Reply(reply, answer) => reply(answer),
+            Message::Awaited(callback, awaited) => callback(awaited),
+            Message::Wake => (self.recipients.wake)(),
         }
     }
 }

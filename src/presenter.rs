@@ -21,8 +21,8 @@ use crate::submission::{Entry, Recorded, Submitter};
 use crate::ticket::Purpose;
 use crate::{
     BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId, ContextMap,
-    CreateContextError, FrameMemoryKind, GetImageError, ImageSink, PendingTexture, Poller, PresentError,
-    PresentOutcome, ReturnedId, Snapshot, Statistics, UnknownContext,
+    CreateContextError, FrameMemoryKind, GetImageError, ImageSink, OwnerId, PendingTexture, Poller,
+    PresentError, PresentOutcome, ReturnedId, Snapshot, Statistics, UnknownContext,
 };
 
 /// A context that was not presented to for this long keeps the memory of what it shows alone.
@@ -97,10 +97,10 @@ impl Presenter {
         let PresenterOptions { on_outcome, on_id, wake, frame_memory: _ } = options;
         Self {
             submitter: Submitter {
-                poller: Poller::new(gpu.clone(), wake),
+                poller: Poller::new(gpu.clone(), wake.clone()),
                 gpu,
                 contexts: FxHashMap::default(),
-                outbox: Arc::new(Outbox::new(Recipients { sink, on_outcome, on_id })),
+                outbox: Arc::new(Outbox::new(Recipients { sink, on_outcome, on_id, wake })),
                 recorded: Vec::new(),
                 held_back: Vec::new(),
             },
@@ -125,10 +125,14 @@ impl Presenter {
                 return Err(CreateContextError::RepeatedBufferId);
             }
         }
-        let (outbox, blanks) = (self.submitter.outbox.clone(), self.map.blanks());
-        let make = |offers| Arc::new(ContextData::new(id, descriptor.size, offers, outbox, blanks));
+        let (outbox, blanks, waiters) =
+            (self.submitter.outbox.clone(), self.map.blanks(), self.map.waiters());
+        let ContextDescriptor { owner, size, buffer_ids } = descriptor;
+        let make = |offers| Arc::new(ContextData::new(id, owner, size, offers, outbox, blanks, waiters));
         let data = self.map.insert(id, make).ok_or(CreateContextError::Duplicate(id))?;
-        let ring = StagingRing::new(descriptor.buffer_ids);
+        // An earlier one may have ended on another thread.
+        self.submitter.forget(id);
+        let ring = StagingRing::new(buffer_ids);
         self.submitter.contexts.insert(id, Entry { data, ring, last_used: Instant::now(), recorded: false });
         Ok(())
     }
@@ -139,10 +143,9 @@ impl Presenter {
     /// The image is added with the layout of the newest frame, or as one cleared pixel. From now on every present
     /// yields at least one update of it.
     pub fn set_image_key(&mut self, id: ContextId, key: ImageKey) -> Result<(), UnknownContext> {
-        let entry = self.submitter.contexts.get(&id).ok_or(UnknownContext(id))?;
-        entry.data.set_key(key);
+        let known = self.submitter.living(id).is_some_and(|entry| entry.data.set_key(key));
         self.submitter.outbox.drain();
-        Ok(())
+        if known { Ok(()) } else { Err(UnknownContext(id)) }
     }
 
     /// Shows `contents` as soon as they are copied, unless something newer is shown first. Does not wait.
@@ -183,7 +186,7 @@ impl Presenter {
         texture: Option<PendingTexture>,
         reply: impl FnOnce(Result<Snapshot, GetImageError>) + Send + 'static,
     ) {
-        match (self.submitter.contexts.get_mut(&id), texture) {
+        match (self.submitter.living(id), texture) {
             (Some(entry), Some(texture)) => {
                 entry.last_used = Instant::now();
                 let data = entry.data.clone();
@@ -203,14 +206,18 @@ impl Presenter {
     /// locked stay readable until they are unlocked.
     pub fn destroy_context(&mut self, id: ContextId) -> Result<(), UnknownContext> {
         self.submitter.flush();
-        let entry = self.submitter.contexts.remove(&id).ok_or(UnknownContext(id))?;
-        let ended = entry.data.destroy();
-        self.map.remove(id, ended);
-        for buffer in entry.ring.destroy(&*self.submitter.gpu) {
-            self.submitter.outbox.message(Message::Return(ReturnedId::Buffer(buffer)));
-        }
-        self.submitter.outbox.drain();
-        Ok(())
+        let entry = self.submitter.contexts.get(&id).ok_or(UnknownContext(id))?;
+        let known = self.map.destroy(&entry.data);
+        self.submitter.forget(id);
+        if known { Ok(()) } else { Err(UnknownContext(id)) }
+    }
+
+    /// Ends all contexts of an owner: [`ContextMap::destroy_owner`], and what was this presenter's is handed back at once.
+    pub fn destroy_owner(&mut self, owner: OwnerId) -> usize {
+        self.submitter.flush();
+        let ended = self.map.destroy_owner(owner);
+        self.submitter.forget_ended();
+        ended
     }
 
     /// `Global::device_destroy`, safe beside pollers. Frames on screen are not affected, nor those in flight to owned memory;
@@ -242,6 +249,7 @@ impl Presenter {
     /// [`wake`](PresenterOptions::wake) asks for it; more often does no harm. Without it closures of destroyed devices do not
     /// run, and memory and ids are kept.
     pub fn maintain(&mut self) {
+        self.submitter.forget_ended();
         for entry in self.submitter.contexts.values_mut() {
             if entry.last_used.elapsed() >= IDLE {
                 entry.ring.trim(&*self.submitter.gpu);
@@ -262,7 +270,8 @@ impl Presenter {
 
     /// Counts of a context.
     pub fn statistics(&self, id: ContextId) -> Result<Statistics, UnknownContext> {
-        let entry = self.submitter.contexts.get(&id).ok_or(UnknownContext(id))?;
+        let entry = self.submitter.contexts.get(&id).filter(|entry| entry.data.is_alive());
+        let entry = entry.ok_or(UnknownContext(id))?;
         Ok(Statistics { buffers: entry.ring.buffers(), ..entry.data.statistics() })
     }
 
@@ -301,11 +310,8 @@ impl Presenter {
 impl Drop for Presenter {
     fn drop(&mut self) {
         self.submitter.flush();
-        let ids: Vec<_> = self.submitter.contexts.keys().copied().collect();
-        for id in ids {
-            // Cannot fail: the id was just found.
-            let _ = self.destroy_context(id);
-        }
+        self.map.destroy_all(&self.submitter.outbox);
+        self.submitter.forget_ended();
         self.submitter.poller.stop();
         self.submitter.outbox.finish();
     }

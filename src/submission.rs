@@ -6,13 +6,13 @@ use std::time::Instant;
 use rustc_hash::FxHashMap;
 use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 
-use crate::context::{ContextData, MOST_IN_FLIGHT};
+use crate::context::ContextData;
 use crate::gpu::{Copy, Gpu, GpuDevice, SubmitError};
 use crate::layout::FrameLayout;
 use crate::outbox::{Message, Outbox, Reply};
 use crate::ring::StagingRing;
 use crate::staging::AvailableBuffer;
-use crate::ticket::{Purpose, Ticket};
+use crate::ticket::{MOST_IN_FLIGHT, Purpose, Ticket};
 use crate::{ContextId, EncoderIds, GetImageError, PendingTexture, Poller, PresentError, ReturnedId};
 
 /// What a presenter submits with. On the WebGPU thread.
@@ -98,6 +98,35 @@ impl Submitter {
             self.submit_group(target.0, target.1, group);
             recorded = rest;
         }
+    }
+
+    /// Takes back what only this thread can of a context that has ended.
+    pub(crate) fn forget(&mut self, id: ContextId) {
+        if !self.contexts.contains_key(&id) {
+            return;
+        }
+        // What was recorded for it finds its ring, not that of the next context with this id.
+        self.flush();
+        let Some(entry) = self.contexts.remove(&id) else { return };
+        for buffer in entry.ring.destroy(&*self.gpu) {
+            self.outbox.message(Message::Return(ReturnedId::Buffer(buffer)));
+        }
+        self.outbox.drain();
+    }
+
+    /// The same of all contexts that another thread has ended.
+    pub(crate) fn forget_ended(&mut self) {
+        let ended: Vec<_> =
+            self.contexts.iter().filter(|(_, entry)| !entry.data.is_alive()).map(|(id, _)| *id).collect();
+        ended.into_iter().for_each(|id| self.forget(id));
+    }
+
+    /// A context, unless it has ended: another thread may have done that.
+    pub(crate) fn living(&mut self, id: ContextId) -> Option<&mut Entry> {
+        if !self.contexts.get(&id)?.data.is_alive() {
+            self.forget(id);
+        }
+        self.contexts.get_mut(&id)
     }
 
     /// Hands ids back, once what was recorded with them is submitted.
@@ -207,8 +236,8 @@ impl Submitter {
                 }
             };
             let Recorded { data, purpose, layout, reply, .. } = recorded;
-            if let Some(superseded) = superseded {
-                data.supersede(superseded);
+            if let (Some(superseded), Purpose::Present(present)) = (superseded, &purpose) {
+                data.supersede(superseded, present.sequence);
             }
             if let Some(buffer) = buffer {
                 let number = data.submitted(purpose, layout, buffer, reply);

@@ -11,11 +11,14 @@ macro_rules! with_memory {
             mod contract;
             mod faults;
             mod ids;
+            mod interrupted;
             mod maintenance;
             mod order;
+            mod owners;
             mod polling;
             mod properties;
             mod renderers;
+            mod waiting;
             mod world;
         }
     };

@@ -1,9 +1,18 @@
 //! A present, or a snapshot of a texture, from its message to its end.
 
+use wgpu_core::id::DeviceId;
+
 use crate::layout::FrameLayout;
 use crate::outbox::Reply;
 use crate::staging::MappingBuffer;
 use crate::{AlphaMode, CanvasEpoch};
+
+/// So many presents may be in flight before the next one takes the place of the youngest.
+pub(crate) const MOST_IN_FLIGHT: usize = 2;
+
+/// So many may be in flight that a `get_image` waits for, so that they cannot be superseded; and one more. As many textures may
+/// be in flight for a `get_image`.
+const MOST_AWAITED: usize = 8;
 
 /// A present that has its place in the order of its context. It must end: presented, superseded or failed.
 #[must_use = "a present that does not end leaves the compositor waiting"]
@@ -43,5 +52,68 @@ impl Ticket {
             Purpose::Present(present) => Some(present.sequence),
             Purpose::Capture => None,
         }
+    }
+}
+
+/// What is in flight of a context, in the order of submission.
+#[derive(Default)]
+pub(crate) struct Tickets(Vec<Ticket>);
+
+impl Tickets {
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn has_room_to_present(&self) -> bool {
+        self.presents() <= MOST_AWAITED
+    }
+
+    pub(crate) fn has_room_to_capture(&self) -> bool {
+        self.len() - self.presents() < MOST_AWAITED
+    }
+
+    fn presents(&self) -> usize {
+        self.0.iter().filter(|ticket| ticket.sequence().is_some()).count()
+    }
+
+    pub(crate) fn is_present(&self, number: u64) -> bool {
+        self.0.iter().any(|ticket| ticket.number == number && ticket.sequence().is_some())
+    }
+
+    pub(crate) fn push(&mut self, ticket: Ticket) {
+        self.0.push(ticket);
+    }
+
+    pub(crate) fn remove(&mut self, number: u64) -> Option<Ticket> {
+        let index = self.0.iter().position(|ticket| ticket.number == number)?;
+        Some(self.0.remove(index))
+    }
+
+    /// What a frame is made of; its ticket stays.
+    pub(crate) fn take_buffer(&mut self, number: u64) -> Option<(FrameLayout, MappingBuffer)> {
+        let ticket = self.0.iter_mut().find(|ticket| ticket.number == number)?;
+        ticket.buffer.take().map(|buffer| (ticket.layout, buffer))
+    }
+
+    /// The youngest present, if the next one is to take its place: if `enough` are in flight, it is on the same device
+    /// (what one loses the other loses too) and nobody waits for it.
+    pub(crate) fn take_youngest(&mut self, device: DeviceId, enough: usize) -> Option<Ticket> {
+        if self.presents() < enough {
+            return None;
+        }
+        let index = self.0.iter().rposition(|ticket| ticket.sequence().is_some())?;
+        let youngest = &self.0[index];
+        let same_device = youngest.buffer.as_ref().is_some_and(|buffer| buffer.device() == device);
+        (youngest.replies.is_empty() && same_device).then(|| self.0.remove(index))
+    }
+
+    /// The newest present, if it is newer than this one.
+    pub(crate) fn newest_after(&mut self, sequence: u64) -> Option<&mut Ticket> {
+        let newer = self.0.iter_mut().filter(|ticket| ticket.sequence() > Some(sequence));
+        newer.max_by_key(|ticket| ticket.sequence())
+    }
+
+    pub(crate) fn take_all(&mut self) -> Vec<Ticket> {
+        std::mem::take(&mut self.0)
     }
 }

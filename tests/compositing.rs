@@ -73,7 +73,11 @@ impl Stage {
     }
 
     fn create(&mut self, context: ContextId) {
-        let descriptor = ContextDescriptor { size: Size2D::new(10, 10), buffer_ids: BufferIds::Allocated };
+        let descriptor = ContextDescriptor {
+            owner: OwnerId(0),
+            size: Size2D::new(10, 10),
+            buffer_ids: BufferIds::Allocated,
+        };
         self.presenter.borrow_mut().create_context(context, descriptor).unwrap();
     }
 

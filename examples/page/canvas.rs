@@ -82,7 +82,8 @@ impl Canvas {
     }
 
     pub fn create(&mut self, presenter: &mut Presenter, key: ImageKey) -> Result<(), DemoError> {
-        let descriptor = ContextDescriptor { size: self.size, buffer_ids: BufferIds::Allocated };
+        let descriptor =
+            ContextDescriptor { owner: OwnerId(0), size: self.size, buffer_ids: BufferIds::Allocated };
         presenter.create_context(self.id, descriptor)?;
         presenter.set_image_key(self.id, key)?;
         self.key = Some(key);

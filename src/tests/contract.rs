@@ -7,7 +7,7 @@ use webrender_api::ExternalImageSource;
 use super::world::*;
 use crate::gpu::fake::Fault;
 use crate::{
-    AlphaMode, BufferIds, CanvasEpoch, Contents, ContextDescriptor, ContextId, CreateContextError,
+    AlphaMode, BufferIds, CanvasEpoch, Contents, ContextDescriptor, ContextId, CreateContextError, OwnerId,
     PresentEnd, PresentError, UnknownContext,
 };
 
@@ -114,7 +114,7 @@ fn unknown_and_duplicate_contexts_are_errors() {
     assert_eq!(world.presenter.set_image_key(other, key(9)), Err(unknown));
     assert_eq!(world.presenter.destroy_context(other), Err(unknown));
     assert!(world.presenter.statistics(other).is_err());
-    let descriptor = |buffer_ids| ContextDescriptor { size: size(1, 1), buffer_ids };
+    let descriptor = |buffer_ids| ContextDescriptor { owner: OwnerId(0), size: size(1, 1), buffer_ids };
     let duplicate = world.presenter.create_context(CONTEXT, descriptor(BufferIds::Allocated));
     assert_eq!(duplicate, Err(CreateContextError::Duplicate(CONTEXT)));
     let empty = world.presenter.create_context(other, descriptor(BufferIds::Provided(vec![])));
@@ -132,7 +132,8 @@ fn a_presenter_takes_its_contexts_with_it_and_leaves_others_alone() {
     let other = ContextId(8);
     let recorder = Recorder::default();
     let mut second = World::presenter(&world.gpu, &world.map, &recorder);
-    let descriptor = || ContextDescriptor { size: size(1, 1), buffer_ids: BufferIds::Allocated };
+    let descriptor =
+        || ContextDescriptor { owner: OwnerId(0), size: size(1, 1), buffer_ids: BufferIds::Allocated };
     assert_eq!(
         second.create_context(CONTEXT, descriptor()),
         Err(CreateContextError::Duplicate(CONTEXT)),
@@ -223,7 +224,8 @@ fn nothing_is_told_after_the_presenter_is_dropped() {
     let World { gpu, map, recorder, mut images, .. } = World::empty();
     let (sink, options) = (Arc::new(SlowSink(recorder.clone())), crate::PresenterOptions::default());
     let mut presenter = crate::Presenter::with_gpu(Arc::new(gpu.clone()), &map, sink, options);
-    let descriptor = ContextDescriptor { size: size(4, 2), buffer_ids: BufferIds::Allocated };
+    let descriptor =
+        ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Allocated };
     presenter.create_context(CONTEXT, descriptor).unwrap();
     presenter.set_image_key(CONTEXT, key(1)).unwrap();
     for width in 2..6 {

@@ -3,8 +3,8 @@
 use super::world::*;
 use crate::gpu::fake::Fault;
 use crate::{
-    AlphaMode, BufferIds, CanvasEpoch, Contents, ContextDescriptor, ContextId, FrameMemoryKind, GetImageError, PendingTexture,
-    PresentEnd, PresentError,
+    AlphaMode, BufferIds, CanvasEpoch, Contents, ContextDescriptor, ContextId, FrameMemoryKind, GetImageError, OwnerId,
+    PendingTexture, PresentEnd, PresentError,
 };
 
 const RED: [u8; 4] = [0, 0, 255, 255];
@@ -81,7 +81,8 @@ fn a_bad_texture_fails_alone_in_its_batch() {
     let mut world = World::new();
     let others: Vec<_> = (100..103).map(ContextId).collect();
     for other in &others {
-        let descriptor = ContextDescriptor { size: size(4, 2), buffer_ids: BufferIds::Allocated };
+        let descriptor =
+            ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Allocated };
         world.presenter.create_context(*other, descriptor).unwrap();
     }
     let bad = world.faulty(Fault::Destroyed);
@@ -107,7 +108,8 @@ fn a_batch_is_one_submission_and_destroys_its_textures_afterwards() {
     let mut world = World::new();
     let others: Vec<_> = (100..200).map(ContextId).collect();
     for other in &others {
-        let descriptor = ContextDescriptor { size: size(4, 2), buffer_ids: BufferIds::Allocated };
+        let descriptor =
+            ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Allocated };
         world.presenter.create_context(*other, descriptor).unwrap();
     }
     let textures: Vec<_> = others.iter().map(|_| world.texture(GREEN, size(4, 2))).collect();

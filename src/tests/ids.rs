@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::world::*;
 use crate::gpu::fake::{self, Fault};
-use crate::{BufferIds, CanvasEpoch, Contents, ContextId, ReturnedId};
+use crate::{BufferIds, CanvasEpoch, Contents, ContextDescriptor, ContextId, OwnerId, ReturnedId};
 
 fn provided(count: u32) -> BufferIds {
     BufferIds::Provided((1..=count).map(fake::buffer).collect())
@@ -57,7 +57,8 @@ fn a_batch_returns_all_its_encoder_ids() {
     let mut world = World::new();
     let others: Vec<_> = (100..110).map(ContextId).collect();
     for other in &others {
-        let descriptor = crate::ContextDescriptor { size: size(4, 2), buffer_ids: BufferIds::Allocated };
+        let descriptor =
+            ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Allocated };
         world.presenter.create_context(*other, descriptor).unwrap();
     }
     let textures = (0..).zip(&others).map(|(index, _)| {

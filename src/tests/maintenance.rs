@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::world::*;
 use crate::gpu::fake::FakeGpu;
 use crate::{
-    BufferIds, CanvasEpoch, Contents, ContextDescriptor, ContextMap, FrameMemoryKind, Presenter, PresenterOptions,
+    BufferIds, CanvasEpoch, Contents, ContextDescriptor, ContextMap, FrameMemoryKind, OwnerId, Presenter, PresenterOptions,
 };
 
 const RED: [u8; 4] = [0, 0, 255, 255];
@@ -19,7 +19,8 @@ fn with_wake(wake: Arc<dyn Fn() + Send + Sync>) -> (FakeGpu, Presenter, ContextM
     let options = PresenterOptions { wake, ..Default::default() };
     let sink = Arc::new(Recorder::default());
     let mut presenter = Presenter::with_gpu(Arc::new(gpu.clone()), &map, sink, options);
-    let descriptor = ContextDescriptor { size: size(4, 2), buffer_ids: BufferIds::Allocated };
+    let descriptor =
+        ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Allocated };
     presenter.create_context(CONTEXT, descriptor).unwrap();
     (gpu, presenter, map)
 }

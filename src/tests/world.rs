@@ -7,16 +7,14 @@ use std::time::Duration;
 
 use euclid::default::Size2D;
 use parking_lot::{Condvar, Mutex};
-use webrender_api::{
-    ExternalImageData, ExternalImageId, ExternalImageSource, IdNamespace, ImageDescriptor, ImageKey,
-};
+use webrender_api::{ExternalImageData, ExternalImageSource, IdNamespace, ImageDescriptor, ImageKey};
 use wgpu_core::id::{DeviceId, TextureId};
 use wgpu_types::TextureFormat;
 
 use crate::gpu::fake::{self, FakeGpu, Fault};
 use crate::{
     AlphaMode, BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId,
-    ContextMap, EncoderIds, ExternalImages, GetImageError, ImageSink, PendingTexture, PresentEnd,
+    ContextMap, EncoderIds, ExternalImages, GetImageError, ImageSink, OwnerId, PendingTexture, PresentEnd,
     PresentError, PresentOutcome, Presenter, PresenterOptions, ReturnedId, Snapshot,
 };
 
@@ -55,6 +53,15 @@ impl Recorder {
         self.0.1.notify_all();
     }
 
+    pub(super) fn outcome(&self, outcome: PresentOutcome) {
+        let PresentOutcome { context, sequence, end, .. } = outcome;
+        self.record(|record| record.outcomes.entry((context, sequence)).or_default().push(end));
+    }
+
+    pub(super) fn id(&self, id: ReturnedId) {
+        self.record(|record| record.ids.push(id));
+    }
+
     pub(super) fn get<T>(&self, read: impl FnOnce(&Record) -> T) -> T {
         read(&self.0.0.lock())
     }
@@ -71,7 +78,8 @@ impl Recorder {
 
 impl ImageSink for Recorder {
     fn add_image(&self, key: ImageKey, descriptor: ImageDescriptor, data: ExternalImageData) {
-        assert_eq!(data.id, ExternalImageId::from(CONTEXT));
+        // Other contexts are displayed under the key of their number.
+        assert!([CONTEXT.0, key.1.into()].contains(&data.id.0), "{data:?} under {key:?}");
         self.record(|record| record.calls.push(Call::Add(key, descriptor, data.channel_index)));
     }
 
@@ -121,10 +129,8 @@ impl World {
     pub(super) fn presenter(gpu: &FakeGpu, map: &ContextMap, recorder: &Recorder) -> Presenter {
         let (outcomes, ids) = (recorder.clone(), recorder.clone());
         let options = PresenterOptions {
-            on_outcome: Arc::new(move |PresentOutcome { context, sequence, end, .. }| {
-                outcomes.record(|r| r.outcomes.entry((context, sequence)).or_default().push(end));
-            }),
-            on_id: Arc::new(move |id| ids.record(|record| record.ids.push(id))),
+            on_outcome: Arc::new(move |outcome| outcomes.outcome(outcome)),
+            on_id: Arc::new(move |id| ids.id(id)),
             wake: Arc::new(|| ()),
             frame_memory: super::MEMORY,
         };
@@ -132,7 +138,9 @@ impl World {
     }
 
     pub(super) fn create(&mut self, buffer_ids: BufferIds) {
-        self.presenter.create_context(CONTEXT, ContextDescriptor { size: size(4, 2), buffer_ids }).unwrap();
+        self.presenter
+            .create_context(CONTEXT, ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids })
+            .unwrap();
     }
 
     /// A present of a 4×2 texture on device 0.

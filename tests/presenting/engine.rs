@@ -15,7 +15,7 @@ fn an_engine_brings_its_own_ids() {
     };
     let mut presenter = Presenter::new(gpu.global.clone(), &map, Arc::new(Sink::default()), options);
     let buffers: Vec<_> = (0..3).map(|index| BufferId::zip(index, 1)).collect();
-    let descriptor = ContextDescriptor { size: size(4, 2), buffer_ids: BufferIds::Provided(buffers.clone()) };
+    let descriptor = ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Provided(buffers.clone()) };
     presenter.create_context(CONTEXT, descriptor).unwrap();
     let encoder_ids = EncoderIds {
         command_encoder: CommandEncoderId::zip(0, 1),
@@ -66,7 +66,7 @@ fn two_presenters_share_a_map() {
         Presenter::new(second.global.clone(), &map, sink, options()),
     ];
     let mut images = [ExternalImages::new(&map), ExternalImages::new(&map), ExternalImages::new(&map)];
-    let descriptor = || ContextDescriptor { size: size(1, 1), buffer_ids: BufferIds::Allocated };
+    let descriptor = || ContextDescriptor { owner: OwnerId(0), size: size(1, 1), buffer_ids: BufferIds::Allocated };
     for (index, (gpu, device, pixel)) in
         [(&world.gpu, world.device, RED), (&second, device, GREEN)].into_iter().enumerate()
     {
@@ -147,7 +147,7 @@ fn the_backend_without_a_driver_is_presented_too() {
     let options =
         PresenterOptions { on_outcome: Arc::new(move |outcome| drop(on_outcome.send(outcome))), ..options() };
     let mut presenter = Presenter::new(gpu.global.clone(), &map, sink.clone(), options);
-    let descriptor = ContextDescriptor { size: size(4, 2), buffer_ids: BufferIds::Allocated };
+    let descriptor = ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Allocated };
     presenter.create_context(CONTEXT, descriptor).unwrap();
     presenter.set_image_key(CONTEXT, ImageKey::new(IdNamespace(1), 1)).unwrap();
     let format = TextureFormat::Bgra8Unorm;

@@ -94,7 +94,7 @@ fn contexts_are_destroyed_with_copies_in_flight() {
         world.presenter.destroy_context(CONTEXT).unwrap();
         assert!(waiting.recv_timeout(TIMEOUT).is_ok());
         world.end();
-        let descriptor = ContextDescriptor { size: size(4, 2), buffer_ids: BufferIds::Allocated };
+        let descriptor = ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Allocated };
         world.presenter.create_context(CONTEXT, descriptor).unwrap();
         assert_eq!(world.get_image(None).unwrap().to_vec(), [0; 32]);
     }
@@ -157,7 +157,7 @@ fn a_bad_texture_hurts_no_neighbour() {
     let mut world = world!();
     let contexts: Vec<_> = (100..110).map(ContextId).collect();
     for context in &contexts {
-        let descriptor = ContextDescriptor { size: size(1, 1), buffer_ids: BufferIds::Allocated };
+        let descriptor = ContextDescriptor { owner: OwnerId(0), size: size(1, 1), buffer_ids: BufferIds::Allocated };
         world.presenter.create_context(*context, descriptor).unwrap();
     }
     let textures: Vec<_> = contexts.iter().map(|_| world.solid(GREEN, size(16, 16))).collect();

@@ -66,7 +66,7 @@ impl World {
         };
         let mut presenter = Presenter::new(gpu.global.clone(), &map, sink.clone(), options);
         let images = ExternalImages::new(&map);
-        let descriptor = ContextDescriptor { size: size(4, 2), buffer_ids: BufferIds::Allocated };
+        let descriptor = ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Allocated };
         presenter.create_context(CONTEXT, descriptor).unwrap();
         presenter.set_image_key(CONTEXT, ImageKey::new(IdNamespace(1), 1)).unwrap();
         Some(Self { gpu, device, sink, presenter, images, outcomes })

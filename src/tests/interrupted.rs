@@ -1,0 +1,176 @@
+//! What happens in the middle of a submission, on another thread.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use wgpu_core::SubmissionIndex;
+use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
+
+use super::owners::{PAGE, assert_deleted_last, assert_each_once, create, descriptor, present};
+use super::world::*;
+use crate::gpu::fake::{self, FakeGpu};
+use crate::gpu::{
+    Copy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, Waited,
+};
+use crate::{
+    CanvasEpoch, Contents, ContextMap, EncoderIds, FrameMemoryKind, GetImageError, PresentEnd, PresentError, Presenter,
+    PresenterOptions,
+};
+
+const RED: [u8; 4] = [0, 0, 255, 255];
+const GREEN: [u8; 4] = [0, 255, 0, 255];
+
+type Interrupt = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
+
+/// A GPU on which something happens in the middle of a submission.
+struct Interrupted {
+    gpu: FakeGpu,
+    interrupt: Interrupt,
+}
+
+struct InterruptedDevice {
+    device: Arc<dyn GpuDevice>,
+    interrupt: Interrupt,
+}
+
+impl Gpu for Interrupted {
+    fn open(&self, device: DeviceId) -> Arc<dyn GpuDevice> {
+        Arc::new(InterruptedDevice { device: self.gpu.open(device), interrupt: self.interrupt.clone() })
+    }
+
+    fn drop_buffer(&self, id: BufferId) {
+        self.gpu.drop_buffer(id);
+    }
+
+    fn destroy_texture(&self, id: TextureId) {
+        self.gpu.destroy_texture(id);
+    }
+
+    fn drop_texture(&self, id: TextureId) {
+        self.gpu.drop_texture(id);
+    }
+
+    fn destroy_device(&self, id: DeviceId) {
+        self.gpu.destroy_device(id);
+    }
+
+    fn drop_device(&self, id: DeviceId) {
+        self.gpu.drop_device(id);
+    }
+
+    fn poll(&self, id: DeviceId) -> Polled {
+        self.gpu.poll(id)
+    }
+}
+
+impl GpuDevice for InterruptedDevice {
+    fn id(&self) -> DeviceId {
+        self.device.id()
+    }
+
+    fn memory(&self) -> Option<FrameMemoryKind> {
+        self.device.memory()
+    }
+
+    fn largest_texture(&self) -> u32 {
+        self.device.largest_texture()
+    }
+
+    fn create_buffer(
+        &self,
+        bytes: usize,
+        id: Option<BufferId>,
+    ) -> Result<(BufferId, IdleMemory), CreateBufferError> {
+        self.device.create_buffer(bytes, id)
+    }
+
+    fn submit(
+        &self,
+        queue: QueueId,
+        encoder: Option<EncoderIds>,
+        copies: &[Copy],
+    ) -> Result<Submission, SubmitError> {
+        let interrupt = self.interrupt.lock().take();
+        if let Some(interrupt) = interrupt {
+            interrupt();
+        }
+        self.device.submit(queue, encoder, copies)
+    }
+
+    fn wait(&self, index: SubmissionIndex, timeout: Duration) -> Waited {
+        self.device.wait(index, timeout)
+    }
+
+    fn must_poll(&self) -> bool {
+        self.device.must_poll()
+    }
+}
+
+// The worst moments: while a copy is being submitted that takes a fresh buffer, or that of the youngest in flight, and that is
+// accepted, refused, or refused and perhaps running.
+#[test]
+fn an_owner_dies_in_the_middle_of_a_submission() {
+    let refusals = [None, Some(false), Some(true)];
+    for (in_flight, refusal) in [0, 2].into_iter().flat_map(|n| refusals.map(|refusal| (n, refusal))) {
+        let (gpu, map, recorder) = (FakeGpu::new(super::MEMORY), ContextMap::default(), Recorder::default());
+        let interrupt = Arc::new(Mutex::new(None));
+        let interrupted = Interrupted { gpu: gpu.clone(), interrupt: interrupt.clone() };
+        let (outcomes, ids) = (recorder.clone(), recorder.clone());
+        let options = PresenterOptions {
+            on_outcome: Arc::new(move |outcome| outcomes.outcome(outcome)),
+            on_id: Arc::new(move |id| ids.id(id)),
+            wake: Arc::new(|| ()),
+            frame_memory: super::MEMORY,
+        };
+        let sink = Arc::new(recorder.clone());
+        let mut presenter = Presenter::with_gpu(Arc::new(interrupted), &map, sink, options);
+        let id = create(&mut presenter, 10, PAGE);
+        for _ in 0..in_flight {
+            present(&gpu, &mut presenter, id, RED).unwrap();
+        }
+        if let Some(may_be_running) = refusal {
+            gpu.fail_next_submit(PresentError::DeviceLost, may_be_running);
+        }
+        *interrupt.lock() = Some(Box::new({
+            let map = map.clone();
+            move || assert_eq!(map.destroy_owner(PAGE), 1)
+        }));
+        let texture = pending(gpu.texture(device(0), GREEN, None), 0, size(4, 2));
+        let texture = with_ids(texture, fake::encoder_ids(1));
+        let last = presenter.present(id, Contents::Texture(texture), CanvasEpoch(5)).unwrap();
+        assert_eq!(last, in_flight + 1);
+        for sequence in 1..=last {
+            recorder.until("it ends", |record| record.outcomes.contains_key(&(id, sequence)));
+            let ends = recorder.get(|record| record.outcomes[&(id, sequence)].clone());
+            let [PresentEnd::Failed(_) | PresentEnd::Superseded] = &ends[..] else { panic!("{ends:?}") };
+        }
+        assert_deleted_last(&recorder, 10);
+        presenter.maintain();
+        gpu.finish(device(0));
+        assert_each_once(&recorder, 3 + 2);
+        assert_eq!(gpu.buffers(), 0);
+        // And the next of this id is as good as new.
+        presenter.create_context(id, descriptor(PAGE)).unwrap();
+        drop(presenter);
+    }
+}
+
+#[test]
+fn a_capture_whose_owner_dies_in_its_submission_is_answered() {
+    let (gpu, map) = (FakeGpu::new(super::MEMORY), ContextMap::default());
+    let interrupt = Arc::new(Mutex::new(None));
+    let interrupted = Interrupted { gpu: gpu.clone(), interrupt: interrupt.clone() };
+    let sink = Arc::new(Recorder::default());
+    let mut presenter = Presenter::with_gpu(Arc::new(interrupted), &map, sink, PresenterOptions::default());
+    let id = create(&mut presenter, 10, PAGE);
+    *interrupt.lock() = Some(Box::new({
+        let map = map.clone();
+        move || assert_eq!(map.destroy_owner(PAGE), 1)
+    }));
+    let texture = pending(gpu.texture(device(0), GREEN, None), 0, size(4, 2));
+    let (sender, answers) = std::sync::mpsc::channel();
+    presenter.get_image(id, Some(texture), move |answer| sender.send(answer).expect("it is awaited"));
+    let answer = answers.recv_timeout(TIMEOUT).expect("it is answered");
+    assert!(matches!(answer, Err(GetImageError::UnknownContext(_))), "{answer:?}");
+}
