@@ -46,7 +46,8 @@ pub use self::external_images::ExternalImages;
 pub use self::map::ContextMap;
 pub use self::message::{
     AlphaMode, Awaited, BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId,
-    EncoderIds, FrameMemoryKind, OwnerId, PendingTexture, PresentEnd, PresentOutcome, ReturnedId, Statistics,
+    EncoderIds, FrameMemoryKind, MemoryKind, MemoryReport, OwnerId, PendingTexture, PresentEnd,
+    PresentOutcome, ReturnedId, Statistics,
 };
 pub use self::poller::Poller;
 pub use self::presenter::{Presenter, PresenterOptions};

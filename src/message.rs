@@ -204,3 +204,31 @@ pub enum FrameMemoryKind {
     /// wgpu-core's, which is copied out by the device's poller. On every backend.
     Portable,
 }
+
+/// Bytes of one kind that a context holds: what an engine tells its users of memory (about:memory). See
+/// [`Presenter::memory_report`](crate::Presenter::memory_report).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryReport {
+    /// Whose context it is, or was.
+    pub owner: OwnerId,
+    /// The context; if it has ended its id may name another one.
+    pub context: ContextId,
+    /// What for.
+    pub kind: MemoryKind,
+    /// How many.
+    pub bytes: usize,
+}
+
+/// What memory of a context is held for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum MemoryKind {
+    /// Nobody uses it; it is kept for the next present. [`Presenter::trim`](crate::Presenter::trim) frees it.
+    Recycled,
+    /// The GPU copies to it.
+    InFlight,
+    /// Frames: shown, about to be, locked by a renderer, or in snapshots.
+    Frames,
+    /// Frames whose device was destroyed or dropped. What is left of the device lives as long as they do, if they are of owned
+    /// memory.
+    FramesOfLostDevices,
+}

@@ -21,8 +21,8 @@ use crate::submission::{Entry, Recorded, Submitter};
 use crate::ticket::Purpose;
 use crate::{
     BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId, ContextMap,
-    CreateContextError, FrameMemoryKind, GetImageError, ImageSink, OwnerId, PendingTexture, Poller,
-    PresentError, PresentOutcome, ReturnedId, Snapshot, Statistics, UnknownContext,
+    CreateContextError, FrameMemoryKind, GetImageError, ImageSink, MemoryKind, MemoryReport, OwnerId,
+    PendingTexture, Poller, PresentError, PresentOutcome, ReturnedId, Snapshot, Statistics, UnknownContext,
 };
 
 /// A context that was not presented to for this long keeps the memory of what it shows alone.
@@ -103,6 +103,7 @@ impl Presenter {
                 outbox: Arc::new(Outbox::new(Recipients { sink, on_outcome, on_id, wake })),
                 recorded: Vec::new(),
                 held_back: Vec::new(),
+                ended: Vec::new(),
             },
             map: map.clone(),
             _not_sync: PhantomData,
@@ -273,6 +274,36 @@ impl Presenter {
         let entry = self.submitter.contexts.get(&id).filter(|entry| entry.data.is_alive());
         let entry = entry.ok_or(UnknownContext(id))?;
         Ok(Statistics { buffers: entry.ring.buffers(), ..entry.data.statistics() })
+    }
+
+    /// What the contexts of this presenter hold, by context and kind, in no order; those that have ended too, as long as frames of
+    /// theirs are locked or read. Nothing is told of what is not held.
+    pub fn memory_report(&self) -> Vec<MemoryReport> {
+        let mut reports = Vec::new();
+        let mut report = |owner, context, kind, bytes| {
+            if bytes > 0 {
+                reports.push(MemoryReport { owner, context, kind, bytes });
+            }
+        };
+        let living = self.submitter.contexts.iter().map(|(id, entry)| {
+            report(entry.data.owner(), *id, MemoryKind::Recycled, entry.ring.recycled());
+            (entry.data.owner(), *id, entry.ring.tray().clone())
+        });
+        let living: Vec<_> = living.collect();
+        let ended = self
+            .submitter
+            .ended
+            .iter()
+            .filter_map(|ended| Some((ended.owner, ended.context, ended.tray.upgrade()?)));
+        for (owner, context, tray) in living.into_iter().chain(ended) {
+            for lent in tray.lent() {
+                let frames =
+                    if lent.device_gone { MemoryKind::FramesOfLostDevices } else { MemoryKind::Frames };
+                report(owner, context, MemoryKind::InFlight, lent.in_flight);
+                report(owner, context, frames, lent.frames);
+            }
+        }
+        reports
     }
 
     /// Copies a texture for a `get_image`.

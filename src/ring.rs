@@ -135,6 +135,20 @@ impl StagingRing {
             .collect()
     }
 
+    /// What is lent, and what has ended with its context.
+    pub(crate) fn tray(&self) -> &Arc<Tray> {
+        &self.tray
+    }
+
+    /// Bytes that nobody uses.
+    pub(crate) fn recycled(&self) -> usize {
+        let available = |slot: &Slot| match slot {
+            Slot::Available { memory, .. } => memory.len(),
+            Slot::Unassigned(_) | Slot::Lent { .. } => 0,
+        };
+        self.slots.iter().map(available).sum::<usize>() + self.tray.recycled()
+    }
+
     /// How many buffers have memory that wgpu-core knows.
     pub(crate) fn buffers(&self) -> usize {
         self.slots.iter().filter(|slot| !matches!(slot, Slot::Unassigned(_))).count()

@@ -1,6 +1,6 @@
 //! From textures to tickets: finds buffers, records the copies, submits them, and takes everything back if that fails.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
@@ -13,7 +13,10 @@ use crate::outbox::{Message, Outbox, Reply};
 use crate::ring::StagingRing;
 use crate::staging::AvailableBuffer;
 use crate::ticket::{MOST_IN_FLIGHT, Purpose, Ticket};
-use crate::{ContextId, EncoderIds, GetImageError, PendingTexture, Poller, PresentError, ReturnedId};
+use crate::tray::Tray;
+use crate::{
+    ContextId, EncoderIds, GetImageError, OwnerId, PendingTexture, Poller, PresentError, ReturnedId,
+};
 
 /// What a presenter submits with. On the WebGPU thread.
 pub(crate) struct Submitter {
@@ -25,6 +28,14 @@ pub(crate) struct Submitter {
     pub(crate) recorded: Vec<Recorded>,
     /// What becomes of textures after the submit.
     pub(crate) held_back: Vec<(TextureId, End)>,
+    /// Contexts that have ended, whose frames live on.
+    pub(crate) ended: Vec<Ended>,
+}
+
+pub(crate) struct Ended {
+    pub(crate) context: ContextId,
+    pub(crate) owner: OwnerId,
+    pub(crate) tray: Weak<Tray>,
 }
 
 pub(crate) enum End {
@@ -108,6 +119,9 @@ impl Submitter {
         // What was recorded for it finds its ring, not that of the next context with this id.
         self.flush();
         let Some(entry) = self.contexts.remove(&id) else { return };
+        self.ended.retain(|ended| ended.tray.strong_count() > 0);
+        let tray = Arc::downgrade(entry.ring.tray());
+        self.ended.push(Ended { context: id, owner: entry.data.owner(), tray });
         for buffer in entry.ring.destroy(&*self.gpu) {
             self.outbox.message(Message::Return(ReturnedId::Buffer(buffer)));
         }

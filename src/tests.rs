@@ -13,6 +13,7 @@ macro_rules! with_memory {
             mod ids;
             mod interrupted;
             mod maintenance;
+            mod memory;
             mod order;
             mod owners;
             mod polling;

@@ -108,9 +108,12 @@ impl Tray {
         }
     }
 
-    /// Bytes of spares.
-    pub(crate) fn spare(&self) -> usize {
-        self.0.lock().spares.iter().map(Vec::capacity).sum()
+    /// Bytes that have returned, and of spares.
+    pub(crate) fn recycled(&self) -> usize {
+        let state = self.0.lock();
+        let returned = state.returned.iter().filter_map(|returned| returned.memory.as_ref());
+        let spares = state.spares.iter().map(Vec::capacity).sum::<usize>();
+        returned.map(IdleMemory::len).sum::<usize>() + spares
     }
 
     pub(crate) fn lent(&self) -> Vec<LentBytes> {
