@@ -34,7 +34,7 @@ use crate::{
     Statistics, UnknownContext,
 };
 
-/// So many presents may be in flight before the next one takes the place of the youngest.
+/// So many presents of one device may be in flight before the next one takes the place of the youngest.
 const MOST_IN_FLIGHT: usize = 2;
 
 /// So many may be in flight that a `get_image` waits for, so that they cannot be superseded; and one more. As many textures may
@@ -132,16 +132,19 @@ impl ContextData {
     /// on the same device (what one loses the other loses too) and nobody waits for it.
     ///
     /// It must be [superseded](Self::supersede) once the next one is submitted, or [restored](Self::restore). The
-    /// older one is left to finish, so that something always arrives.
+    /// older one is left to finish, so that something always arrives; one of another device does not count, it may hang.
     pub(crate) fn take_youngest(&self, device: DeviceId) -> Option<Ticket> {
         let mut state = self.state.lock();
-        if state.presents_in_flight() < MOST_IN_FLIGHT {
-            return None;
-        }
         let index = state.in_flight.iter().rposition(|ticket| ticket.sequence().is_some())?;
         let youngest = &state.in_flight[index];
         let same_device = youngest.buffer.as_ref().is_some_and(|buffer| buffer.device() == device);
-        (youngest.replies.is_empty() && same_device).then(|| state.in_flight.remove(index))
+        // Without a buffer its frame is being made.
+        let arrives = |ticket: &&Ticket| {
+            ticket.sequence().is_some()
+                && ticket.buffer.as_ref().is_none_or(|buffer| buffer.device() == device)
+        };
+        let enough = state.in_flight.iter().filter(arrives).count() >= MOST_IN_FLIGHT;
+        (enough && youngest.replies.is_empty() && same_device).then(|| state.in_flight.remove(index))
     }
 
     /// Puts back what [`take_youngest`](Self::take_youngest) took. Nothing was submitted since.
