@@ -4,6 +4,7 @@ mod contract;
 mod faults;
 mod ids;
 mod maintenance;
+mod model;
 mod order;
 mod polling;
 mod properties;
