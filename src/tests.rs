@@ -3,7 +3,7 @@
 #![allow(clippy::duplicate_mod, reason = "each file is there for either kind of memory")]
 
 macro_rules! with_memory {
-    ($name:ident: $kind:ident) => {
+    ($name:ident: $kind:ident $(, mod $more:ident)*) => {
         #[path = "tests"]
         mod $name {
             const MEMORY: crate::FrameMemoryKind = crate::FrameMemoryKind::$kind;
@@ -21,9 +21,11 @@ macro_rules! with_memory {
             mod renderers;
             mod waiting;
             mod world;
+            $(mod $more;)*
         }
     };
 }
 
-with_memory!(owned: Owned);
+// The model has no memory.
+with_memory!(owned: Owned, mod model);
 with_memory!(portable: Portable);
