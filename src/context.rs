@@ -33,7 +33,7 @@ use crate::gpu::Completed;
 use crate::layout::{ByteOrder, FrameLayout};
 use crate::offers::{Generation, Offers};
 use crate::outbox::{Callback, Outbox, Reply};
-use crate::staging::MappingBuffer;
+use crate::staging::{MappingBuffer, NotMapped};
 use crate::ticket::{Present, Purpose, Ticket, Tickets};
 use crate::waiters::Waiters;
 use crate::{
@@ -151,12 +151,12 @@ impl ContextData {
         self.state.lock().in_flight.has_room_to_capture()
     }
 
-    /// Takes the youngest copy in flight out if the next one is to take its place.
+    /// Takes the youngest present in flight out if `enough` are in flight and the next one is to take its place.
     ///
     /// It must be [superseded](Self::supersede) once the next one is submitted, or [restored](Self::restore). The
     /// older one is left to finish, so that something always arrives.
-    pub(crate) fn take_youngest(&self, device: DeviceId) -> Option<Ticket> {
-        self.state.lock().in_flight.take_youngest(device)
+    pub(crate) fn take_youngest(&self, device: DeviceId, enough: usize) -> Option<Ticket> {
+        self.state.lock().in_flight.take_youngest(device, enough)
     }
 
     /// Puts back what [`take_youngest`](Self::take_youngest) took. Nothing was submitted since.
@@ -204,15 +204,18 @@ impl ContextData {
     pub(crate) fn complete(&self, number: u64, completed: &Completed) {
         let taken = self.state.lock().in_flight.take_buffer(number);
         let Some((layout, buffer)) = taken else { return };
-        let mut frame = match buffer.complete(completed) {
-            Ok(buffer) => Frame::staged(layout, buffer),
-            Err(buffer) => {
+        let buffer = match buffer.complete(completed, layout.byte_len()) {
+            Ok(buffer) => buffer,
+            Err(NotMapped::Failed(error)) => return self.fail(number, &error),
+            Err(NotMapped::InFlight(buffer)) => {
                 // Cannot be: a poller waits for the submission that wrote the buffer.
                 log::error!("webgpu-presentation: {:?} completed before its time", self.id);
                 drop(buffer);
                 return self.fail(number, &PresentError::DeviceLost);
             }
         };
+        let memory = buffer.memory();
+        let mut frame = Frame::staged(layout, buffer);
         let mut state = self.state.lock();
         // The order can change, once, while the bytes are being put in order.
         loop {
@@ -223,6 +226,7 @@ impl ContextData {
             frame = MutexGuard::unlocked(&mut state, || frame.in_order(order));
         }
         let Some(ticket) = state.in_flight.remove(number) else { return };
+        state.ends.completed(memory);
         let frame = Arc::new(frame);
         if let Purpose::Present(present) = &ticket.purpose {
             if present.sequence > state.current.sequence {

@@ -287,6 +287,10 @@ impl DevicePoller {
     }
 
     fn finish(&self, done: VecDeque<Watch>, completed: &Completed) {
+        let poll_first = self.device.must_poll();
+        if poll_first {
+            self.poll();
+        }
         let mut closures = false;
         for watch in done {
             match watch.target {
@@ -299,7 +303,7 @@ impl DevicePoller {
                 Target::Closures => closures = true,
             }
         }
-        if closures {
+        if closures && !poll_first {
             self.poll();
         }
     }

@@ -6,7 +6,9 @@ use std::time::Instant;
 use crate::outbox::{Callback, Message, Outbox};
 use crate::ticket::Present;
 use crate::waiters::Waiters;
-use crate::{Awaited, CanvasEpoch, ContextId, PresentEnd, PresentError, PresentOutcome, Statistics};
+use crate::{
+    Awaited, CanvasEpoch, ContextId, FrameMemoryKind, PresentEnd, PresentError, PresentOutcome, Statistics,
+};
 
 pub(crate) struct Ends {
     id: ContextId,
@@ -37,6 +39,11 @@ impl Ends {
 
     pub(crate) fn statistics(&self) -> Statistics {
         self.statistics
+    }
+
+    /// A copy was read from this kind of memory.
+    pub(crate) fn completed(&mut self, memory: FrameMemoryKind) {
+        self.statistics.frame_memory = Some(memory);
     }
 
     pub(crate) fn presented(&mut self, present: &Present) {

@@ -43,13 +43,13 @@ pub enum PresentError {
     /// The bytes of an image must number less than 2³¹ (WebRender counts them in an `i32`).
     #[error("a canvas of {}×{} pixels is too large", .0.width, .0.height)]
     TooLarge(Size2D<u32>),
-    /// No kind of frame memory works on this device yet: its backend is not Vulkan, or it has no cached host memory.
+    /// This crate was built without the feature of the device's backend.
     #[error("the device's backend is not supported")]
     UnsupportedBackend,
     /// No memory for a staging buffer, or for the copy.
     #[error("out of memory")]
     OutOfMemory,
-    /// More copies are in flight than a context may have, each one awaited by a `get_image`.
+    /// More copies are in flight than a context may have, or has ids for, each one awaited by a `get_image`.
     #[error("too many copies of this canvas are in flight")]
     RingExhausted,
     /// The device was lost or destroyed before the copy was done.

@@ -122,6 +122,11 @@ pub(crate) mod tests {
         Arc::new(Frame { layout, pixels: Pixels::Staged(buffer) })
     }
 
+    /// A frame of four bytes, whatever its layout says.
+    pub(crate) fn marked_frame(layout: FrameLayout, mark: u32) -> Arc<Frame> {
+        Arc::new(Frame { layout, pixels: Pixels::Single(mark.to_le_bytes()) })
+    }
+
     fn one_row(width: u32, alpha_mode: AlphaMode, pixel: [u8; 4]) -> (FrameLayout, MappedBuffer) {
         let size = Size2D::new(width, 1);
         let layout = FrameLayout::for_copy(size, TextureFormat::Bgra8Unorm, alpha_mode).unwrap();

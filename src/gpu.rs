@@ -10,19 +10,22 @@ use thiserror::Error;
 use wgpu_core::SubmissionIndex;
 use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 
-use crate::{EncoderIds, PresentError};
+use crate::{EncoderIds, FrameMemoryKind, PresentError};
 
 pub(crate) mod memory;
-#[cfg(all(feature = "vulkan", not(any(target_vendor = "apple", target_family = "wasm"))))]
 mod copy;
-#[cfg(all(feature = "vulkan", not(any(target_vendor = "apple", target_family = "wasm"))))]
+mod portable;
+#[cfg(all(
+    feature = "vulkan",
+    any(windows, target_os = "linux", target_os = "android", target_os = "freebsd")
+))]
 mod vulkan;
 mod wgpu;
 
 #[cfg(test)]
 pub(crate) mod fake;
 
-pub(crate) use self::memory::{FrameMemory, IdleMemory, InFlightMemory};
+pub(crate) use self::memory::{FrameMemory, IdleMemory, InFlightMemory, Readable, Unreadable};
 #[cfg(test)]
 pub(crate) use self::wgpu::UnsupportedDevice;
 pub(crate) use self::wgpu::WgpuCore;
@@ -44,6 +47,9 @@ pub(crate) trait Gpu: Send + Sync {
 pub(crate) trait GpuDevice: Send + Sync {
     fn id(&self) -> DeviceId;
 
+    /// The kind of memory that its frames are read from; `None` if they cannot be.
+    fn memory(&self) -> Option<FrameMemoryKind>;
+
     /// No texture of the device is wider or higher.
     fn largest_texture(&self) -> u32;
 
@@ -64,6 +70,9 @@ pub(crate) trait GpuDevice: Send + Sync {
 
     /// Waits, outside all locks, until a submission is done.
     fn wait(&self, index: SubmissionIndex, timeout: Duration) -> Waited;
+
+    /// Whether the device must be polled, once a submission is done, before the memory that it wrote can be read.
+    fn must_poll(&self) -> bool;
 }
 
 /// A copy of a whole texture into the beginning of a buffer.

@@ -1,16 +1,13 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs, unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
-#![cfg_attr(
-    not(all(feature = "vulkan", not(any(target_vendor = "apple", target_family = "wasm")))),
-    expect(dead_code, reason = "without Vulkan no frame is read yet")
-)]
 
 // In the order in which a frame travels; what comes later imports what comes before.
 mod message;
 mod error;
 mod layout;
 mod gpu;
+mod tray;
 mod staging;
 mod ring;
 mod frame;
@@ -51,7 +48,8 @@ pub use self::external_images::ExternalImages;
 pub use self::map::ContextMap;
 pub use self::message::{
     AlphaMode, Awaited, BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId,
-    EncoderIds, OwnerId, PendingTexture, PresentEnd, PresentOutcome, ReturnedId, Statistics, TransactionId,
+    EncoderIds, FrameMemoryKind, MemoryKind, MemoryReport, OwnerId, PendingTexture, PresentEnd,
+    PresentOutcome, ReturnedId, Statistics, TransactionId,
 };
 pub use self::poller::Poller;
 pub use self::presenter::{Presenter, PresenterOptions};

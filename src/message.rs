@@ -106,7 +106,8 @@ pub enum BufferIds {
     /// wgpu-core allocates them.
     Allocated,
     /// The engine does: this context uses these, and nobody else does, until it is destroyed and hands them back.
-    /// One is enough to be right; five let every buffer be reused.
+    /// Five let every buffer be reused. One is enough to be right with owned memory; portable memory needs one for each copy
+    /// in flight, or else presents fail with [`RingExhausted`](crate::PresentError::RingExhausted) while some are awaited.
     Provided(Vec<BufferId>),
 }
 
@@ -192,4 +193,47 @@ pub struct Statistics {
     pub in_flight: usize,
     /// Staging buffers that wgpu-core knows.
     pub buffers: usize,
+    /// What the newest frame was read from; `None` before the first one.
+    pub frame_memory: Option<FrameMemoryKind>,
+}
+
+/// Memory that the GPU copies frames to, and where they are read.
+///
+/// Both keep what is shown readable when its device is destroyed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum FrameMemoryKind {
+    /// This crate's own, which is read where it is: no copy on the CPU, and what is in flight when a device is destroyed still
+    /// arrives. On Vulkan, if it has cached host memory.
+    #[default]
+    Owned,
+    /// wgpu-core's, which is copied out by the device's poller. On every backend.
+    Portable,
+}
+
+/// Bytes of one kind that a context holds: what an engine tells its users of memory (about:memory). See
+/// [`Presenter::memory_report`](crate::Presenter::memory_report).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryReport {
+    /// Whose context it is, or was.
+    pub owner: OwnerId,
+    /// The context; if it has ended its id may name another one.
+    pub context: ContextId,
+    /// What for.
+    pub kind: MemoryKind,
+    /// How many.
+    pub bytes: usize,
+}
+
+/// What memory of a context is held for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum MemoryKind {
+    /// Nobody uses it; it is kept for the next present. [`Presenter::trim`](crate::Presenter::trim) frees it.
+    Recycled,
+    /// The GPU copies to it.
+    InFlight,
+    /// Frames: shown, about to be, locked by a renderer, or in snapshots.
+    Frames,
+    /// Frames whose device was destroyed or dropped. What is left of the device lives as long as they do, if they are of owned
+    /// memory.
+    FramesOfLostDevices,
 }

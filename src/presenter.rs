@@ -22,8 +22,9 @@ use crate::submission::{Entry, Recorded, Submitter};
 use crate::ticket::Purpose;
 use crate::{
     BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId, ContextMap,
-    CreateContextError, GetImageError, ImageSink, OwnerId, PendingTexture, Poller, PresentError,
-    PresentOutcome, ReturnedId, Snapshot, Statistics, TransactionId, UnknownContext,
+    CreateContextError, FrameMemoryKind, GetImageError, ImageSink, MemoryKind, MemoryReport, OwnerId,
+    PendingTexture, Poller, PresentError, PresentOutcome, ReturnedId, Snapshot, Statistics, TransactionId,
+    UnknownContext,
 };
 
 /// A context that was not presented to for this long keeps the memory of what it shows alone.
@@ -40,11 +41,19 @@ pub struct PresenterOptions {
     pub on_id: Arc<dyn Fn(ReturnedId) + Send + Sync>,
     /// [`Presenter::maintain`] should be called soon, on the WebGPU thread.
     pub wake: Arc<dyn Fn() + Send + Sync>,
+    /// What frames are copied to: [`Owned`](FrameMemoryKind::Owned) memory where it can be had and
+    /// [`Portable`](FrameMemoryKind::Portable) elsewhere, or portable memory on every device.
+    pub frame_memory: FrameMemoryKind,
 }
 
 impl Default for PresenterOptions {
     fn default() -> Self {
-        Self { on_outcome: Arc::new(|_| ()), on_id: Arc::new(|_| ()), wake: Arc::new(|| ()) }
+        Self {
+            on_outcome: Arc::new(|_| ()),
+            on_id: Arc::new(|_| ()),
+            wake: Arc::new(|| ()),
+            frame_memory: FrameMemoryKind::Owned,
+        }
     }
 }
 
@@ -80,7 +89,7 @@ impl Presenter {
         sink: Arc<dyn ImageSink>,
         options: PresenterOptions,
     ) -> Self {
-        Self::with_gpu(Arc::new(WgpuCore(global)), map, sink, options)
+        Self::with_gpu(Arc::new(WgpuCore::new(global, options.frame_memory)), map, sink, options)
     }
 
     pub(crate) fn with_gpu(
@@ -89,7 +98,7 @@ impl Presenter {
         sink: Arc<dyn ImageSink>,
         options: PresenterOptions,
     ) -> Self {
-        let PresenterOptions { on_outcome, on_id, wake } = options;
+        let PresenterOptions { on_outcome, on_id, wake, frame_memory: _ } = options;
         Self {
             submitter: Submitter {
                 poller: Poller::new(gpu.clone(), wake.clone()),
@@ -98,6 +107,7 @@ impl Presenter {
                 outbox: Arc::new(Outbox::new(Recipients { sink, on_outcome, on_id, wake })),
                 recorded: Vec::new(),
                 held_back: Vec::new(),
+                ended: Vec::new(),
             },
             map: map.clone(),
             bounded: None,
@@ -229,8 +239,8 @@ impl Presenter {
         ended
     }
 
-    /// `Global::device_destroy`, safe beside pollers. Frames on screen and in flight are not affected; canvases of the
-    /// device cannot be presented any more. The device's closures run in [`maintain`](Self::maintain) from now on.
+    /// `Global::device_destroy`, safe beside pollers. Frames on screen are not affected, nor those in flight to owned memory;
+    /// those in flight to portable memory fail. Canvases of the device cannot be presented any more. The device's closures run in [`maintain`](Self::maintain) from now on.
     pub fn destroy_device(&mut self, device: DeviceId) {
         self.submitter.flush();
         self.submitter.poller.retire(device);
@@ -240,8 +250,8 @@ impl Presenter {
         self.submitter.outbox.drain();
     }
 
-    /// `Global::device_drop`, safe beside pollers: the id must not be used afterwards. Frames on screen and in flight
-    /// are not affected.
+    /// `Global::device_drop`, safe beside pollers: the id must not be used afterwards. What becomes of frames is said at
+    /// [`destroy_device`](Self::destroy_device).
     pub fn drop_device(&mut self, device: DeviceId) {
         self.submitter.flush();
         self.submitter.poller.retire(device);
@@ -298,6 +308,36 @@ impl Presenter {
         let entry = self.submitter.contexts.get(&id).filter(|entry| entry.data.is_alive());
         let entry = entry.ok_or(UnknownContext(id))?;
         Ok(Statistics { buffers: entry.ring.buffers(), ..entry.data.statistics() })
+    }
+
+    /// What the contexts of this presenter hold, by context and kind, in no order; those that have ended too, as long as frames of
+    /// theirs are locked or read. Nothing is told of what is not held.
+    pub fn memory_report(&self) -> Vec<MemoryReport> {
+        let mut reports = Vec::new();
+        let mut report = |owner, context, kind, bytes| {
+            if bytes > 0 {
+                reports.push(MemoryReport { owner, context, kind, bytes });
+            }
+        };
+        let living = self.submitter.contexts.iter().map(|(id, entry)| {
+            report(entry.data.owner(), *id, MemoryKind::Recycled, entry.ring.recycled());
+            (entry.data.owner(), *id, entry.ring.tray().clone())
+        });
+        let living: Vec<_> = living.collect();
+        let ended = self
+            .submitter
+            .ended
+            .iter()
+            .filter_map(|ended| Some((ended.owner, ended.context, ended.tray.upgrade()?)));
+        for (owner, context, tray) in living.into_iter().chain(ended) {
+            for lent in tray.lent() {
+                let frames =
+                    if lent.device_gone { MemoryKind::FramesOfLostDevices } else { MemoryKind::Frames };
+                report(owner, context, MemoryKind::InFlight, lent.in_flight);
+                report(owner, context, frames, lent.frames);
+            }
+        }
+        reports
     }
 
     /// Copies a texture for a `get_image`.

@@ -11,13 +11,13 @@ use crate::{ContextId, OwnerId};
 /// late, and spares pages with small canvases altogether. (In unit tests a thousandth: the fake GPU fills what it makes.)
 pub(crate) const MOST_RESTING: usize = if cfg!(test) { 64 << 10 } else { 64 << 20 };
 
-/// Bytes of staging buffers.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Memory {
+/// Bytes of the contexts of an owner.
+#[derive(Default)]
+struct Memory {
     /// Kept for the next frames.
-    pub(crate) resting: usize,
+    resting: usize,
     /// In flight, or inside a frame.
-    pub(crate) lent: usize,
+    lent: usize,
 }
 
 impl Memory {
@@ -30,10 +30,9 @@ impl Memory {
 pub(crate) fn bound(contexts: &mut FxHashMap<ContextId, Entry>, gpu: &dyn Gpu) {
     let mut owners = FxHashMap::<OwnerId, Memory>::default();
     for entry in contexts.values() {
-        let memory = entry.ring.memory();
         let owner = owners.entry(entry.data.owner()).or_default();
-        owner.resting += memory.resting;
-        owner.lent += memory.lent;
+        owner.resting += entry.ring.resting().sum::<usize>();
+        owner.lent += entry.ring.tray().lent().iter().map(|lent| lent.in_flight + lent.frames).sum::<usize>();
     }
     owners.retain(|_, memory| memory.is_too_much());
     if owners.is_empty() {

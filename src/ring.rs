@@ -5,19 +5,17 @@ use std::sync::Arc;
 use wgpu_core::id::{BufferId, DeviceId};
 
 use crate::gpu::{Gpu, GpuDevice, IdleMemory};
-use crate::recycling::Memory;
-use crate::staging::{AvailableBuffer, Loan, MappingBuffer, Returned, Tray};
+use crate::staging::{AvailableBuffer, MappingBuffer};
+use crate::tray::{LARGEST_EXCESS, Loan, Returned, Tray};
 use crate::{BufferIds, PresentError};
 
 /// A buffer is made this much larger than asked for, at most: it may serve a canvas that grows a little.
 const GRANULE: usize = 4096;
 
-/// A resting buffer is used for a frame no smaller than this part of it, so that a shrunken canvas gives its memory back.
-const LARGEST_EXCESS: usize = 4;
-
 /// How many buffers a ring whose ids wgpu-core allocates may have. A context needs the shown frame, what each
-/// renderer last locked, two in flight and one more while its size changes; the rest are held by snapshots.
-const LARGEST_RING: usize = 16;
+/// renderer last locked, two in flight and one more while its size changes; the rest are held by snapshots, or in flight because
+/// somebody waits for each.
+const LARGEST_RING: usize = 20;
 
 /// The staging buffers of a context, and its ids.
 pub(crate) struct StagingRing {
@@ -48,7 +46,8 @@ enum Slot {
         id: BufferId,
         device: DeviceId,
         loan: Loan,
-        len: usize,
+        /// Its id can be taken away from it.
+        detachable: bool,
     },
 }
 
@@ -109,20 +108,23 @@ impl StagingRing {
     /// Frees the memory of all buffers that nobody uses.
     pub(crate) fn trim(&mut self, gpu: &dyn Gpu) {
         self.collect(gpu);
+        self.tray.trim();
         self.unassign_where(gpu, |slot| matches!(slot, Slot::Available { .. }));
     }
 
-    /// Frees a buffer of this size that nobody uses.
+    /// Frees something of this size that nobody uses.
     pub(crate) fn free(&mut self, gpu: &dyn Gpu, bytes: usize) {
         let resting = |slot: &Slot| matches!(slot, Slot::Available { memory, .. } if memory.len() == bytes);
-        if let Some(index) = self.slots.iter().position(resting) {
-            self.unassign(gpu, index);
+        match self.slots.iter().position(resting) {
+            Some(index) => self.unassign(gpu, index),
+            None => self.tray.free_spare(bytes),
         }
     }
 
     /// The device goes: none of its buffers is used again, and wgpu-core forgets them.
     pub(crate) fn forget_device(&mut self, gpu: &dyn Gpu, gone: DeviceId) {
         self.collect(gpu);
+        self.tray.forget_device(gone);
         self.unassign_where(gpu, |slot| match slot {
             Slot::Unassigned(_) => false,
             Slot::Available { device, .. } | Slot::Lent { device, .. } => *device == gone,
@@ -142,25 +144,32 @@ impl StagingRing {
             .collect()
     }
 
+    /// What is lent, and what has ended with its context.
+    pub(crate) fn tray(&self) -> &Arc<Tray> {
+        &self.tray
+    }
+
+    /// Bytes that nobody uses.
+    pub(crate) fn recycled(&self) -> usize {
+        let available = |slot: &Slot| match slot {
+            Slot::Available { memory, .. } => memory.len(),
+            Slot::Unassigned(_) | Slot::Lent { .. } => 0,
+        };
+        self.slots.iter().map(available).sum::<usize>() + self.tray.recycled()
+    }
+
     /// How many buffers have memory that wgpu-core knows.
     pub(crate) fn buffers(&self) -> usize {
         self.slots.iter().filter(|slot| !matches!(slot, Slot::Unassigned(_))).count()
     }
 
-    /// Bytes of the buffers that nobody uses, as far as they were [collected](Self::collect).
+    /// The sizes of what nobody uses, as far as it was [collected](Self::collect).
     pub(crate) fn resting(&self) -> impl Iterator<Item = usize> {
-        self.slots.iter().filter_map(|slot| match slot {
+        let available = |slot: &Slot| match slot {
             Slot::Available { memory, .. } => Some(memory.len()),
             Slot::Unassigned(_) | Slot::Lent { .. } => None,
-        })
-    }
-
-    pub(crate) fn memory(&self) -> Memory {
-        let lent = self.slots.iter().map(|slot| match slot {
-            Slot::Lent { len, .. } => *len,
-            Slot::Unassigned(_) | Slot::Available { .. } => 0,
-        });
-        Memory { resting: self.resting().sum(), lent: lent.sum() }
+        };
+        self.slots.iter().filter_map(available).chain(self.tray.spares())
     }
 
     /// The smallest resting buffer that is large enough and not too large.
@@ -191,13 +200,14 @@ impl StagingRing {
             return Ok(self.slots.len());
         }
         // All are lent. The one that was lent first loses its id: its memory stays with its frame and is freed, not
-        // reused, afterwards. So whoever holds on to frames cannot keep a canvas from being presented.
+        // reused, afterwards. So whoever holds on to frames cannot keep a canvas from being presented. (Portable memory
+        // is lent while in flight only, and needs its id for so long.)
         let oldest = self
             .slots
             .iter()
             .enumerate()
             .filter_map(|(index, slot)| match slot {
-                Slot::Lent { loan, .. } => Some((loan.0, index)),
+                Slot::Lent { loan, detachable: true, .. } => Some((loan.0, index)),
                 _ => None,
             })
             .min()
@@ -221,7 +231,7 @@ impl StagingRing {
     fn lend(&mut self, index: usize, id: BufferId, device: DeviceId, memory: IdleMemory) -> AvailableBuffer {
         let loan = Loan(self.next_loan);
         self.next_loan += 1;
-        let slot = Slot::Lent { id, device, loan, len: memory.len() };
+        let slot = Slot::Lent { id, device, loan, detachable: memory.outlives_its_buffer() };
         match self.slots.get_mut(index) {
             Some(place) => *place = slot,
             None => self.slots.push(slot),

@@ -5,82 +5,51 @@
 //!  Unassigned ──▶ Available ── AvailableBuffer::submitted ─▶ Mapping ── complete ──▶ Mapped
 //!  (an id, no       ▲  ▲                                        │                      │
 //!   memory)         │  └───────────────── last holder gone ─────┼──────────────────────┘
-//!       ▲           └── never submitted                         │
+//!       ▲           └── never submitted, or copied out ─────────┤
 //!       └────────────────────── dropped while the GPU writes ───┘
 //! ```
 //!
 //! The states are Servo's. A buffer that leaves its ring is *lent*: it carries a [`Loan`], and when it is dropped, on
 //! whatever thread, what is left of it goes to the ring's [`Tray`]. The ring keeps the id, so that ids can go back to
 //! the engine at once when a context is destroyed, while frames live on.
+//!
+//! Portable memory is copied out when it completes: its buffer is back in the ring then, and the frame holds a vector, which
+//! goes to the tray as a *spare* for the next one.
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use wgpu_core::id::{BufferId, DeviceId};
 
-use crate::gpu::{Completed, FrameMemory, IdleMemory, InFlightMemory, Submission};
-
-/// Names one lending of a buffer, never another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Loan(pub(crate) u64);
-
-/// Where lent buffers return to. It outlives its ring: what returns later is freed.
-#[derive(Default)]
-pub(crate) struct Tray(Mutex<TrayState>);
-
-#[derive(Default)]
-struct TrayState {
-    closed: bool,
-    returned: Vec<Returned>,
-}
-
-/// A buffer that is not lent any more; without memory if the GPU may still be writing that.
-pub(crate) struct Returned {
-    pub(crate) loan: Loan,
-    pub(crate) memory: Option<IdleMemory>,
-}
-
-impl Tray {
-    fn put(&self, returned: Returned) {
-        let mut state = self.0.lock();
-        if !state.closed {
-            state.returned.push(returned);
-        }
-        // Otherwise `returned` is freed here, after the lock is released: it was declared before.
-    }
-
-    /// Moves everything that has returned into `into`.
-    pub(crate) fn collect(&self, into: &mut Vec<Returned>) {
-        into.append(&mut self.0.lock().returned);
-    }
-
-    fn is_closed(&self) -> bool {
-        self.0.lock().closed
-    }
-
-    /// The ring is gone.
-    pub(crate) fn close(&self) {
-        let returned = {
-            let mut state = self.0.lock();
-            state.closed = true;
-            std::mem::take(&mut state.returned)
-        };
-        drop(returned);
-    }
-}
+use crate::gpu::{Completed, FrameMemory, IdleMemory, InFlightMemory, Readable, Submission, Unreadable};
+use crate::tray::{Counted, Loan, Returned, Tray, Use};
+use crate::{FrameMemoryKind, PresentError};
 
 /// What becomes of a buffer's memory when the buffer is dropped.
 pub(crate) trait Memory {
+    const USE: Use;
+    fn len(&self) -> usize;
     fn rest(self) -> Option<IdleMemory>;
 }
 
 impl Memory for IdleMemory {
+    const USE: Use = Use::InFlight;
+
+    fn len(&self) -> usize {
+        IdleMemory::len(self)
+    }
+
     fn rest(self) -> Option<IdleMemory> {
         Some(self)
     }
 }
 
 impl Memory for InFlightMemory {
+    const USE: Use = Use::InFlight;
+
+    fn len(&self) -> usize {
+        InFlightMemory::len(self)
+    }
+
     /// The GPU may be writing: wgpu-core frees it once that is over.
     fn rest(self) -> Option<IdleMemory> {
         None
@@ -88,6 +57,12 @@ impl Memory for InFlightMemory {
 }
 
 impl Memory for FrameMemory {
+    const USE: Use = Use::Frame;
+
+    fn len(&self) -> usize {
+        FrameMemory::len(self)
+    }
+
     fn rest(self) -> Option<IdleMemory> {
         Some(FrameMemory::rest(self))
     }
@@ -97,12 +72,10 @@ impl Memory for FrameMemory {
 pub(crate) type AvailableBuffer = Buffer<IdleMemory>;
 /// In flight: the GPU copies into it.
 pub(crate) type MappingBuffer = Buffer<InFlightMemory>;
-/// Inside a frame.
-pub(crate) type MappedBuffer = Buffer<FrameMemory>;
 
 /// A lent staging buffer in the state that `M` says.
 pub(crate) struct Buffer<M: Memory> {
-    tray: Arc<Tray>,
+    counted: Counted,
     loan: Loan,
     id: BufferId,
     device: DeviceId,
@@ -124,14 +97,19 @@ impl<M: Memory> Buffer<M> {
     }
 
     fn with_memory<N: Memory>(&self, memory: Option<N>) -> Buffer<N> {
-        Buffer { tray: self.tray.clone(), loan: self.loan, id: self.id, device: self.device, memory }
+        let counted = self.counted.more(N::USE, memory.as_ref().map_or(0, N::len));
+        Buffer { counted, loan: self.loan, id: self.id, device: self.device, memory }
+    }
+
+    fn give_back(&self, memory: Option<IdleMemory>) {
+        self.counted.tray().put(Returned { loan: self.loan, memory });
     }
 }
 
 impl<M: Memory> Drop for Buffer<M> {
     fn drop(&mut self) {
         if let Some(memory) = self.memory.take() {
-            self.tray.put(Returned { loan: self.loan, memory: memory.rest() });
+            self.give_back(memory.rest());
         }
     }
 }
@@ -144,7 +122,8 @@ impl AvailableBuffer {
         device: DeviceId,
         memory: IdleMemory,
     ) -> Self {
-        Self { tray, loan, id, device, memory: Some(memory) }
+        let counted = Counted::new(tray, device, Use::InFlight, memory.len());
+        Self { counted, loan, id, device, memory: Some(memory) }
     }
 
     /// A submission that copies to it was accepted.
@@ -156,7 +135,7 @@ impl AvailableBuffer {
     /// A submission that copies to it failed, and the GPU may have accepted it: never use it again.
     pub(crate) fn abandon(mut self) {
         self.memory = None;
-        self.tray.put(Returned { loan: self.loan, memory: None });
+        self.give_back(None);
     }
 }
 
@@ -176,31 +155,89 @@ impl MappingBuffer {
         self.with_memory(memory.map(|memory| memory.rewritten_by(submission)))
     }
 
-    /// Mapped, if its submission is done.
-    pub(crate) fn complete(mut self, completed: &Completed) -> Result<MappedBuffer, Self> {
-        match self.memory.take().map(|memory| memory.complete(completed)) {
-            Some(Ok(memory)) => Ok(self.with_memory(Some(memory))),
-            Some(Err(memory)) => {
-                self.memory = Some(memory);
-                Err(self)
+    /// Mapped, if its submission is done. `len` is how many bytes will be read.
+    pub(crate) fn complete(mut self, completed: &Completed, len: usize) -> Result<MappedBuffer, NotMapped> {
+        let memory = self.memory.take();
+        let spare = || self.counted.tray().take_spare(len);
+        match memory.map(|memory| memory.complete(completed, len, spare)) {
+            Some(Ok(Readable::InPlace(memory))) => {
+                Ok(MappedBuffer(Bytes::InPlace(self.with_memory(Some(memory)))))
             }
-            None => Err(self),
+            Some(Ok(Readable::Copied(bytes, memory))) => {
+                let counted = self.counted.more(Use::Frame, bytes.capacity());
+                self.give_back(Some(memory));
+                Ok(MappedBuffer(Bytes::Copied { counted, bytes }))
+            }
+            Some(Err(Unreadable::InFlight(memory))) => {
+                self.memory = Some(memory);
+                Err(NotMapped::InFlight(self))
+            }
+            Some(Err(Unreadable::Failed(error))) => {
+                self.give_back(None);
+                Err(NotMapped::Failed(error))
+            }
+            // Cannot be: only transitions, which consume the buffer, take its memory.
+            None => Err(NotMapped::Failed(PresentError::DeviceLost)),
         }
     }
 }
 
+/// Why a buffer in flight is not mapped.
+pub(crate) enum NotMapped {
+    /// Its submission is not done.
+    InFlight(MappingBuffer),
+    /// It never will be.
+    Failed(PresentError),
+}
+
+/// Inside a frame.
+pub(crate) struct MappedBuffer(Bytes);
+
+enum Bytes {
+    InPlace(Buffer<FrameMemory>),
+    Copied { counted: Counted, bytes: Vec<u8> },
+}
+
 impl MappedBuffer {
     pub(crate) fn bytes(&self) -> &[u8] {
-        self.memory.as_ref().map_or(&[], FrameMemory::bytes)
+        match &self.0 {
+            Bytes::InPlace(buffer) => buffer.memory.as_ref().map_or(&[], FrameMemory::bytes),
+            Bytes::Copied { bytes, .. } => bytes,
+        }
     }
 
+    pub(crate) fn memory(&self) -> FrameMemoryKind {
+        match &self.0 {
+            Bytes::InPlace(_) => FrameMemoryKind::Owned,
+            Bytes::Copied { .. } => FrameMemoryKind::Portable,
+        }
+    }
+
+    /// Whether dropping it frees memory instead of giving it back.
     pub(crate) fn is_orphan(&self) -> bool {
-        self.tray.is_closed()
+        match &self.0 {
+            Bytes::InPlace(Buffer { counted, .. }) | Bytes::Copied { counted, .. } => {
+                counted.tray().is_closed()
+            }
+        }
     }
 
     pub(crate) fn edit(&mut self, change: impl FnOnce(&mut [u8])) {
-        if let Some(memory) = &mut self.memory {
-            memory.edit(change);
+        match &mut self.0 {
+            Bytes::InPlace(buffer) => {
+                if let Some(memory) = &mut buffer.memory {
+                    memory.edit(change);
+                }
+            }
+            Bytes::Copied { bytes, .. } => change(bytes),
+        }
+    }
+}
+
+impl Drop for MappedBuffer {
+    fn drop(&mut self) {
+        if let Bytes::Copied { counted, bytes } = &mut self.0 {
+            counted.tray().put_spare(std::mem::take(bytes));
         }
     }
 }

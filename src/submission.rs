@@ -1,6 +1,6 @@
 //! From textures to tickets: finds buffers, records the copies, submits them, and takes everything back if that fails.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
@@ -12,8 +12,11 @@ use crate::layout::FrameLayout;
 use crate::outbox::{Message, Outbox, Reply};
 use crate::ring::StagingRing;
 use crate::staging::AvailableBuffer;
-use crate::ticket::{Purpose, Ticket};
-use crate::{ContextId, EncoderIds, GetImageError, PendingTexture, Poller, PresentError, ReturnedId};
+use crate::ticket::{MOST_IN_FLIGHT, Purpose, Ticket};
+use crate::tray::Tray;
+use crate::{
+    ContextId, EncoderIds, GetImageError, OwnerId, PendingTexture, Poller, PresentError, ReturnedId,
+};
 
 /// What a presenter submits with. On the WebGPU thread.
 pub(crate) struct Submitter {
@@ -25,6 +28,14 @@ pub(crate) struct Submitter {
     pub(crate) recorded: Vec<Recorded>,
     /// What becomes of textures after the submit.
     pub(crate) held_back: Vec<(TextureId, End)>,
+    /// Contexts that have ended, whose frames live on.
+    pub(crate) ended: Vec<Ended>,
+}
+
+pub(crate) struct Ended {
+    pub(crate) context: ContextId,
+    pub(crate) owner: OwnerId,
+    pub(crate) tray: Weak<Tray>,
 }
 
 pub(crate) enum End {
@@ -108,6 +119,9 @@ impl Submitter {
         // What was recorded for it finds its ring, not that of the next context with this id.
         self.flush();
         let Some(entry) = self.contexts.remove(&id) else { return };
+        self.ended.retain(|ended| ended.tray.strong_count() > 0);
+        let tray = Arc::downgrade(entry.ring.tray());
+        self.ended.push(Ended { context: id, owner: entry.data.owner(), tray });
         for buffer in entry.ring.destroy(&*self.gpu) {
             self.outbox.message(Message::Return(ReturnedId::Buffer(buffer)));
         }
@@ -175,15 +189,16 @@ impl Submitter {
             return Err(PresentError::TooLarge(size));
         }
         let bytes = recorded.layout.byte_len();
-        let youngest = match recorded.purpose {
-            Purpose::Present(_) => recorded.data.take_youngest(device.id()),
+        let take_youngest = |enough| match recorded.purpose {
+            Purpose::Present(_) => recorded.data.take_youngest(device.id(), enough),
             Purpose::Capture => None,
         };
-        let fits = |ticket: &Ticket| {
-            ticket.buffer.as_ref().is_some_and(|buffer| buffer.len() >= bytes && entry.ring.owns(buffer))
+        let fits = |ticket: &Ticket, ring: &StagingRing| {
+            ticket.buffer.as_ref().is_some_and(|buffer| buffer.len() >= bytes && ring.owns(buffer))
         };
+        let youngest = take_youngest(MOST_IN_FLIGHT);
         let superseded = match youngest {
-            Some(youngest) if fits(&youngest) => return Ok(Target::Taken(youngest)),
+            Some(youngest) if fits(&youngest, &entry.ring) => return Ok(Target::Taken(youngest)),
             youngest => youngest,
         };
         let has_room = match recorded.purpose {
@@ -195,9 +210,17 @@ impl Submitter {
         } else {
             Err(PresentError::RingExhausted)
         };
-        match buffer {
-            Ok(buffer) => Ok(Target::Fresh(buffer, superseded)),
-            Err(error) => {
+        match (buffer, superseded) {
+            (Ok(buffer), superseded) => Ok(Target::Fresh(buffer, superseded)),
+            // Not even two buffers: the newest frame is worth more than the one in flight.
+            (Err(PresentError::RingExhausted), None) => match take_youngest(1) {
+                Some(youngest) if fits(&youngest, &entry.ring) => Ok(Target::Taken(youngest)),
+                youngest => {
+                    self.restore(recorded, youngest);
+                    Err(PresentError::RingExhausted)
+                }
+            },
+            (Err(error), superseded) => {
                 self.restore(recorded, superseded);
                 Err(error)
             }

@@ -7,8 +7,8 @@ use crate::outbox::Reply;
 use crate::staging::MappingBuffer;
 use crate::{AlphaMode, CanvasEpoch};
 
-/// So many presents may be in flight before the next one takes the place of the youngest.
-const MOST_IN_FLIGHT: usize = 2;
+/// So many presents of one device may be in flight before the next one takes the place of the youngest.
+pub(crate) const MOST_IN_FLIGHT: usize = 2;
 
 /// So many may be in flight that a `get_image` waits for, so that they cannot be superseded; and one more. As many textures may
 /// be in flight for a `get_image`.
@@ -95,16 +95,19 @@ impl Tickets {
         ticket.buffer.take().map(|buffer| (ticket.layout, buffer))
     }
 
-    /// The youngest present, if the next one is to take its place: if there are enough in flight, it is on the same device
-    /// (what one loses the other loses too) and nobody waits for it.
-    pub(crate) fn take_youngest(&mut self, device: DeviceId) -> Option<Ticket> {
-        if self.presents() < MOST_IN_FLIGHT {
-            return None;
-        }
+    /// The youngest present, if the next one is to take its place: if `enough` are in flight on the same device (what one loses
+    /// the other loses too; one of another device does not count, it may hang) and nobody waits for it.
+    pub(crate) fn take_youngest(&mut self, device: DeviceId, enough: usize) -> Option<Ticket> {
         let index = self.0.iter().rposition(|ticket| ticket.sequence().is_some())?;
         let youngest = &self.0[index];
         let same_device = youngest.buffer.as_ref().is_some_and(|buffer| buffer.device() == device);
-        (youngest.replies.is_empty() && same_device).then(|| self.0.remove(index))
+        // Without a buffer its frame is being made.
+        let arrives = |ticket: &&Ticket| {
+            ticket.sequence().is_some()
+                && ticket.buffer.as_ref().is_none_or(|buffer| buffer.device() == device)
+        };
+        let enough = self.0.iter().filter(arrives).count() >= enough;
+        (enough && youngest.replies.is_empty() && same_device).then(|| self.0.remove(index))
     }
 
     /// The newest present, if it is newer than this one.

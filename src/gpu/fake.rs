@@ -6,18 +6,20 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use wgpu_core::SubmissionIndex;
 use wgpu_core::id::{BufferId, CommandBufferId, CommandEncoderId, DeviceId, Id, QueueId, TextureId};
 
-use super::memory::HostMemory;
+use super::memory::{HostMemory, HubMemory, Unmapped};
 use super::{
     Completed, Copy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, Waited,
 };
-use crate::staging::{AvailableBuffer, Loan, MappedBuffer, Tray};
-use crate::{EncoderIds, PresentError};
+use crate::staging::{AvailableBuffer, MappedBuffer};
+use crate::tray::{Loan, Tray};
+use crate::{EncoderIds, FrameMemoryKind, PresentError};
 
 pub(crate) fn device(index: u32) -> DeviceId {
     Id::zip(index, 1)
@@ -42,11 +44,11 @@ pub(crate) fn encoder_ids(index: u32) -> EncoderIds {
 pub(crate) fn mapped_buffer(bytes: &[u8]) -> MappedBuffer {
     let memory = Arc::new(FakeMemory::new(bytes.len()));
     memory.write(0, bytes);
-    let idle = IdleMemory::new(Box::new(FakeBuffer(memory)));
+    let idle = IdleMemory::owned(Box::new(FakeBuffer(memory)));
     let submission = Submission { device: device(0), index: 1 };
     let available = AvailableBuffer::lent(Arc::new(Tray::default()), Loan(0), buffer(0), device(0), idle);
     let done = Completed { device: device(0), index: 1 };
-    available.submitted(submission).complete(&done).unwrap_or_else(|_| panic!("it is done"))
+    available.submitted(submission).complete(&done, bytes.len()).unwrap_or_else(|_| panic!("it is done"))
 }
 
 #[derive(Clone, Default)]
@@ -54,6 +56,7 @@ pub(crate) struct FakeGpu(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
+    memory: FrameMemoryKind,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -67,6 +70,7 @@ struct State {
     encoders: HashSet<EncoderIds>,
     fail_next_creations: usize,
     fail_next_submit: Option<SubmitError>,
+    fail_next_mappings: usize,
     submits: usize,
 }
 
@@ -91,6 +95,8 @@ type Resolved = (Arc<FakeMemory>, Copy, [u8; 4]);
 struct Device {
     submitted: SubmissionIndex,
     done: SubmissionIndex,
+    /// What was done at the last poll, which maps.
+    polled: SubmissionIndex,
     running: VecDeque<(SubmissionIndex, Vec<Resolved>)>,
     lost: bool,
     destroyed: bool,
@@ -98,6 +104,10 @@ struct Device {
 }
 
 impl FakeGpu {
+    pub(crate) fn new(memory: FrameMemoryKind) -> Self {
+        Self(Arc::new(Shared { memory, ..Shared::default() }))
+    }
+
     /// A texture on the device in which every pixel is `pixel`.
     pub(crate) fn texture(&self, device: DeviceId, pixel: [u8; 4], fault: Option<Fault>) -> TextureId {
         let mut state = self.0.state.lock();
@@ -116,6 +126,7 @@ impl FakeGpu {
                 for row in 0..copy.size.height as usize {
                     memory.write(row * copy.stride as usize, &pixel.repeat(copy.size.width as usize));
                 }
+                memory.written.store(index, Ordering::Relaxed);
             }
             device.done = index;
         }
@@ -134,6 +145,11 @@ impl FakeGpu {
 
     pub(crate) fn fail_next_submit(&self, reason: PresentError, may_be_running: bool) {
         self.0.state.lock().fail_next_submit = Some(SubmitError { reason, may_be_running });
+    }
+
+    /// The mappings of portable memory that are asked for next never come.
+    pub(crate) fn fail_next_mappings(&self, count: usize) {
+        self.0.state.lock().fail_next_mappings = count;
     }
 
     /// How many submissions were accepted.
@@ -184,6 +200,7 @@ impl Gpu for FakeGpu {
         let mut state = self.0.state.lock();
         let device = state.devices.entry(id).or_default();
         assert!(!device.dropped, "{id:?} was dropped");
+        device.polled = device.done;
         if device.running.is_empty() { Polled::Idle } else { Polled::Busy }
     }
 }
@@ -196,6 +213,10 @@ struct FakeDevice {
 impl GpuDevice for FakeDevice {
     fn id(&self) -> DeviceId {
         self.id
+    }
+
+    fn memory(&self) -> Option<FrameMemoryKind> {
+        Some(self.gpu.0.memory)
     }
 
     fn largest_texture(&self) -> u32 {
@@ -217,7 +238,17 @@ impl GpuDevice for FakeDevice {
         let memory = Arc::new(FakeMemory::new(bytes));
         let before = state.buffers.insert(id, (self.id, memory.clone()));
         assert!(before.is_none(), "{id:?} is in the hub already");
-        Ok((id, IdleMemory::new(Box::new(FakeBuffer(memory)))))
+        let buffer = FakeBuffer(memory);
+        let memory = match self.gpu.0.memory {
+            FrameMemoryKind::Owned => IdleMemory::owned(Box::new(buffer)),
+            FrameMemoryKind::Portable => IdleMemory::portable(Box::new(FakeHubBuffer {
+                gpu: self.gpu.clone(),
+                device: self.id,
+                id,
+                buffer,
+            })),
+        };
+        Ok((id, memory))
     }
 
     fn submit(
@@ -283,10 +314,56 @@ impl GpuDevice for FakeDevice {
             }
         }
     }
+
+    fn must_poll(&self) -> bool {
+        self.gpu.0.memory == FrameMemoryKind::Portable
+    }
+}
+
+/// A buffer that is wgpu-core's.
+struct FakeHubBuffer {
+    gpu: FakeGpu,
+    device: DeviceId,
+    id: BufferId,
+    buffer: FakeBuffer,
+}
+
+impl HubMemory for FakeHubBuffer {
+    fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Only what is in the hub, and was mapped by a poll of its device, which lives.
+    fn copy_out(&self, len: usize, into: &mut Vec<u8>) -> Result<(), Unmapped> {
+        let mut state = self.gpu.0.state.lock();
+        let memory = &self.buffer.0;
+        let ours = state.buffers.get(&self.id).is_some_and(|(_, known)| Arc::ptr_eq(known, memory));
+        let mapped = state.devices.get(&self.device).is_some_and(|device| {
+            !device.destroyed && !device.lost && device.polled >= memory.written.load(Ordering::Relaxed)
+        });
+        if !ours || !mapped {
+            return Err(Unmapped);
+        }
+        if state.fail_next_mappings > 0 {
+            state.fail_next_mappings -= 1;
+            return Err(Unmapped);
+        }
+        // SAFETY: as for a frame of owned memory: the submission that wrote is done, and `len` is no more than was made.
+        into.extend_from_slice(unsafe {
+            std::slice::from_raw_parts(memory.pointer.as_ptr(), len.min(memory.len))
+        });
+        Ok(())
+    }
 }
 
 /// Bytes that the fake GPU writes and a frame reads, never at the same time.
-struct FakeMemory(Mutex<()>, NonNull<u8>, usize);
+struct FakeMemory {
+    writing: Mutex<()>,
+    pointer: NonNull<u8>,
+    len: usize,
+    /// The last submission that is done and wrote.
+    written: AtomicU64,
+}
 
 // SAFETY: the pointer is to a leaked allocation of its own, freed on drop; whoever reads or writes through it keeps the
 // rules of `HostMemory`.
@@ -297,21 +374,22 @@ unsafe impl Sync for FakeMemory {}
 impl FakeMemory {
     fn new(len: usize) -> Self {
         let bytes = Box::leak(vec![0xEE; len].into_boxed_slice());
-        Self(Mutex::new(()), NonNull::from(bytes).cast(), len)
+        let pointer = NonNull::from(bytes).cast();
+        Self { writing: Mutex::new(()), pointer, len, written: AtomicU64::new(0) }
     }
 
     fn write(&self, offset: usize, bytes: &[u8]) {
-        assert!(offset + bytes.len() <= self.2, "a copy overruns its buffer");
-        let _writing = self.0.lock();
+        assert!(offset + bytes.len() <= self.len, "a copy overruns its buffer");
+        let _writing = self.writing.lock();
         // SAFETY: in bounds; the copy is one that was submitted, so nobody reads until it is done.
-        unsafe { self.1.as_ptr().add(offset).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        unsafe { self.pointer.as_ptr().add(offset).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
     }
 }
 
 impl Drop for FakeMemory {
     fn drop(&mut self) {
         // SAFETY: leaked in `new`, with this length.
-        drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(self.1.as_ptr(), self.2)) });
+        drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(self.pointer.as_ptr(), self.len)) });
     }
 }
 
@@ -320,11 +398,11 @@ struct FakeBuffer(Arc<FakeMemory>);
 // SAFETY: the allocation lives as long as the Arc; the fake GPU writes only for submitted copies, when they finish.
 unsafe impl HostMemory for FakeBuffer {
     fn pointer(&self) -> NonNull<u8> {
-        self.0.1
+        self.0.pointer
     }
 
     fn len(&self) -> usize {
-        self.0.2
+        self.0.len
     }
 
     fn invalidate(&self) {}

@@ -1,15 +1,20 @@
 //! Memory that the GPU writes and the CPU reads, one type per state, so that nobody reads what is being written.
 //!
 //! ```text
-//! IdleMemory ── written_by(Submission) ──▶ InFlightMemory ── complete(Completed) ──▶ FrameMemory
-//!     ▲                                        │   ▲                                     │
-//!     │                                        └───┘ rewritten_by(Submission)            │
-//!     └──────────────────────────────── rest() ──────────────────────────────────────────┘
+//! IdleMemory ── written_by(Submission) ──▶ InFlightMemory ── complete(Completed) ──▶ FrameMemory      (owned)
+//!     ▲                                      │   ▲     │                                  │
+//!     │                                      └───┘ rewritten_by(Submission)               │
+//!     ├──────────────────────────── rest() ────────────┼──────────────────────────────────┘
+//!     └──────────────────────── complete(Completed) ───┴───▶ a copy of the bytes           (portable)
 //! ```
+//!
+//! *Owned* memory is ours: it is read where it is. *Portable* memory is wgpu-core's, which may free it at any time: it is copied
+//! out under wgpu-core's guard, and can be written again.
 
 use std::ptr::NonNull;
 
 use super::{Completed, Submission};
+use crate::PresentError;
 
 /// Host memory that a GPU can write.
 ///
@@ -26,17 +31,54 @@ pub(crate) unsafe trait HostMemory: Send + Sync {
     fn flush(&self);
 }
 
+/// Memory that wgpu-core maps, and may free.
+pub(crate) trait HubMemory: Send + Sync {
+    /// Capacity in bytes.
+    fn len(&self) -> usize;
+
+    /// Appends the first `len` bytes, once the submission that wrote them is done and its device was polled since. What was
+    /// appended before an error is not to be used.
+    fn copy_out(&self, len: usize, into: &mut Vec<u8>) -> Result<(), Unmapped>;
+}
+
+/// The bytes are not there: the device was destroyed or lost, or wgpu-core dropped the mapping.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unmapped;
+
+enum Memory {
+    Owned(Box<dyn HostMemory>),
+    Portable(Box<dyn HubMemory>),
+}
+
+impl Memory {
+    fn len(&self) -> usize {
+        match self {
+            Self::Owned(memory) => memory.len(),
+            Self::Portable(memory) => memory.len(),
+        }
+    }
+}
+
 /// Nobody writes it, and there is nothing in it worth reading.
-pub(crate) struct IdleMemory(Box<dyn HostMemory>);
+pub(crate) struct IdleMemory(Memory);
 
 impl IdleMemory {
-    pub(crate) fn new(memory: Box<dyn HostMemory>) -> Self {
-        Self(memory)
+    pub(crate) fn owned(memory: Box<dyn HostMemory>) -> Self {
+        Self(Memory::Owned(memory))
+    }
+
+    pub(crate) fn portable(memory: Box<dyn HubMemory>) -> Self {
+        Self(Memory::Portable(memory))
     }
 
     /// Capacity in bytes.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// Whether what is copied to it arrives though wgpu-core forgets its buffer meanwhile.
+    pub(crate) fn outlives_its_buffer(&self) -> bool {
+        matches!(self.0, Memory::Owned(_))
     }
 
     /// A submission was accepted that copies to it.
@@ -47,8 +89,23 @@ impl IdleMemory {
 
 /// The GPU may be writing it.
 pub(crate) struct InFlightMemory {
-    memory: Box<dyn HostMemory>,
+    memory: Memory,
     submission: Submission,
+}
+
+/// What became of memory in flight whose submission is done.
+pub(crate) enum Readable {
+    InPlace(FrameMemory),
+    /// The bytes, and what can be written again.
+    Copied(Vec<u8>, IdleMemory),
+}
+
+/// Why memory in flight cannot be read.
+pub(crate) enum Unreadable {
+    /// The submission is not done.
+    InFlight(InFlightMemory),
+    /// It will never be readable.
+    Failed(PresentError),
 }
 
 impl InFlightMemory {
@@ -65,13 +122,31 @@ impl InFlightMemory {
         Self { submission, ..self }
     }
 
-    /// Readable, if the submission that last wrote it is done.
-    pub(crate) fn complete(self, completed: &Completed) -> Result<FrameMemory, Self> {
-        if completed.covers(&self.submission) {
-            self.memory.invalidate();
-            Ok(FrameMemory(self.memory))
-        } else {
-            Err(self)
+    /// Readable, if the submission that last wrote it is done. If the first `len` bytes must be copied for that, `spare` gives
+    /// an empty vector with room for them, perhaps.
+    pub(crate) fn complete(
+        self,
+        completed: &Completed,
+        len: usize,
+        spare: impl FnOnce() -> Vec<u8>,
+    ) -> Result<Readable, Unreadable> {
+        if !completed.covers(&self.submission) {
+            return Err(Unreadable::InFlight(self));
+        }
+        match self.memory {
+            Memory::Owned(memory) => {
+                memory.invalidate();
+                Ok(Readable::InPlace(FrameMemory(memory)))
+            }
+            Memory::Portable(memory) => {
+                let mut bytes = spare();
+                bytes.clear();
+                bytes.try_reserve_exact(len).map_err(|_| Unreadable::Failed(PresentError::OutOfMemory))?;
+                memory
+                    .copy_out(len, &mut bytes)
+                    .map_err(|Unmapped| Unreadable::Failed(PresentError::DeviceLost))?;
+                Ok(Readable::Copied(bytes, IdleMemory(Memory::Portable(memory))))
+            }
         }
     }
 }
@@ -80,6 +155,11 @@ impl InFlightMemory {
 pub(crate) struct FrameMemory(Box<dyn HostMemory>);
 
 impl FrameMemory {
+    /// Capacity in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         // SAFETY: `HostMemory` promises validity for `len` bytes while `self.0` lives, which the borrow of `self` ensures.
         // Nobody writes: a `FrameMemory` is only made by `InFlightMemory::complete`, after the last submission that
@@ -96,6 +176,6 @@ impl FrameMemory {
     }
 
     pub(crate) fn rest(self) -> IdleMemory {
-        IdleMemory(self.0)
+        IdleMemory::owned(self.0)
     }
 }

@@ -3,7 +3,6 @@
 //! The memory is our own `VkDeviceMemory`, mapped for as long as it lives, bound to a `VkBuffer` that wgpu-core knows as an
 //! externally owned buffer. `device.destroy()` makes wgpu-core forget the buffer; the bytes stay.
 
-use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +10,6 @@ use std::time::Duration;
 use ash::vk;
 use wgpu_core::SubmissionIndex;
 use wgpu_core::api::Vulkan;
-use wgpu_core::global::Global;
 use wgpu_core::id::{BufferId, DeviceId, QueueId};
 use wgpu_core::resource::BufferDescriptor;
 use wgpu_hal::Device as _;
@@ -19,46 +17,29 @@ use wgpu_hal::vulkan as hal;
 use wgpu_types::BufferUsages;
 
 use super::memory::HostMemory;
+use super::portable::{Guard, PortableDevice};
 use super::{Completed, Copy, CreateBufferError, GpuDevice, IdleMemory, Submission, SubmitError, Waited};
-use crate::EncoderIds;
-
-/// wgpu-core's guard of a hal object: it holds no lock and keeps the object alive, past `device_drop` and past `Global`.
-type Guard<T> = Arc<dyn Deref<Target = T> + Send + Sync>;
+use crate::{EncoderIds, FrameMemoryKind};
 
 pub(super) struct VulkanDevice {
-    global: Arc<Global>,
-    id: DeviceId,
-    device: Guard<hal::Device>,
-    fence: Guard<hal::Fence>,
-    largest_texture: u32,
+    device: PortableDevice<Vulkan>,
+    memory: FrameMemoryKind,
 }
 
 impl VulkanDevice {
-    pub(super) fn open(global: &Arc<Global>, id: DeviceId) -> Option<Self> {
-        // SAFETY: neither handle is ever destroyed by us.
-        let (device, fence) =
-            unsafe { (global.device_as_hal::<Vulkan>(id)?, global.device_fence_as_hal::<Vulkan>(id)?) };
-        let largest_texture = global.device_limits(id).max_texture_dimension_2d;
-        let (device, fence) = (Arc::new(device), Arc::new(fence));
-        Some(Self { global: global.clone(), id, device, fence, largest_texture })
-    }
-}
-
-impl GpuDevice for VulkanDevice {
-    fn id(&self) -> DeviceId {
-        self.id
+    /// With owned memory if that is wanted and can be had: the CPU must read it at full speed.
+    pub(super) fn new(device: PortableDevice<Vulkan>, wanted: FrameMemoryKind) -> Self {
+        let owned = wanted == FrameMemoryKind::Owned && Allocation::new(device.device.clone(), 4).is_ok();
+        let memory = if owned { FrameMemoryKind::Owned } else { FrameMemoryKind::Portable };
+        Self { device, memory }
     }
 
-    fn largest_texture(&self) -> u32 {
-        self.largest_texture
-    }
-
-    fn create_buffer(
+    fn create_owned(
         &self,
         bytes: usize,
         id: Option<BufferId>,
     ) -> Result<(BufferId, IdleMemory), CreateBufferError> {
-        let memory = Arc::new(Allocation::new(self.device.clone(), bytes)?);
+        let memory = Arc::new(Allocation::new(self.device.device.clone(), bytes)?);
         let keep = memory.clone();
         // SAFETY: the buffer outlives the hal buffer, because the callback, which holds it, is dropped with that.
         let known =
@@ -72,17 +53,47 @@ impl GpuDevice for VulkanDevice {
         };
         // SAFETY: the buffer was made from this device with this size and usage. It counts as initialised because
         // its bytes are only ever read after a copy has written the pixels.
-        let (id, error) =
-            unsafe { self.global.create_buffer_from_hal::<Vulkan>(known, self.id, &descriptor, id) };
+        let (id, error) = unsafe {
+            self.device.global.create_buffer_from_hal::<Vulkan>(known, self.device.id, &descriptor, id)
+        };
         match error {
-            None => Ok((id, IdleMemory::new(Box::new(OwnedMemory(memory))))),
+            None => Ok((id, IdleMemory::owned(Box::new(OwnedMemory(memory))))),
             Some(error) => {
                 // wgpu-core keeps an invalid entry under the id.
-                self.global.buffer_drop(id);
+                self.device.global.buffer_drop(id);
                 log::warn!("webgpu-presentation: no staging buffer of {bytes} bytes: {error}");
                 Err(CreateBufferError::OutOfMemory)
             }
         }
+    }
+}
+
+impl GpuDevice for VulkanDevice {
+    fn id(&self) -> DeviceId {
+        self.device.id
+    }
+
+    fn memory(&self) -> Option<FrameMemoryKind> {
+        Some(self.memory)
+    }
+
+    fn largest_texture(&self) -> u32 {
+        self.device.largest_texture()
+    }
+
+    fn create_buffer(
+        &self,
+        bytes: usize,
+        id: Option<BufferId>,
+    ) -> Result<(BufferId, IdleMemory), CreateBufferError> {
+        if self.memory == FrameMemoryKind::Owned {
+            match self.create_owned(bytes, id) {
+                // Each one is an allocation of the driver's, whose number is limited; wgpu-core's share theirs.
+                Err(CreateBufferError::OutOfMemory) => {}
+                created => return created,
+            }
+        }
+        self.device.create_buffer(bytes, id)
     }
 
     fn submit(
@@ -91,19 +102,24 @@ impl GpuDevice for VulkanDevice {
         encoder: Option<EncoderIds>,
         copies: &[Copy],
     ) -> Result<Submission, SubmitError> {
-        super::copy::submit(&self.global, self.id, queue, encoder, copies)
+        self.device.submit(queue, encoder, copies)
     }
 
     fn wait(&self, index: SubmissionIndex, timeout: Duration) -> Waited {
+        let PortableDevice { id, device, fence, .. } = &self.device;
         // SAFETY: the fence belongs to the device, and both are kept alive by their guards.
-        match unsafe { self.device.wait(&self.fence, index, Some(timeout)) } {
-            Ok(true) => Waited::Done(Completed { device: self.id, index }),
+        match unsafe { device.wait(fence, index, Some(timeout)) } {
+            Ok(true) => Waited::Done(Completed { device: *id, index }),
             Ok(false) => Waited::TimedOut,
             Err(error) => {
-                log::warn!("webgpu-presentation: waiting for {:?}: {error}", self.id);
+                log::warn!("webgpu-presentation: waiting for {id:?}: {error}");
                 Waited::Lost
             }
         }
+    }
+
+    fn must_poll(&self) -> bool {
+        self.device.must_poll()
     }
 }
 

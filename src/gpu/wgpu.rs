@@ -3,48 +3,95 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wgpu_core::SubmissionIndex;
 use wgpu_core::global::Global;
 use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
+use wgpu_core::{SubmissionIndex, api};
+use wgpu_hal::Api;
 use wgpu_types as wgt;
 
+use super::portable::{PortableBuffers, PortableDevice};
 use super::{Copy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, Waited};
-use crate::{EncoderIds, PresentError};
+use crate::{EncoderIds, FrameMemoryKind, PresentError};
 
-pub(crate) struct WgpuCore(pub(crate) Arc<Global>);
+pub(crate) struct WgpuCore {
+    global: Arc<Global>,
+    memory: FrameMemoryKind,
+    portable: Arc<PortableBuffers>,
+}
+
+impl WgpuCore {
+    /// `memory` is the kind that is wanted, where it can be had.
+    pub(crate) fn new(global: Arc<Global>, memory: FrameMemoryKind) -> Self {
+        Self { global, memory, portable: Arc::default() }
+    }
+
+    fn portable<A: Api>(&self, id: DeviceId) -> Option<PortableDevice<A>> {
+        PortableDevice::open(&self.global, &self.portable, id)
+    }
+
+    /// Finds the backend.
+    fn device(&self, id: DeviceId) -> Option<Arc<dyn GpuDevice>> {
+        #[cfg(all(
+            feature = "vulkan",
+            any(windows, target_os = "linux", target_os = "android", target_os = "freebsd")
+        ))]
+        if let Some(device) = self.portable::<api::Vulkan>(id) {
+            return Some(Arc::new(super::vulkan::VulkanDevice::new(device, self.memory)));
+        }
+        #[cfg(all(
+            feature = "gles",
+            any(windows, target_os = "linux", target_os = "android", target_os = "freebsd")
+        ))]
+        if let Some(device) = self.portable::<api::Gles>(id) {
+            return Some(Arc::new(device));
+        }
+        #[cfg(all(feature = "dx12", windows))]
+        if let Some(device) = self.portable::<api::Dx12>(id) {
+            return Some(Arc::new(device));
+        }
+        #[cfg(all(feature = "metal", target_vendor = "apple"))]
+        if let Some(device) = self.portable::<api::Metal>(id) {
+            return Some(Arc::new(device));
+        }
+        Some(Arc::new(self.portable::<api::Noop>(id)?))
+    }
+}
 
 impl Gpu for WgpuCore {
-    fn open(&self, device: DeviceId) -> Arc<dyn GpuDevice> {
-        #[cfg(all(feature = "vulkan", not(any(target_vendor = "apple", target_family = "wasm"))))]
-        if let Some(device) = super::vulkan::VulkanDevice::open(&self.0, device) {
-            return Arc::new(device);
+    fn open(&self, id: DeviceId) -> Arc<dyn GpuDevice> {
+        let device = self.device(id).unwrap_or_else(|| Arc::new(UnsupportedDevice(id)));
+        match device.memory() {
+            Some(memory) => log::info!("webgpu-presentation: {id:?} has {memory:?} frame memory"),
+            None => log::warn!(
+                "webgpu-presentation: {id:?} has an unknown backend, its canvases cannot be presented"
+            ),
         }
-        log::warn!("webgpu-presentation: {device:?} is no Vulkan device, its canvases cannot be presented");
-        Arc::new(UnsupportedDevice(device))
+        device
     }
 
     fn drop_buffer(&self, id: BufferId) {
-        self.0.buffer_drop(id);
+        self.portable.forget(id);
+        self.global.buffer_drop(id);
     }
 
     fn destroy_texture(&self, id: TextureId) {
-        self.0.texture_destroy(id);
+        self.global.texture_destroy(id);
     }
 
     fn drop_texture(&self, id: TextureId) {
-        self.0.texture_drop(id);
+        self.global.texture_drop(id);
     }
 
     fn destroy_device(&self, id: DeviceId) {
-        self.0.device_destroy(id);
+        self.global.device_destroy(id);
     }
 
     fn drop_device(&self, id: DeviceId) {
-        self.0.device_drop(id);
+        self.global.device_drop(id);
     }
 
     fn poll(&self, id: DeviceId) -> Polled {
-        match self.0.device_poll(id, wgt::PollType::Poll) {
+        match self.global.device_poll(id, wgt::PollType::Poll) {
             Ok(status) if status.is_queue_empty() => Polled::Idle,
             Ok(_) => Polled::Busy,
             Err(error) => {
@@ -55,12 +102,16 @@ impl Gpu for WgpuCore {
     }
 }
 
-/// A device whose frames we cannot read yet. It can still be polled for the engine's closures.
+/// A device of a backend that this crate was built without. It can still be polled for the engine's closures.
 pub(crate) struct UnsupportedDevice(pub(crate) DeviceId);
 
 impl GpuDevice for UnsupportedDevice {
     fn id(&self) -> DeviceId {
         self.0
+    }
+
+    fn memory(&self) -> Option<FrameMemoryKind> {
+        None
     }
 
     fn largest_texture(&self) -> u32 {
@@ -81,5 +132,9 @@ impl GpuDevice for UnsupportedDevice {
 
     fn wait(&self, _: SubmissionIndex, _: Duration) -> Waited {
         Waited::MustPoll
+    }
+
+    fn must_poll(&self) -> bool {
+        false
     }
 }

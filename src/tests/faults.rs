@@ -3,7 +3,7 @@
 use super::world::*;
 use crate::gpu::fake::Fault;
 use crate::{
-    AlphaMode, BufferIds, CanvasEpoch, Contents, ContextDescriptor, ContextId, GetImageError, OwnerId,
+    AlphaMode, BufferIds, CanvasEpoch, Contents, ContextDescriptor, ContextId, FrameMemoryKind, GetImageError, OwnerId,
     PendingTexture, PresentEnd, PresentError,
 };
 
@@ -207,16 +207,44 @@ fn a_read_of_a_failed_present_falls_back_to_the_newest_good_frame() {
     assert_eq!(world.shown(), RED);
 }
 
+// R14. Portable memory is freed by wgpu-core.
 #[test]
-fn work_in_flight_on_a_destroyed_or_dropped_device_is_shown() {
-    let mut world = World::new();
-    let green = world.present(GREEN, 1);
+fn work_in_flight_on_a_destroyed_or_dropped_device_is_shown_if_its_memory_is_owned() {
+    let mut world = showing_red();
+    let green = world.present(GREEN, 2);
     world.presenter.destroy_device(device(0));
     world.presenter.maintain();
     world.presenter.drop_device(device(0));
     world.presenter.maintain();
     world.finish(green);
-    assert_eq!((world.shown(), world.read_pixel()), (GREEN, GREEN));
+    match super::MEMORY {
+        FrameMemoryKind::Owned => assert_eq!((world.shown(), world.read_pixel()), (GREEN, GREEN)),
+        FrameMemoryKind::Portable => {
+            assert!(matches!(world.end_of(green), PresentEnd::Failed(PresentError::DeviceLost)));
+            assert_eq!((world.shown(), world.read_pixel()), (RED, RED));
+        }
+    }
+    assert_eq!(world.acknowledged(), Some(2));
+}
+
+// D16: wgpu-core lost the mapping, or the device behind its back.
+#[test]
+fn a_mapping_that_never_comes_fails_the_present_and_answers_the_read() {
+    if super::MEMORY == FrameMemoryKind::Owned {
+        // There is no mapping.
+        return;
+    }
+    let mut world = showing_red();
+    let green = world.present(GREEN, 2);
+    let waiting = world.get_image(None);
+    world.gpu.fail_next_mappings(1);
+    world.finish(green);
+    assert!(matches!(world.end_of(green), PresentEnd::Failed(PresentError::DeviceLost)));
+    assert_eq!(first_pixel(&answer(&waiting).unwrap()), RED);
+    assert_eq!((world.shown(), world.acknowledged()), (RED, Some(2)));
+    let green = world.present(GREEN, 3);
+    world.finish(green);
+    assert_eq!(world.shown(), GREEN);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::gpu::{
     Copy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, Waited,
 };
 use crate::{
-    CanvasEpoch, Contents, ContextMap, EncoderIds, GetImageError, PresentEnd, PresentError, Presenter,
+    CanvasEpoch, Contents, ContextMap, EncoderIds, FrameMemoryKind, GetImageError, PresentEnd, PresentError, Presenter,
     PresenterOptions,
 };
 
@@ -69,6 +69,10 @@ impl GpuDevice for InterruptedDevice {
         self.device.id()
     }
 
+    fn memory(&self) -> Option<FrameMemoryKind> {
+        self.device.memory()
+    }
+
     fn largest_texture(&self) -> u32 {
         self.device.largest_texture()
     }
@@ -97,6 +101,10 @@ impl GpuDevice for InterruptedDevice {
     fn wait(&self, index: SubmissionIndex, timeout: Duration) -> Waited {
         self.device.wait(index, timeout)
     }
+
+    fn must_poll(&self) -> bool {
+        self.device.must_poll()
+    }
 }
 
 // The worst moments: while a copy is being submitted that takes a fresh buffer, or that of the youngest in flight, and that is
@@ -105,7 +113,7 @@ impl GpuDevice for InterruptedDevice {
 fn an_owner_dies_in_the_middle_of_a_submission() {
     let refusals = [None, Some(false), Some(true)];
     for (in_flight, refusal) in [0, 2].into_iter().flat_map(|n| refusals.map(|refusal| (n, refusal))) {
-        let (gpu, map, recorder) = (FakeGpu::default(), ContextMap::default(), Recorder::default());
+        let (gpu, map, recorder) = (FakeGpu::new(super::MEMORY), ContextMap::default(), Recorder::default());
         let interrupt = Arc::new(Mutex::new(None));
         let interrupted = Interrupted { gpu: gpu.clone(), interrupt: interrupt.clone() };
         let (outcomes, ids) = (recorder.clone(), recorder.clone());
@@ -113,6 +121,7 @@ fn an_owner_dies_in_the_middle_of_a_submission() {
             on_outcome: Arc::new(move |outcome| outcomes.outcome(outcome)),
             on_id: Arc::new(move |id| ids.id(id)),
             wake: Arc::new(|| ()),
+            frame_memory: super::MEMORY,
         };
         let sink = Arc::new(recorder.clone());
         let mut presenter = Presenter::with_gpu(Arc::new(interrupted), &map, sink, options);
@@ -149,7 +158,7 @@ fn an_owner_dies_in_the_middle_of_a_submission() {
 
 #[test]
 fn a_capture_whose_owner_dies_in_its_submission_is_answered() {
-    let (gpu, map) = (FakeGpu::default(), ContextMap::default());
+    let (gpu, map) = (FakeGpu::new(super::MEMORY), ContextMap::default());
     let interrupt = Arc::new(Mutex::new(None));
     let interrupted = Interrupted { gpu: gpu.clone(), interrupt: interrupt.clone() };
     let sink = Arc::new(Recorder::default());

@@ -107,6 +107,22 @@ fn under_overload_the_newest_wins_and_the_oldest_arrives() {
     assert_eq!(world.acknowledged(), Some(100));
 }
 
+// R17: a device that hangs does not make the canvas stand still, once another one presents to it.
+#[test]
+fn what_arrives_first_is_not_superseded_because_another_device_hangs() {
+    let mut world = World::new();
+    let hangs = pending(world.gpu.texture(device(1), RED, None), 1, size(4, 2));
+    let hangs = world.present_texture(hangs, 1).unwrap();
+    let presents: Vec<u64> = (2..=9u8).map(|i| world.present([i; 4], u64::from(i))).collect();
+    assert_eq!(world.presenter.statistics(CONTEXT).unwrap().in_flight, 3);
+    world.finish(presents[7]);
+    assert!(matches!(world.end_of(presents[0]), PresentEnd::Presented));
+    assert!(matches!(world.end_of(presents[7]), PresentEnd::Presented));
+    assert_eq!(world.shown(), [9; 4]);
+    world.gpu.finish(device(1));
+    assert!(matches!(world.end_of(hangs), PresentEnd::Superseded));
+}
+
 // R17: copies for script do not make the canvas stand still.
 #[test]
 fn under_overload_with_captures_the_oldest_arrives() {

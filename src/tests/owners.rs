@@ -139,7 +139,7 @@ fn an_owner_dies_on_another_thread_with_all_its_contexts() {
 
 #[test]
 fn the_presenter_is_asked_to_maintain_by_others_than_itself() {
-    let (gpu, map, recorder) = (FakeGpu::default(), ContextMap::default(), Recorder::default());
+    let (gpu, map, recorder) = (FakeGpu::new(super::MEMORY), ContextMap::default(), Recorder::default());
     let wakes = Arc::new(AtomicUsize::new(0));
     let options = PresenterOptions {
         wake: {
@@ -163,7 +163,7 @@ fn the_presenter_is_asked_to_maintain_by_others_than_itself() {
 #[test]
 fn a_presenter_that_destroys_an_owner_hands_back_at_once() {
     let World { gpu, map, recorder, mut presenter, .. } = World::empty();
-    let mut second = World::presenter(&FakeGpu::default(), &map, &recorder);
+    let mut second = World::presenter(&FakeGpu::new(super::MEMORY), &map, &recorder);
     let mine = create(&mut presenter, 10, PAGE);
     create(&mut second, 11, PAGE);
     present(&gpu, &mut presenter, mine, RED).unwrap();
@@ -213,7 +213,7 @@ fn every_call_meets_a_dead_context() {
 #[test]
 fn an_id_is_free_as_soon_as_its_owner_is_gone() {
     let World { gpu, map, recorder, mut presenter, mut images, .. } = World::empty();
-    let other_gpu = FakeGpu::default();
+    let other_gpu = FakeGpu::new(super::MEMORY);
     let other_recorder = Recorder::default();
     let mut other = World::presenter(&other_gpu, &map, &other_recorder);
     let id = create(&mut presenter, 10, PAGE);
@@ -252,7 +252,7 @@ fn a_clear_that_was_begun_fails_with_its_owner() {
 #[test]
 fn renderers_and_presenters_come_and_go() {
     let map = ContextMap::default();
-    let (gpus, recorders) = ([FakeGpu::default(), FakeGpu::default()], [(); 2].map(|_| Recorder::default()));
+    let (gpus, recorders) = ([FakeGpu::new(super::MEMORY), FakeGpu::new(super::MEMORY)], [(); 2].map(|_| Recorder::default()));
     let mut presenters = [0, 1].map(|index| Some(World::presenter(&gpus[index], &map, &recorders[index])));
     let mut renderers: Vec<_> = (0..3).map(|_| ExternalImages::new(&map)).collect();
     let contexts: [ContextId; 2] = [(0, 10), (1, 20)]

@@ -110,7 +110,7 @@ pub(super) struct World {
 impl World {
     /// A presenter without contexts.
     pub(super) fn empty() -> Self {
-        let gpu = FakeGpu::default();
+        let gpu = FakeGpu::new(super::MEMORY);
         let map = ContextMap::default();
         let recorder = Recorder::default();
         let presenter = Self::presenter(&gpu, &map, &recorder);
@@ -132,6 +132,7 @@ impl World {
             on_outcome: Arc::new(move |outcome| outcomes.outcome(outcome)),
             on_id: Arc::new(move |id| ids.id(id)),
             wake: Arc::new(|| ()),
+            frame_memory: super::MEMORY,
         };
         Presenter::with_gpu(Arc::new(gpu.clone()), map, Arc::new(recorder.clone()), options)
     }

@@ -113,6 +113,21 @@ impl Gpu {
         Self::with(descriptor)
     }
 
+    /// The first GL adapter, without validation. `None` if there is none.
+    pub fn gles_for_test() -> Option<Self> {
+        let mut descriptor = wgt::InstanceDescriptor::new_without_display_handle();
+        descriptor.backends = wgt::Backends::GL;
+        let gpu = Self::with(descriptor);
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            let line = gpu.as_ref().map_or("SKIPPED: every test on GL, there is no adapter".into(), |gpu| {
+                format!("GL adapter: {}", gpu.name)
+            });
+            let _ = writeln!(std::io::stderr(), "{line}");
+        });
+        gpu
+    }
+
     /// A backend that does nothing, for what needs no driver.
     pub fn noop() -> Self {
         let mut descriptor = wgt::InstanceDescriptor::new_without_display_handle();

@@ -71,7 +71,7 @@ impl Step {
                 "doc --package webgpu-presentation --no-deps --features webrender,webrender/static_freetype"
             }
             // Other tests run on after a failure, so that the count is whole.
-            Self::Test => "test --workspace --all-targets --features webrender --no-fail-fast",
+            Self::Test => "test --workspace --all-targets --features webrender,gles --no-fail-fast",
             Self::Doctest => "test --package webgpu-presentation --doc --features webrender",
         }
     }

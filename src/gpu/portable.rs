@@ -1,0 +1,245 @@
+//! A device of any backend: frame memory that belongs to wgpu-core, and is copied out before anybody sees it.
+//!
+//! The buffers are wgpu-core's own and are mapped by it, which frees them, mapped or not, when their device is destroyed. So no
+//! pointer of theirs leaves this file: the bytes are copied in pieces, each under wgpu-core's guard of the buffer, which keeps
+//! a destruction waiting meanwhile.
+//!
+//! Mapping is asked for without a callback: after the submission is done and the device was polled the buffer is mapped, or
+//! never will be. There is no callback that wgpu-core could lose (gfx-rs/wgpu#9511) or call with stale news.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+use wgpu_core::SubmissionIndex;
+use wgpu_core::device::{DeviceError, HostMap};
+use wgpu_core::global::Global;
+use wgpu_core::id::{BufferId, DeviceId, QueueId};
+use wgpu_core::resource::{BufferDescriptor, BufferMapOperation, CreateBufferError as CoreError};
+use wgpu_hal::{Api, Device as _};
+use wgpu_types::BufferUsages;
+
+use super::memory::{HubMemory, Unmapped};
+use super::{Completed, Copy, CreateBufferError, GpuDevice, IdleMemory, Submission, SubmitError, Waited};
+use crate::{EncoderIds, FrameMemoryKind};
+
+/// So many bytes are copied at a time: tens of microseconds, for which a destruction may have to wait.
+const PIECE: usize = 256 << 10;
+
+/// How long a wait sleeps between two looks at the fence: doubled from the first to the second.
+const BACK_OFF: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(1));
+
+/// wgpu-core's guard of a hal object: it holds no lock and keeps the object alive, past `device_drop` and past `Global`.
+pub(super) type Guard<T> = Arc<dyn Deref<Target = T> + Send + Sync>;
+
+/// The buffers that wgpu-core maps for us, of all devices of a `Global`.
+#[derive(Default)]
+pub(super) struct PortableBuffers(Mutex<FxHashMap<BufferId, Arc<PortableBuffer>>>);
+
+/// A buffer in the hub, while its id is ours.
+struct PortableBuffer {
+    global: Arc<Global>,
+    /// `None` once it was dropped: the id may name another one. Locked while the buffer is read, unmapped or dropped.
+    id: Mutex<Option<BufferId>>,
+    copy_piece: CopyPiece,
+}
+
+type CopyPiece = fn(&Global, BufferId, usize, usize, &mut Vec<u8>) -> Result<(), Unmapped>;
+
+impl PortableBuffers {
+    /// The id is about to be dropped. Waits for a piece that is being copied.
+    pub(super) fn forget(&self, id: BufferId) {
+        let buffer = self.0.lock().remove(&id);
+        if let Some(buffer) = buffer {
+            *buffer.id.lock() = None;
+        }
+    }
+
+    fn of<'a>(&'a self, copies: &'a [Copy]) -> impl Iterator<Item = Arc<PortableBuffer>> + 'a {
+        copies.iter().filter_map(|copy| self.0.lock().get(&copy.buffer).cloned())
+    }
+
+    /// Before a submission that copies to them: wgpu-core refuses what is mapped, or about to be.
+    pub(super) fn unmap(&self, copies: &[Copy]) {
+        for buffer in self.of(copies) {
+            if let Some(id) = *buffer.id.lock() {
+                // The usual error: it was not mapped.
+                let _ = buffer.global.buffer_unmap(id);
+            }
+        }
+    }
+
+    /// After it, successful or not: a buffer that was in flight before still is.
+    pub(super) fn map(&self, copies: &[Copy]) {
+        for buffer in self.of(copies) {
+            if let Some(id) = *buffer.id.lock() {
+                let read = BufferMapOperation { host: HostMap::Read, callback: None };
+                // Its submission may be over, its device gone: `copy_out` finds out.
+                if let Err(error) = buffer.global.buffer_map_async(id, 0, None, read) {
+                    log::debug!("webgpu-presentation: mapping {id:?}: {error}");
+                }
+            }
+        }
+    }
+}
+
+/// What a presenter keeps of a device of the backend `A`.
+pub(super) struct PortableDevice<A: Api> {
+    pub(super) global: Arc<Global>,
+    pub(super) id: DeviceId,
+    pub(super) device: Guard<A::Device>,
+    pub(super) fence: Guard<A::Fence>,
+    largest_texture: u32,
+    buffers: Arc<PortableBuffers>,
+    /// A buffer was made.
+    used: AtomicBool,
+}
+
+impl<A: Api> PortableDevice<A> {
+    /// `None` if the device is of another backend.
+    pub(super) fn open(global: &Arc<Global>, buffers: &Arc<PortableBuffers>, id: DeviceId) -> Option<Self> {
+        // SAFETY: neither handle is ever destroyed by us.
+        let (device, fence) =
+            unsafe { (global.device_as_hal::<A>(id)?, global.device_fence_as_hal::<A>(id)?) };
+        let largest_texture = global.device_limits(id).max_texture_dimension_2d;
+        let (device, fence) = (Arc::new(device), Arc::new(fence));
+        let (global, buffers) = (global.clone(), buffers.clone());
+        Some(Self { global, id, device, fence, largest_texture, buffers, used: AtomicBool::new(false) })
+    }
+}
+
+impl<A: Api> GpuDevice for PortableDevice<A> {
+    fn id(&self) -> DeviceId {
+        self.id
+    }
+
+    fn memory(&self) -> Option<FrameMemoryKind> {
+        Some(FrameMemoryKind::Portable)
+    }
+
+    fn largest_texture(&self) -> u32 {
+        self.largest_texture
+    }
+
+    fn create_buffer(
+        &self,
+        bytes: usize,
+        id: Option<BufferId>,
+    ) -> Result<(BufferId, IdleMemory), CreateBufferError> {
+        let descriptor = BufferDescriptor {
+            label: Some("canvas frame".into()),
+            size: bytes as u64,
+            usage: BufferUsages::COPY_DST | BufferUsages::MAP_READ,
+            mapped_at_creation: false,
+        };
+        let (id, error) = self.global.device_create_buffer(self.id, &descriptor, id);
+        if let Some(error) = error {
+            // wgpu-core keeps an invalid entry under the id.
+            self.global.buffer_drop(id);
+            log::warn!("webgpu-presentation: no staging buffer of {bytes} bytes: {error}");
+            return Err(match error {
+                CoreError::Device(DeviceError::Lost) => CreateBufferError::DeviceLost,
+                _ => CreateBufferError::OutOfMemory,
+            });
+        }
+        self.used.store(true, Ordering::Relaxed);
+        let buffer = Arc::new(PortableBuffer {
+            global: self.global.clone(),
+            id: Mutex::new(Some(id)),
+            copy_piece: copy_piece::<A>,
+        });
+        self.buffers.0.lock().insert(id, buffer.clone());
+        Ok((id, IdleMemory::portable(Box::new(PortableMemory { buffer, len: bytes }))))
+    }
+
+    fn submit(
+        &self,
+        queue: QueueId,
+        encoder: Option<EncoderIds>,
+        copies: &[Copy],
+    ) -> Result<Submission, SubmitError> {
+        if !self.must_poll() {
+            return super::copy::submit(&self.global, self.id, queue, encoder, copies);
+        }
+        self.buffers.unmap(copies);
+        let submitted = super::copy::submit(&self.global, self.id, queue, encoder, copies);
+        self.buffers.map(copies);
+        submitted
+    }
+
+    fn wait(&self, index: SubmissionIndex, timeout: Duration) -> Waited {
+        let start = Instant::now();
+        let mut pause = BACK_OFF.0;
+        loop {
+            // SAFETY: the fence belongs to the device, and both are kept alive by their guards.
+            match unsafe { self.device.get_fence_value(&self.fence) } {
+                Ok(value) if value >= index => return Waited::Done(Completed { device: self.id, index }),
+                Ok(_) if start.elapsed() >= timeout => return Waited::TimedOut,
+                Ok(_) => thread::sleep(pause),
+                Err(error) => {
+                    log::warn!("webgpu-presentation: waiting for {:?}: {error}", self.id);
+                    return Waited::Lost;
+                }
+            }
+            pause = (pause * 2).min(BACK_OFF.1);
+        }
+    }
+
+    fn must_poll(&self) -> bool {
+        self.used.load(Ordering::Relaxed)
+    }
+}
+
+struct PortableMemory {
+    buffer: Arc<PortableBuffer>,
+    len: usize,
+}
+
+impl HubMemory for PortableMemory {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn copy_out(&self, len: usize, into: &mut Vec<u8>) -> Result<(), Unmapped> {
+        let len = len.min(self.len);
+        for start in (0..len).step_by(PIECE) {
+            // Between two pieces others have their turn.
+            let id = self.buffer.id.lock();
+            let id = id.as_ref().ok_or(Unmapped)?;
+            (self.buffer.copy_piece)(&self.buffer.global, *id, start, PIECE.min(len - start), into)?;
+        }
+        Ok(())
+    }
+}
+
+/// Appends a piece of a mapped buffer. The caller holds the lock of the buffer's id.
+fn copy_piece<A: Api>(
+    global: &Global,
+    id: BufferId,
+    start: usize,
+    len: usize,
+    into: &mut Vec<u8>,
+) -> Result<(), Unmapped> {
+    // From the beginning: wgpu-core wants offsets and sizes aligned.
+    let (pointer, mapped) = global.buffer_get_mapped_range(id, 0, None).map_err(|error| {
+        log::debug!("webgpu-presentation: reading {id:?}: {error}");
+        Unmapped
+    })?;
+    if usize::try_from(mapped).is_ok_and(|mapped| mapped < start + len) {
+        return Err(Unmapped);
+    }
+    // SAFETY: the handle is not touched at all.
+    let guard = unsafe { global.buffer_as_hal::<A>(id) }.ok_or(Unmapped)?;
+    // SAFETY: `pointer` is valid for reads of `mapped` bytes, which is not fewer, for as long as the buffer is mapped, and the
+    // buffer is not destroyed. The first would take `buffer_unmap` or `buffer_drop`, which this crate alone calls for this id
+    // and only with the lock that the caller holds. The second, by `device_destroy` and what follows it, takes the lock
+    // that the guard holds; if it happened before, there was no guard. No submission writes, because wgpu-core refuses
+    // those that use a mapped buffer.
+    into.extend_from_slice(unsafe { std::slice::from_raw_parts(pointer.as_ptr().add(start), len) });
+    drop(guard);
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! What contexts hold, as they tell it.
+
+use std::collections::BTreeMap;
+
+use super::world::*;
+use crate::{FrameMemoryKind, MemoryKind};
+
+/// Bytes of a buffer for a 4×2 frame, and of the frame itself.
+const BUFFER: usize = 4096;
+const FRAME: usize = match super::MEMORY {
+    FrameMemoryKind::Owned => BUFFER,
+    FrameMemoryKind::Portable => 2 * 256,
+};
+
+fn held(world: &World) -> BTreeMap<MemoryKind, usize> {
+    let mut held = BTreeMap::new();
+    for report in world.presenter.memory_report() {
+        assert_eq!(report.context, CONTEXT);
+        *held.entry(report.kind).or_default() += report.bytes;
+    }
+    held
+}
+
+fn of(world: &World, kind: MemoryKind) -> usize {
+    held(world).get(&kind).copied().unwrap_or_default()
+}
+
+#[test]
+fn a_context_tells_what_it_holds_and_what_for() {
+    let mut world = World::new();
+    assert!(held(&world).is_empty());
+    let first = world.present([1; 4], 1);
+    assert_eq!(held(&world), BTreeMap::from([(MemoryKind::InFlight, BUFFER)]));
+    world.finish(first);
+    assert_eq!((of(&world, MemoryKind::InFlight), of(&world, MemoryKind::Frames)), (0, FRAME));
+    world.shown();
+    let second = world.present([2; 4], 2);
+    world.finish(second);
+    assert_eq!(of(&world, MemoryKind::Frames), 2 * FRAME, "the one that is shown, and the one before: it was drawn last");
+    world.shown();
+    assert_eq!(of(&world, MemoryKind::Frames), FRAME);
+    assert!(of(&world, MemoryKind::Recycled) >= FRAME);
+    world.presenter.drop_device(device(0));
+    assert_eq!(of(&world, MemoryKind::FramesOfLostDevices), FRAME);
+    assert_eq!(of(&world, MemoryKind::Frames), 0);
+}
+
+#[test]
+fn frames_that_outlive_their_context_are_told_of() {
+    let mut world = World::new();
+    let present = world.present([1; 4], 1);
+    world.finish(present);
+    let snapshot = answer(&world.get_image(None)).unwrap();
+    world.presenter.destroy_context(CONTEXT).unwrap();
+    assert_eq!(held(&world), BTreeMap::from([(MemoryKind::Frames, FRAME)]));
+    drop(snapshot);
+    assert!(held(&world).is_empty());
+}
+
+// P7 and D13: four frames while it is busy, whatever the page and the renderer do. With portable memory what is in flight is
+// not yet in a frame, which makes one more.
+#[test]
+fn a_busy_canvas_of_one_size_holds_four_frames() {
+    let mut world = World::new();
+    let frame = (1000usize * 4).next_multiple_of(256) * 100;
+    for epoch in 1..=30 {
+        let texture = world.texture([7; 4], size(1000, 100));
+        let present = world.present_texture(texture, epoch).unwrap();
+        if epoch % 3 == 0 {
+            world.finish(present);
+        }
+        if epoch % 2 == 0 {
+            world.shown();
+        }
+        let held: usize = held(&world).values().sum();
+        let most = match super::MEMORY {
+            FrameMemoryKind::Owned => 4,
+            FrameMemoryKind::Portable => 5,
+        };
+        assert!(held <= most * (frame + BUFFER), "{held} bytes: {:.1} frames", held as f64 / frame as f64);
+    }
+}
+
+// With each size of frame: a canvas that changes its size holds nothing of the sizes before for long.
+#[test]
+fn what_is_held_is_bounded() {
+    let mut world = World::new();
+    for (epoch, width) in (1..).zip([300, 10, 300, 299, 301, 40, 1000, 5]) {
+        let texture = world.texture([7; 4], size(width, 100));
+        let present = world.present_texture(texture, epoch).unwrap();
+        world.finish(present);
+        world.shown();
+        let frame = (width as usize * 4).next_multiple_of(256) * 100;
+        let held: usize = held(&world).values().sum();
+        assert!(held <= 5 * frame.max(301 * 4 * 100) + 4 * BUFFER, "{held} bytes at a width of {width}");
+    }
+}
