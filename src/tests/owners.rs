@@ -291,7 +291,7 @@ fn renderers_and_presenters_come_and_go() {
     drop(presenters);
     for (gpu, recorder) in gpus.iter().zip(&recorders) {
         assert_eq!(gpu.buffers(), 0);
-        assert_each_once(&recorder, 3);
+        assert_each_once(recorder, 3);
     }
 }
 
