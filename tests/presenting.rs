@@ -20,6 +20,7 @@ macro_rules! on {
             mod engine;
             mod faults;
             mod frames;
+            mod moments;
             mod world;
         }
     };

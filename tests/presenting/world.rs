@@ -51,6 +51,7 @@ pub(super) struct World {
     pub(super) presenter: Presenter,
     pub(super) images: ExternalImages,
     pub(super) outcomes: Receiver<PresentOutcome>,
+    pub(super) returned: Receiver<ReturnedId>,
 }
 
 impl World {
@@ -60,8 +61,13 @@ impl World {
         let map = ContextMap::default();
         let sink = Arc::new(Sink::default());
         let (on_outcome, outcomes) = channel();
+        let (on_id, returned) = channel();
         let options = PresenterOptions {
             on_outcome: Arc::new(move |outcome| drop(on_outcome.send(outcome))),
+            on_id: Arc::new(move |id| {
+                // A test that does not look at ids is none the worse.
+                let _ = on_id.send(id);
+            }),
             ..options()
         };
         let mut presenter = Presenter::new(gpu.global.clone(), &map, sink.clone(), options);
@@ -69,7 +75,7 @@ impl World {
         let descriptor = ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Allocated };
         presenter.create_context(CONTEXT, descriptor).unwrap();
         presenter.set_image_key(CONTEXT, ImageKey::new(IdNamespace(1), 1)).unwrap();
-        Some(Self { gpu, device, sink, presenter, images, outcomes })
+        Some(Self { gpu, device, sink, presenter, images, outcomes, returned })
     }
 
     pub(super) fn configuration(&self, size: Size2D<u32>) -> ContextConfiguration {
