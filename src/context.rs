@@ -15,6 +15,7 @@
 //! Any thread may destroy the context between two calls of another: then what was begun fails, and nothing new begins.
 
 mod ending;
+mod renderers;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,15 +27,16 @@ use wgpu_core::id::DeviceId;
 
 use crate::blank::Blanks;
 use crate::content::{Content, Current};
-use crate::display::{Display, HandlerId, Locked};
+use crate::display::Display;
 use crate::ends::Ends;
 use crate::frame::Frame;
 use crate::gpu::Completed;
 use crate::layout::{ByteOrder, FrameLayout};
-use crate::offers::{Generation, Offers};
+use crate::offers::Offers;
 use crate::outbox::{Callback, Outbox, Reply};
 use crate::staging::{MappingBuffer, NotMapped};
 use crate::ticket::{Present, Purpose, Ticket, Tickets};
+use crate::tray::Tray;
 use crate::waiters::Waiters;
 use crate::{
     AlphaMode, CanvasEpoch, ContextId, GetImageError, OwnerId, PresentError, Snapshot, Statistics,
@@ -61,6 +63,8 @@ enum Life {
 
 struct State {
     life: Life,
+    /// Where frames go while it lingers: a renderer's thread frees none.
+    tray: Option<Arc<Tray>>,
     /// Presents begun.
     sequence: u64,
     /// Tickets made.
@@ -86,6 +90,7 @@ impl ContextData {
         let content = Content::Cleared { size, alpha_mode: AlphaMode::Premultiplied };
         let state = State {
             life: Life::Alive,
+            tray: None,
             sequence: 0,
             number: 0,
             promised: CanvasEpoch(0),
@@ -304,38 +309,6 @@ impl ContextData {
             display.set_key(key, || current.content.frame());
         }
         alive
-    }
-
-    /// What a renderer reads for a generation, or for whatever was told last. `None` if the context is destroyed.
-    ///
-    /// The renderer's thread tells nobody of a frame that was held back: another one does.
-    pub(crate) fn lock(
-        self: &Arc<Self>,
-        handler: HandlerId,
-        generation: Option<Generation>,
-    ) -> Option<Locked> {
-        let mut state = self.state.lock();
-        if state.life == Life::Gone {
-            return None;
-        }
-        let (locked, tells) = state.display.lock(handler, generation);
-        // Without a key the compositor knows nothing of this context: whatever is asked for was an earlier one's.
-        let locked = locked.unwrap_or_else(|| match generation {
-            Some(_) => Locked::Blank(self.blanks.get()),
-            None => Locked::Frame(state.current.content.frame()),
-        });
-        drop(state);
-        if tells {
-            let outbox = self.outbox.clone();
-            crate::elsewhere(move || outbox.drain());
-        }
-        Some(locked)
-    }
-
-    /// A renderer is gone.
-    pub(crate) fn forget_handler(&self, handler: HandlerId) {
-        let frame = self.state.lock().display.forget_handler(handler);
-        drop(frame);
     }
 
     /// Ends a ticket. What is left of it is returned: freeing memory takes long, so not under the lock.

@@ -14,6 +14,7 @@ use crate::display::HandlerId;
 use crate::offers::Offers;
 use crate::outbox::{Callback, Message, Outbox};
 use crate::owners::Contexts;
+use crate::tray::Tray;
 use crate::waiters::Waiters;
 use crate::{Awaited, CanvasEpoch, ContextId, OwnerId, TransactionId};
 
@@ -140,10 +141,16 @@ impl ContextMap {
         self.end(false, |contexts| contexts.has(context).then(|| context.clone()).into_iter().collect()) == 1
     }
 
-    /// Ends one context when its compositor has done a transaction, and for the engine now. False if it had ended already.
-    pub(crate) fn destroy_after(&self, context: &Arc<ContextData>, until: TransactionId) -> bool {
+    /// Ends one context when its compositor has done a transaction, and for the engine now; frames return to `tray` until
+    /// then. False if it had ended already.
+    pub(crate) fn destroy_after(
+        &self,
+        context: &Arc<ContextData>,
+        tray: &Arc<Tray>,
+        until: TransactionId,
+    ) -> bool {
         // If the compositor is done meanwhile, the context ends after it began to linger: it is locked.
-        let left = context.linger(|namespace| self.0.compositors.linger(namespace, until, context));
+        let left = context.linger(tray, |namespace| self.0.compositors.linger(namespace, until, context));
         left.is_some() || self.destroy(context)
     }
 

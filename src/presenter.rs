@@ -211,7 +211,7 @@ impl Presenter {
     /// Ends a context: its image is deleted, its ids are handed back, what is in flight fails. Frames that a renderer has
     /// locked stay readable until they are unlocked.
     pub fn destroy_context(&mut self, id: ContextId) -> Result<(), UnknownContext> {
-        self.destroy_with(id, ContextMap::destroy)
+        self.destroy_with(id, |map, entry| map.destroy(&entry.data))
     }
 
     /// Ends a context, but lets its last frame be displayed until the compositor has done a transaction: the one that makes it
@@ -228,7 +228,7 @@ impl Presenter {
         id: ContextId,
         transaction: TransactionId,
     ) -> Result<(), UnknownContext> {
-        self.destroy_with(id, |map, context| map.destroy_after(context, transaction))
+        self.destroy_with(id, |map, entry| map.destroy_after(&entry.data, entry.ring.tray(), transaction))
     }
 
     /// Ends all contexts of an owner: [`ContextMap::destroy_owner`], and what was this presenter's is handed back at once.
@@ -319,17 +319,13 @@ impl Presenter {
                 reports.push(MemoryReport { owner, context, kind, bytes });
             }
         };
-        let living = self.submitter.contexts.iter().map(|(id, entry)| {
-            report(entry.data.owner(), *id, MemoryKind::Recycled, entry.ring.recycled());
-            (entry.data.owner(), *id, entry.ring.tray().clone())
-        });
-        let living: Vec<_> = living.collect();
-        let ended = self
-            .submitter
-            .ended
-            .iter()
-            .filter_map(|ended| Some((ended.owner, ended.context, ended.tray.upgrade()?)));
-        for (owner, context, tray) in living.into_iter().chain(ended) {
+        let living = self.submitter.contexts.iter();
+        let living = living
+            .map(|(id, entry)| (entry.data.owner(), *id, entry.ring.available(), entry.ring.tray().clone()));
+        let ended = self.submitter.ended.iter();
+        let ended = ended.filter_map(|ended| Some((ended.owner, ended.context, 0, ended.tray.upgrade()?)));
+        for (owner, context, available, tray) in living.chain(ended) {
+            report(owner, context, MemoryKind::Recycled, available + tray.recycled());
             for lent in tray.lent() {
                 let frames =
                     if lent.device_gone { MemoryKind::FramesOfLostDevices } else { MemoryKind::Frames };
@@ -361,11 +357,11 @@ impl Presenter {
     fn destroy_with(
         &mut self,
         id: ContextId,
-        end: impl FnOnce(&ContextMap, &Arc<ContextData>) -> bool,
+        end: impl FnOnce(&ContextMap, &Entry) -> bool,
     ) -> Result<(), UnknownContext> {
         self.submitter.flush();
         let entry = self.submitter.contexts.get(&id).ok_or(UnknownContext(id))?;
-        let known = end(&self.map, &entry.data);
+        let known = end(&self.map, entry);
         self.submitter.forget(id);
         if known { Ok(()) } else { Err(UnknownContext(id)) }
     }

@@ -131,10 +131,9 @@ impl StagingRing {
         });
     }
 
-    /// Drops everything that wgpu-core knows and gives the engine's ids back. Frames live on.
+    /// Drops everything that wgpu-core knows and gives the engine's ids back. Frames live on; the tray is to be closed.
     pub(crate) fn destroy(mut self, gpu: &dyn Gpu) -> Vec<BufferId> {
         self.unassign_where(gpu, |slot| !matches!(slot, Slot::Unassigned(_)));
-        self.tray.close();
         self.slots
             .into_iter()
             .filter_map(|slot| match slot {
@@ -149,13 +148,13 @@ impl StagingRing {
         &self.tray
     }
 
-    /// Bytes that nobody uses.
-    pub(crate) fn recycled(&self) -> usize {
+    /// Bytes that nobody uses, but for those in the tray.
+    pub(crate) fn available(&self) -> usize {
         let available = |slot: &Slot| match slot {
             Slot::Available { memory, .. } => memory.len(),
             Slot::Unassigned(_) | Slot::Lent { .. } => 0,
         };
-        self.slots.iter().map(available).sum::<usize>() + self.tray.recycled()
+        self.slots.iter().map(available).sum()
     }
 
     /// How many buffers have memory that wgpu-core knows.

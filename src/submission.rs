@@ -122,8 +122,14 @@ impl Submitter {
         self.ended.retain(|ended| ended.tray.strong_count() > 0);
         let tray = Arc::downgrade(entry.ring.tray());
         self.ended.push(Ended { context: id, owner: entry.data.owner(), tray });
-        for buffer in entry.ring.destroy(&*self.gpu) {
+        let Entry { data, ring, .. } = entry;
+        let tray = ring.tray().clone();
+        for buffer in ring.destroy(&*self.gpu) {
             self.outbox.message(Message::Return(ReturnedId::Buffer(buffer)));
+        }
+        // One that lingers does so when it is over.
+        if !data.lingers() {
+            tray.close();
         }
         self.outbox.drain();
     }

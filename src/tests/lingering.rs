@@ -10,6 +10,7 @@ use super::owners::{
     present,
 };
 use super::world::*;
+use crate::display::Locked;
 use crate::{
     AlphaMode, Awaited, CanvasEpoch, ContextId, ContextMap, CreateContextError, ExternalImages,
     GetImageError, PresentError, Presenter, TransactionId, UnknownContext,
@@ -105,6 +106,21 @@ fn what_was_begun_is_not_shown_by_what_lingers() {
     assert_eq!(shown(&mut images), Some(RED));
     let last = calls_of(&recorder, 10).pop();
     assert!(matches!(last, Some(Call::Update(.., Some(7)))), "but it is acknowledged: {last:?}");
+}
+
+// R19: a renderer's thread frees nothing.
+#[test]
+fn what_a_renderer_lets_go_is_freed_when_the_context_ends() {
+    let World { map, mut presenter, .. } = showing_red();
+    let context = map.get(ID).unwrap();
+    presenter.destroy_context_after(ID, TransactionId(5)).unwrap();
+    let Some(Locked::Frame(frame)) = context.lock(map.new_handler(), None) else { panic!("it lingers") };
+    assert!(!frame.is_orphan(), "whoever lets it go frees it");
+    map.transaction_done(COMPOSITOR, TransactionId(5));
+    assert!(frame.is_orphan());
+    assert!(!presenter.memory_report().is_empty());
+    drop(frame);
+    assert!(presenter.memory_report().is_empty());
 }
 
 #[test]
