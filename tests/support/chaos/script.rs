@@ -33,6 +33,13 @@ pub enum Message {
         kept: u32,
         epoch: u64,
     },
+    /// Presents that follow each other at once, with reads after some of them: many are in flight then.
+    Burst {
+        slot: u32,
+        image: Image,
+        count: u32,
+        reads: u32,
+    },
     Clear {
         slot: u32,
         size: (u32, u32),
@@ -106,7 +113,12 @@ impl Message {
         let epoch = u64::from(choices.below(1000));
         // What changes least comes first: a fuzzer tries small numbers most.
         match choices.below(200) {
-            0..=119 => Self::Present { slot, image: Image::random(choices), epoch },
+            0..=115 => Self::Present { slot, image: Image::random(choices), epoch },
+            116..=119 => {
+                let (image, count, reads) =
+                    (Image::random(choices), 2 + choices.below(11), choices.below(1 << 12));
+                Self::Burst { slot, image, count, reads }
+            }
             120..=127 => Self::PresentAgain { slot, kept: choices.below(4), epoch },
             128..=135 => {
                 let size = if choices.one_in(8) { (0, 7) } else { size(choices) };

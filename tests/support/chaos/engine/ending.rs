@@ -149,6 +149,11 @@ impl Engine {
             gpu.global.device_drop(device.id);
             gpu.global.queue_drop(device.queue);
         }
+        // They have been waited for, but for those that free a frame; the kernel takes a moment to forget one.
+        let deadline = Instant::now() + Duration::from_millis(500);
+        while our_threads() > 0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let threads = our_threads();
         if threads > 0 {
             ledger.fault(format!("{threads} threads go on"));

@@ -1,0 +1,180 @@
+//! What was drawn is what is shown and read.
+
+use super::world::*;
+
+#[test]
+fn every_size_is_exact() {
+    let mut world = world!();
+    for (epoch, (width, height)) in (1..).zip([
+        (1, 1),
+        (3, 5),
+        (300, 150),
+        (301, 151),
+        (1919, 1079),
+        (8193, 1),
+        (16384, 1),
+        (1, 16384),
+        (64, 64),
+        (65, 1),
+    ]) {
+        let size = size(width, height);
+        let bytes: Vec<u8> = (0..width * height * 4).map(|i| (i * 7 + i / 1021) as u8).collect();
+        let configuration = world.configuration(size);
+        let texture_id = world.gpu.texture_with(world.device, configuration.format, size, &bytes);
+        assert_eq!(world.gpu.read(world.device, texture_id, size), bytes, "the oracle agrees");
+        world.present_and_wait(PendingTexture { texture_id, encoder_ids: None, configuration }, epoch);
+        let image = world.get_image(None).unwrap();
+        assert_eq!((image.size(), image.format()), (size, TextureFormat::Bgra8Unorm));
+        assert!(image.to_vec() == bytes, "{width}×{height}");
+        let (descriptor, generation) = world.offer();
+        assert_eq!((descriptor.size.width, descriptor.size.height), (width as i32, height as i32));
+        let ExternalImageSource::RawData(shown) = world.images.lock(CONTEXT.into(), Some(generation)) else {
+            panic!("it is shown")
+        };
+        let rows = shown.chunks(descriptor.compute_stride() as usize).take(height as usize);
+        let shown: Vec<u8> = rows.flat_map(|row| &row[..width as usize * 4]).copied().collect();
+        world.images.unlock(CONTEXT.into());
+        assert!(shown == bytes, "{width}×{height} on screen");
+    }
+    world.finish();
+}
+
+// R1, R3, R4 and R26's texels.
+#[test]
+fn formats_and_alpha_modes_are_exact() {
+    let mut world = world!();
+    // TL (0,0,.4,.4) TR (0,.4,0,.4) BL (.4,0,0,.4) BR (.4,.4,0,.4), as RGBA.
+    let rgba = [[0, 0, 102, 102], [0, 102, 0, 102], [102, 0, 0, 102], [102, 102, 0, 102]];
+    let swap = |[r, g, b, a]: [u8; 4]| [b, g, r, a];
+    let expected = |mode| match mode {
+        AlphaMode::Opaque => [[0, 0, 102, 255], [0, 102, 0, 255], [102, 0, 0, 255], [102, 102, 0, 255]],
+        AlphaMode::Premultiplied => {
+            [[0, 0, 255, 102], [0, 255, 0, 102], [255, 0, 0, 102], [255, 255, 0, 102]]
+        }
+    };
+    let mut epoch = 0;
+    for format in [TextureFormat::Bgra8Unorm, TextureFormat::Rgba8Unorm] {
+        for alpha_mode in [AlphaMode::Opaque, AlphaMode::Premultiplied] {
+            let bytes = if format == TextureFormat::Bgra8Unorm { rgba.map(swap) } else { rgba }.concat();
+            let size = size(2, 2);
+            let texture_id = world.gpu.texture_with(world.device, format, size, &bytes);
+            let configuration = ContextConfiguration { format, alpha_mode, ..world.configuration(size) };
+            let texture = PendingTexture { texture_id, encoder_ids: None, configuration };
+            let captured = world.get_image(Some(texture)).unwrap();
+            assert_eq!((captured.format(), captured.alpha_mode()), (format, alpha_mode));
+            assert_eq!(
+                captured.to_straight_rgba(),
+                expected(alpha_mode).concat(),
+                "{format:?} {alpha_mode:?}"
+            );
+            epoch += 1;
+            world.present_and_wait(texture, epoch);
+            let presented = world.get_image(None).unwrap();
+            assert_eq!(
+                presented.to_straight_rgba(),
+                expected(alpha_mode).concat(),
+                "{format:?} {alpha_mode:?}"
+            );
+        }
+    }
+    world.finish();
+}
+
+// R8.
+#[test]
+fn a_texture_that_nobody_drew_is_cleared() {
+    let mut world = world!();
+    for (epoch, alpha_mode, expected) in
+        [(1, AlphaMode::Premultiplied, CLEAR), (2, AlphaMode::Opaque, [0, 0, 0, 255])]
+    {
+        let size = size(5, 3);
+        let configuration = ContextConfiguration { alpha_mode, ..world.configuration(size) };
+        let texture_id = world.gpu.texture(world.device, configuration.format, size, TextureUsages::COPY_SRC);
+        world.present_and_wait(PendingTexture { texture_id, encoder_ids: None, configuration }, epoch);
+        assert_eq!((world.shown(), world.read()), (expected, expected));
+    }
+    world.finish();
+}
+
+#[test]
+fn other_formats_are_typed_errors() {
+    let mut world = world!();
+    let texture = world.solid(RED, size(4, 4));
+    let configuration = ContextConfiguration { format: TextureFormat::Rgba16Float, ..texture.configuration };
+    let result = world.present(PendingTexture { configuration, ..texture }, 1);
+    assert!(matches!(result, Err(PresentError::UnsupportedFormat(TextureFormat::Rgba16Float))));
+    assert!(matches!(world.end(), PresentEnd::Failed(_)));
+    world.finish();
+}
+
+// R10.
+#[test]
+fn a_read_right_after_a_present_returns_it() {
+    let mut world = world!();
+    for i in 1..100u8 {
+        let texture = world.solid([i, i, i, 255], size(200, 200));
+        world.present(texture, u64::from(i)).unwrap();
+        assert_eq!(world.read(), [i, i, i, 255]);
+    }
+    world.finish();
+}
+
+// R11.
+#[test]
+fn a_clear_is_final() {
+    let mut world = world!();
+    for epoch in 1..50 {
+        let texture = world.solid(RED, size(300, 300));
+        world.present(texture, epoch).unwrap();
+        let contents = Contents::Cleared { size: size(7, 7), alpha_mode: AlphaMode::Premultiplied };
+        world.presenter.present(CONTEXT, contents, CanvasEpoch(epoch)).unwrap();
+        world.end();
+        world.end();
+        assert_eq!((world.shown(), world.read()), (CLEAR, CLEAR));
+        assert_eq!(world.get_image(None).unwrap().size(), size(7, 7));
+    }
+    world.finish();
+}
+
+// R17 and I5: many presents before the first is done.
+#[test]
+fn a_flood_of_presents_ends_with_the_newest() {
+    let mut world = world!();
+    // Fewer than there are generations, because nothing is locked meanwhile.
+    let count = 200u32;
+    let mut last = [0; 4];
+    for i in 1..=count {
+        last = [i as u8, (i >> 8) as u8, 77, 255];
+        let texture = world.solid(last, size(500, 400));
+        world.present(texture, u64::from(i)).unwrap();
+        assert!(world.presenter.statistics(CONTEXT).unwrap().in_flight <= 2);
+    }
+    let ends: Vec<_> = (0..count).map(|_| world.end()).collect();
+    assert!(ends.iter().all(|end| !matches!(end, PresentEnd::Failed(_))));
+    assert_eq!((world.shown(), world.read()), (last, last));
+    let statistics = world.presenter.statistics(CONTEXT).unwrap();
+    assert!(statistics.buffers <= 4, "{statistics:?}");
+    assert_eq!(statistics.presented + statistics.superseded, u64::from(count));
+    world.finish();
+}
+
+// R13: device limits and above.
+#[test]
+fn impossible_sizes_are_errors() {
+    let mut world = world!();
+    let real = world.solid(RED, size(4, 4));
+    for (width, height) in
+        [(u32::MAX, u32::MAX), (u32::MAX, 1), (1, u32::MAX), (65536, 65536), (40000, 40000)]
+    {
+        let configuration = ContextConfiguration { size: size(width, height), ..real.configuration };
+        let texture = PendingTexture { configuration, ..real };
+        let result = world.presenter.present(CONTEXT, Contents::Texture(texture), CanvasEpoch(1));
+        assert!(
+            matches!(result, Err(PresentError::TooLarge(_))) || matches!(world.end(), PresentEnd::Failed(_))
+        );
+        let contents = Contents::Cleared { size: size(width, height), alpha_mode: AlphaMode::Opaque };
+        let _ = world.presenter.present(CONTEXT, contents, CanvasEpoch(1));
+    }
+    world.gpu.drop_texture(real.texture_id);
+    world.finish();
+}
