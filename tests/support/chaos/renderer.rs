@@ -1,7 +1,7 @@
 //! A renderer that reads every byte of what it is offered, like several of WebRender's at once: it may skip updates, lock each
 //! tile, hold locks for a while, and lag.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,9 @@ use wgpu_types::TextureFormat;
 use super::choices::{Choices, Random};
 use super::ledger::{Ledger, Offer, Shown};
 use super::picture::{Life, Picture, number_of};
+
+/// So many updates a renderer lags behind, at most.
+const MOST_PAST: usize = 60;
 
 /// Locks held at once, at most.
 const MOST_HELD: usize = 3;
@@ -33,6 +36,8 @@ pub struct Renderer {
     /// The newest frame that was seen of each layout.
     seen: HashMap<(Life, Layout), u64>,
     held: Vec<Held>,
+    /// Offers that were drawn or skipped before: a frame that was built long ago may be rendered late.
+    past: VecDeque<Offer>,
 }
 
 type Layout = (i32, i32, ImageFormat, bool);
@@ -67,6 +72,7 @@ impl Renderer {
             last: HashMap::new(),
             seen: HashMap::new(),
             held: Vec::new(),
+            past: VecDeque::new(),
         }
     }
 
@@ -83,6 +89,13 @@ impl Renderer {
             if !(skips && superseded) {
                 self.draw_one(offer);
             }
+            self.past.push_back(*offer);
+        }
+        // Fewer than there are generations, so that none is ambiguous.
+        self.past.drain(..self.past.len().saturating_sub(MOST_PAST));
+        if !self.past.is_empty() && self.random.one_in(16) {
+            let late = self.past[self.random.below(self.past.len() as u32) as usize];
+            self.draw_one(&late);
         }
         while self.held.len() > MOST_HELD || (!self.held.is_empty() && self.random.one_in(3)) {
             self.let_go();
