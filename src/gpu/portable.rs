@@ -140,11 +140,11 @@ impl<A: Api> GpuDevice for PortableDevice<A> {
         if let Some(error) = error {
             // wgpu-core keeps an invalid entry under the id.
             self.global.buffer_drop(id);
+            if let CoreError::Device(DeviceError::Lost) = error {
+                return Err(CreateBufferError::DeviceLost);
+            }
             log::warn!("webgpu-presentation: no staging buffer of {bytes} bytes: {error}");
-            return Err(match error {
-                CoreError::Device(DeviceError::Lost) => CreateBufferError::DeviceLost,
-                _ => CreateBufferError::OutOfMemory,
-            });
+            return Err(CreateBufferError::OutOfMemory);
         }
         self.used.store(true, Ordering::Relaxed);
         let buffer = Arc::new(PortableBuffer {

@@ -10,8 +10,9 @@ use std::time::Duration;
 use ash::vk;
 use wgpu_core::SubmissionIndex;
 use wgpu_core::api::Vulkan;
+use wgpu_core::device::DeviceError;
 use wgpu_core::id::{BufferId, DeviceId, QueueId};
-use wgpu_core::resource::BufferDescriptor;
+use wgpu_core::resource::{BufferDescriptor, CreateBufferError as CoreError};
 use wgpu_hal::Device as _;
 use wgpu_hal::vulkan as hal;
 use wgpu_types::BufferUsages;
@@ -61,7 +62,10 @@ impl VulkanDevice {
             Some(error) => {
                 // wgpu-core keeps an invalid entry under the id.
                 self.device.global.buffer_drop(id);
-                log::warn!("webgpu-presentation: no staging buffer of {bytes} bytes: {error}");
+                if let CoreError::Device(DeviceError::Lost) = error {
+                    return Err(CreateBufferError::DeviceLost);
+                }
+                log::warn!("webgpu-presentation: no owned memory of {bytes} bytes: {error}");
                 Err(CreateBufferError::OutOfMemory)
             }
         }

@@ -8,7 +8,7 @@
 //! - `components`: what the project needs, and how each thing is recognised;
 //! - `distribution`: how this system installs packages;
 //! - `toolchain`: rustfmt and clippy;
-//! - `setup`, `demo`, `steps`, `tally`, `test`: the commands.
+//! - `setup`, `demo`, `steps`, `tally`, `test`, `soak`: the commands.
 
 #![forbid(unsafe_code)]
 
@@ -28,6 +28,8 @@ mod demo;
 mod steps;
 mod tally;
 mod test;
+
+mod soak;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -71,6 +73,19 @@ enum Subcommands {
         #[arg(long, value_enum, num_args = 1.., value_name = "STEP")]
         only: Vec<Step>,
     },
+
+    /// Let canvases and devices come and go for minutes: nothing may be left of them.
+    ///
+    /// Fails if memory, threads or entries in wgpu-core's hub grow, or an id does not come back. Two minutes of it are
+    /// a step of `test`.
+    Soak {
+        /// For how long.
+        #[arg(long, value_name = "N", default_value_t = 10.0)]
+        minutes: f64,
+        /// Which run it is; a failure tells.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -78,6 +93,9 @@ fn main() -> ExitCode {
         Subcommands::Setup => setup::command().map_err(|error| error.to_string()),
         Subcommands::Demo { arguments } => demo::command(&arguments).map_err(|error| error.to_string()),
         Subcommands::Test { only } => test::command(&only).map_err(|error| error.to_string()),
+        Subcommands::Soak { minutes, seed } => {
+            soak::command(minutes, seed).map_err(|error| error.to_string())
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

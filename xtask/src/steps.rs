@@ -24,6 +24,8 @@ pub enum Step {
     Test,
     /// The examples in the documentation.
     Doctest,
+    /// Nothing is left after minutes of canvases and devices that come and go.
+    Soak,
 }
 
 impl Step {
@@ -35,6 +37,7 @@ impl Step {
             Self::Docs => "docs",
             Self::Test => "test",
             Self::Doctest => "doctest",
+            Self::Soak => "soak",
         }
     }
 
@@ -46,7 +49,7 @@ impl Step {
     pub fn command(self) -> Command {
         let mut command = cargo();
         command.args(self.arguments().split(' ')).envs(self.environment().iter().copied());
-        if self.runs_tests() {
+        if self.runs_tests() || self == Self::Soak {
             // The loader's chatter hides what the tests say.
             command.env_remove("VK_LOADER_DEBUG");
         }
@@ -73,12 +76,15 @@ impl Step {
             // Other tests run on after a failure, so that the count is whole.
             Self::Test => "test --workspace --all-targets --features webrender,gles --no-fail-fast",
             Self::Doctest => "test --package webgpu-presentation --doc --features webrender",
+            Self::Soak => {
+                "run --package webgpu-presentation --features webrender --example soak -- --minutes 2"
+            }
         }
     }
 
     fn environment(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Fmt | Self::Clippy | Self::BuildMinimal => &[],
+            Self::Fmt | Self::Clippy | Self::BuildMinimal | Self::Soak => &[],
             Self::Docs => &[("RUSTDOCFLAGS", "-D warnings")],
             // Without an adapter the tests are to fail, where they would else be skipped.
             Self::Test | Self::Doctest => {

@@ -1,0 +1,189 @@
+//! Contexts, devices and sizes come and go for minutes, and nothing is left of them.
+//!
+//! It is the stress test's engine, over and over (`tests/support/chaos`), without validation: the layers keep memory. After each
+//! round everything is destroyed, and what the process then uses is measured: memory that Rust code holds, memory of the process,
+//! threads, entries in wgpu-core's hub. Memory may not grow after the warm-up, but for what bare devices cost that nothing of
+//! this crate touched: drivers leak.
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::fmt;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use support::chaos::engine::Engine;
+use support::chaos::ledger::Ledger;
+use support::chaos::run::{page, with_renderers};
+use support::gpu::Gpu;
+use support::memory::{Counting, heap, resident, threads};
+use webgpu_presentation::FrameMemoryKind;
+use wgpu_types::InstanceFlags;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// One round of pages.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// So long pollers of dropped devices need to end.
+const AFTERWARDS: Duration = Duration::from_millis(200);
+
+/// Rounds that are measured at either end; their medians count.
+const MEASURED: usize = 5;
+
+/// Bare devices that are made to see what one costs, after as many to warm up.
+const BARE: usize = 60;
+
+/// What Rust code may hold more in the end: the map remembers a thousand contexts that are gone, with what each had offered, and
+/// tables grow in steps. A byte for each of 30,000 presents would not hide in it ten times over.
+const HEAP_SLACK: usize = 256 << 10;
+
+/// What the process may hold more: the C library's arenas are not given back whole.
+const RESIDENT_SLACK: usize = 4 << 20;
+
+/// Makes canvases and devices come and go, and fails if memory, ids, threads or hub entries are left of them.
+#[derive(Parser)]
+#[command(name = "soak")]
+struct Options {
+    /// For how long
+    #[arg(long, value_name = "N", default_value_t = 2.0)]
+    minutes: f64,
+
+    /// Which run it is: the messages are the same for the same seed
+    #[arg(long, value_name = "SEED")]
+    seed: Option<u64>,
+}
+
+/// What the process uses while there is neither canvas nor device.
+#[derive(Clone, Copy, Debug)]
+struct Usage {
+    heap: usize,
+    resident: usize,
+    threads: usize,
+    hub: usize,
+    /// Made so far.
+    devices: usize,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let Some(gpu) = Gpu::new(InstanceFlags::empty()) else {
+        eprintln!("error: there is no Vulkan adapter");
+        return ExitCode::FAILURE;
+    };
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.subsec_nanos().into());
+    let seed = options.seed.unwrap_or_else(now);
+    println!("adapter   {}", gpu.name);
+    println!("seed      {seed}");
+    let bare = bare_device(&gpu);
+    println!(
+        "devices   cost {} bytes of Rust and {} of the process each, with nothing of ours",
+        bare.0, bare.1
+    );
+
+    let (usages, ledger) = soak(gpu, seed, Duration::from_secs_f64(options.minutes * 60.0));
+    println!("traffic   {:?}", ledger.tally());
+    let mut faults = ledger.faults();
+    match usages.get(usages.len() / 4..) {
+        Some(usages) if usages.len() >= 2 * MEASURED => {
+            let first = median(&usages[..MEASURED]);
+            let last = median(&usages[usages.len() - MEASURED..]);
+            println!("warm      {first}");
+            println!("end       {last}");
+            faults.extend(growth(&first, &last, bare));
+        }
+        _ => println!("It was too short to tell of growth."),
+    }
+    faults.iter().for_each(|fault| eprintln!("error: {fault}"));
+    if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs pages, and measures after each round.
+fn soak(gpu: Gpu, seed: u64, time: Duration) -> (Vec<Usage>, Arc<Ledger>) {
+    // Every other run brings its own ids.
+    let mut engine = Engine::new(gpu, FrameMemoryKind::Owned, seed.is_multiple_of(2), false);
+    let (map, ledger) = (engine.map.clone(), engine.ledger.clone());
+    let progress = ProgressBar::new(time.as_secs());
+    // The template is fixed; without it the bar is plainer, that is all.
+    if let Ok(style) = ProgressStyle::with_template("{bar:40.cyan/blue} {pos}/{len} s  {msg}") {
+        progress.set_style(style);
+    }
+    let mut usages = Vec::new();
+    with_renderers(&map, &ledger, seed, |renderers| {
+        let start = Instant::now();
+        while start.elapsed() < time && ledger.faults().is_empty() {
+            page(&mut engine, seed.wrapping_add(usages.len() as u64), ROUND);
+            engine.clear(renderers);
+            engine.idle(AFTERWARDS);
+            let usage = Usage {
+                heap: heap(),
+                resident: resident(),
+                threads: threads(),
+                hub: engine.hub_entries(),
+                devices: engine.devices_made,
+            };
+            usages.push(usage);
+            progress.set_position(start.elapsed().as_secs());
+            progress.set_message(format!("{} presents, {usage}", ledger.tally().presented));
+        }
+        progress.finish_and_clear();
+        engine.finish(renderers);
+    });
+    (usages, ledger)
+}
+
+/// What has grown between two measurements, and should not have.
+fn growth(first: &Usage, last: &Usage, bare: (usize, usize)) -> Vec<String> {
+    let devices = last.devices - first.devices;
+    let limits = [
+        ("memory of Rust code", first.heap + devices * bare.0 + HEAP_SLACK, last.heap),
+        ("memory of the process", first.resident + devices * bare.1 + RESIDENT_SLACK, last.resident),
+        ("threads", first.threads, last.threads),
+        ("entries in the hub", 0, last.hub),
+    ];
+    let exceeded = limits.into_iter().filter(|(_, limit, used)| used > limit);
+    exceeded.map(|(what, limit, used)| format!("{what}: {used} in the end, {limit} at most")).collect()
+}
+
+fn median(usages: &[Usage]) -> Usage {
+    let of = |value: fn(&Usage) -> usize| {
+        let mut values: Vec<_> = usages.iter().map(value).collect();
+        values.sort_unstable();
+        values[values.len() / 2]
+    };
+    Usage {
+        heap: of(|usage| usage.heap),
+        resident: of(|usage| usage.resident),
+        threads: of(|usage| usage.threads),
+        hub: of(|usage| usage.hub),
+        devices: of(|usage| usage.devices),
+    }
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { heap, resident, threads, hub, devices } = self;
+        let (heap, resident) = (heap / 1024, resident / 1024);
+        write!(f, "{heap} KiB of Rust, {resident} KiB of the process, {threads} threads, ")?;
+        write!(f, "{hub} entries in the hub, after {devices} devices")
+    }
+}
+
+/// What is left of a device that was made and dropped: bytes that Rust code holds, and bytes of the process.
+fn bare_device(gpu: &Gpu) -> (usize, usize) {
+    let cycle = || {
+        for _ in 0..BARE {
+            let device = gpu.device();
+            gpu.global.device_drop(device.id);
+            gpu.global.queue_drop(device.queue);
+        }
+    };
+    cycle();
+    let before = (heap(), resident());
+    cycle();
+    (heap().saturating_sub(before.0) / BARE, resident().saturating_sub(before.1) / BARE)
+}
