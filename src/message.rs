@@ -13,6 +13,7 @@ use crate::PresentError;
 /// again after [`destroy_context`](crate::Presenter::destroy_context) or
 /// [`destroy_owner`](crate::ContextMap::destroy_owner).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ContextId(pub u64);
 
 impl From<ContextId> for ExternalImageId {
@@ -26,11 +27,13 @@ impl From<ContextId> for ExternalImageId {
 /// Chosen by the engine; nothing is done to make one. See
 /// [`ContextMap::destroy_owner`](crate::ContextMap::destroy_owner).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OwnerId(pub u64);
 
 /// A transaction of a compositor, as the engine counts them: those of one namespace of image keys rise. See
 /// [`Presenter::destroy_context_after`](crate::Presenter::destroy_context_after).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TransactionId(pub u64);
 
 /// The engine's own count of canvas updates, handed back with the image update that satisfies it.
@@ -38,10 +41,12 @@ pub struct TransactionId(pub u64);
 /// It may repeat or fall: frames are ordered by the sequence number that [`Presenter::present`](crate::Presenter::present)
 /// returns, never by this one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CanvasEpoch(pub u64);
 
 /// [`GPUCanvasAlphaMode`](https://www.w3.org/TR/webgpu/#enumdef-gpucanvasalphamode).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum AlphaMode {
     /// Alpha is ignored: what is shown and what is read has alpha 255.
     Opaque,
@@ -51,6 +56,7 @@ pub enum AlphaMode {
 
 /// [`GPUCanvasConfiguration`](https://www.w3.org/TR/webgpu/#dictdef-gpucanvasconfiguration), as it was when the texture was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ContextConfiguration {
     /// The device of the texture.
     pub device_id: DeviceId,
@@ -66,6 +72,7 @@ pub struct ContextConfiguration {
 
 /// A pair of ids for recording one copy, when the engine allocates ids itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct EncoderIds {
     /// Id of the encoder, not in use in wgpu-core.
     pub command_encoder: CommandEncoderId,
@@ -75,6 +82,7 @@ pub struct EncoderIds {
 
 /// A canvas texture on its way to the screen, or to a snapshot.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PendingTexture {
     /// The texture: single-sampled, two-dimensional, usable as `COPY_SRC`.
     pub texture_id: TextureId,
@@ -87,6 +95,7 @@ pub struct PendingTexture {
 
 /// What a present shows.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Contents {
     /// What was drawn into a texture.
     Texture(PendingTexture),
@@ -102,6 +111,7 @@ pub enum Contents {
 
 /// Where the ids of a context's staging buffers come from. All ids of one `Global` must come from the same side.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum BufferIds {
     /// wgpu-core allocates them.
     Allocated,
@@ -113,6 +123,7 @@ pub enum BufferIds {
 
 /// What a new context is.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ContextDescriptor {
     /// Whose it is. An engine that does not care gives all the same.
     pub owner: OwnerId,
@@ -124,6 +135,7 @@ pub struct ContextDescriptor {
 
 /// An id that the engine handed in and may use again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ReturnedId {
     /// From [`BufferIds::Provided`].
     Buffer(BufferId),
@@ -182,6 +194,7 @@ pub enum Awaited {
 
 /// Counts of one context: what ended since it was created, and what there is now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Statistics {
     /// Presents that became what the canvas shows.
     pub presented: u64,
@@ -201,6 +214,7 @@ pub struct Statistics {
 ///
 /// Both keep what is shown readable when its device is destroyed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum FrameMemoryKind {
     /// This crate's own, which is read where it is: no copy on the CPU, and what is in flight when a device is destroyed still
     /// arrives. On Vulkan, if it has cached host memory.
@@ -213,6 +227,7 @@ pub enum FrameMemoryKind {
 /// Bytes of one kind that a context holds: what an engine tells its users of memory (about:memory). See
 /// [`Presenter::memory_report`](crate::Presenter::memory_report).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MemoryReport {
     /// Whose context it is, or was.
     pub owner: OwnerId,
@@ -226,6 +241,7 @@ pub struct MemoryReport {
 
 /// What memory of a context is held for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum MemoryKind {
     /// Nobody uses it; it is kept for the next present. [`Presenter::trim`](crate::Presenter::trim) frees it.
     Recycled,
