@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 
 /// Transparent black, shared by all contexts. Fresh zeros cost address space, not memory, until they are written.
 pub(crate) type Blank = Arc<Vec<u8>>;

@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, Weak};
 
-use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use webrender_api::IdNamespace;
 
 use crate::TransactionId;
 use crate::context::ContextData;
+use crate::sync::Mutex;
 
 /// One compositor for each namespace of image keys. What a compositor said last is remembered when it is gone, a few bytes:
 /// a context may be told to wait for it later.

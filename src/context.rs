@@ -21,7 +21,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use euclid::default::Size2D;
-use parking_lot::{Mutex, MutexGuard};
 use webrender_api::ImageKey;
 use wgpu_core::id::DeviceId;
 
@@ -35,6 +34,7 @@ use crate::layout::{ByteOrder, FrameLayout};
 use crate::offers::Offers;
 use crate::outbox::{Callback, Outbox, Reply};
 use crate::staging::{MappingBuffer, NotMapped};
+use crate::sync::{Mutex, MutexGuard};
 use crate::ticket::{Present, Purpose, Ticket, Tickets};
 use crate::tray::Tray;
 use crate::waiters::Waiters;
@@ -228,7 +228,9 @@ impl ContextData {
             if frame.layout().order() == order {
                 break;
             }
-            frame = MutexGuard::unlocked(&mut state, || frame.in_order(order));
+            drop(state);
+            frame = frame.in_order(order);
+            state = self.state.lock();
         }
         let Some(ticket) = state.in_flight.remove(number) else { return };
         state.ends.completed(memory);

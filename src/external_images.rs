@@ -10,7 +10,7 @@ use webrender_api::{ExternalImage, ExternalImageHandler, ExternalImageId, Extern
 use crate::context::ContextData;
 use crate::display::{HandlerId, Locked};
 use crate::frame::Frame;
-use crate::{ContextId, ContextMap};
+use crate::{ContextId, ContextMap, sync};
 
 /// Hands the frames of canvases to one WebRender instance.
 ///
@@ -124,7 +124,7 @@ fn drop_elsewhere(locked: Locked) {
         && let Some(frame) = Arc::into_inner(frame)
         && frame.is_orphan()
     {
-        crate::elsewhere(move || drop::<Frame>(frame));
+        sync::elsewhere(move || drop::<Frame>(frame));
     }
 }
 

@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 // In the order in which a frame travels; what comes later imports what comes before.
+mod sync;
 mod message;
 mod error;
 mod layout;
@@ -38,10 +39,6 @@ mod webrender_sink;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
-use parking_lot::Mutex;
-
 pub use self::batch::Batch;
 pub use self::error::{CreateContextError, GetImageError, PresentError, UnknownContext};
 pub use self::external_images::ExternalImages;
@@ -57,21 +54,3 @@ pub use self::sink::ImageSink;
 pub use self::snapshot::Snapshot;
 #[cfg(feature = "webrender")]
 pub use self::webrender_sink::WebRenderSink;
-
-/// Does something rare on a thread of its own, because this one must not be kept waiting; or on this one, if there can be
-/// no other.
-fn elsewhere<F: FnOnce() + Send + 'static>(action: F) {
-    fn run<F: FnOnce()>(slot: &Mutex<Option<F>>) {
-        let action = slot.lock().take();
-        if let Some(action) = action {
-            action();
-        }
-    }
-    let slot = Arc::new(Mutex::new(Some(action)));
-    let theirs = slot.clone();
-    let thread = std::thread::Builder::new().name("webgpu presentation".into());
-    if let Err(error) = thread.spawn(move || run(&theirs)) {
-        log::error!("webgpu-presentation: no thread: {error}");
-        run(&slot);
-    }
-}

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::RwLock;
 use webrender_api::IdNamespace;
 
 use crate::blank::Blanks;
@@ -14,6 +13,7 @@ use crate::display::HandlerId;
 use crate::offers::Offers;
 use crate::outbox::{Callback, Message, Outbox};
 use crate::owners::Contexts;
+use crate::sync::RwLock;
 use crate::tray::Tray;
 use crate::waiters::Waiters;
 use crate::{Awaited, CanvasEpoch, ContextId, OwnerId, TransactionId};

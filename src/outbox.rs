@@ -6,11 +6,10 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::{self, ThreadId};
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
 use webrender_api::{ExternalImageData, ImageDescriptor, ImageKey};
 
+use crate::sync::{Condvar, Mutex, ThreadId, thread};
 use crate::{Awaited, CanvasEpoch, GetImageError, ImageSink, PresentOutcome, ReturnedId, Snapshot};
 
 /// Takes the answer of one `get_image`.
@@ -63,6 +62,26 @@ struct Queue {
     draining: Option<ThreadId>,
 }
 
+/// What is performed with no lock held.
+enum Effect {
+    Image(ImageCall),
+    Flush,
+    Message(Message),
+}
+
+impl Queue {
+    fn next(&mut self) -> Option<Effect> {
+        if let Some(call) = self.images.pop_front() {
+            self.unflushed = true;
+            Some(Effect::Image(call))
+        } else if std::mem::take(&mut self.unflushed) {
+            Some(Effect::Flush)
+        } else {
+            self.messages.pop_front().map(Effect::Message)
+        }
+    }
+}
+
 impl Outbox {
     pub(crate) fn new(recipients: Recipients) -> Self {
         Self { recipients, queue: Mutex::default(), drained: Condvar::new() }
@@ -85,24 +104,11 @@ impl Outbox {
 
     /// Performs what was written down, unless another thread (or a caller of this one) is at it.
     pub(crate) fn drain(&self) {
-        let mut queue = self.queue.lock();
-        if queue.draining.is_some() {
+        if !self.begin() {
             return;
         }
-        queue.draining = Some(thread::current().id());
-        loop {
-            if let Some(call) = queue.images.pop_front() {
-                queue.unflushed = true;
-                MutexGuard::unlocked(&mut queue, || guarded(|| self.call(call)));
-            } else if std::mem::take(&mut queue.unflushed) {
-                MutexGuard::unlocked(&mut queue, || guarded(|| self.recipients.sink.flush()));
-            } else if let Some(message) = queue.messages.pop_front() {
-                MutexGuard::unlocked(&mut queue, || guarded(|| self.tell(message)));
-            } else {
-                queue.draining = None;
-                self.drained.notify_all();
-                return;
-            }
+        while let Some(effect) = self.next() {
+            guarded(|| self.perform(effect));
         }
     }
 
@@ -112,6 +118,35 @@ impl Outbox {
         let mut queue = self.queue.lock();
         while queue.draining.is_some_and(|thread| thread != thread::current().id()) {
             self.drained.wait(&mut queue);
+        }
+    }
+
+    /// Whether nobody else performs calls.
+    fn begin(&self) -> bool {
+        let mut queue = self.queue.lock();
+        let free = queue.draining.is_none();
+        if free {
+            queue.draining = Some(thread::current().id());
+        }
+        free
+    }
+
+    /// The next effect. With none, in the same moment, nobody performs calls any more: who adds one afterwards begins anew.
+    fn next(&self) -> Option<Effect> {
+        let mut queue = self.queue.lock();
+        let next = queue.next();
+        if next.is_none() {
+            queue.draining = None;
+            self.drained.notify_all();
+        }
+        next
+    }
+
+    fn perform(&self, effect: Effect) {
+        match effect {
+            Effect::Image(call) => self.call(call),
+            Effect::Flush => self.recipients.sink.flush(),
+            Effect::Message(message) => self.tell(message),
         }
     }
 

@@ -28,6 +28,9 @@ macro_rules! with_memory {
     };
 }
 
+#[cfg(loom)]
+mod loom;
+
 // The model has no memory.
 with_memory!(owned: Owned, mod model);
 with_memory!(portable: Portable);

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use wgpu_core::id::DeviceId;
 
 use crate::gpu::IdleMemory;
+use crate::sync::Mutex;
 
 /// So many spares are kept: one to copy into while one frame is shown and another one is still locked.
 const MOST_SPARES: usize = 2;

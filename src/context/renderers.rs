@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{ContextData, Life};
 use crate::display::{HandlerId, Locked};
 use crate::offers::Generation;
+use crate::sync;
 
 impl ContextData {
     /// What a renderer reads for a generation, or for whatever was told last. `None` if the context is destroyed.
@@ -28,7 +29,7 @@ impl ContextData {
         drop(state);
         if tells {
             let outbox = self.outbox.clone();
-            crate::elsewhere(move || outbox.drain());
+            sync::elsewhere(move || outbox.drain());
         }
         Some(locked)
     }

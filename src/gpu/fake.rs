@@ -17,7 +17,7 @@ use super::memory::{HostMemory, HubMemory, Unmapped};
 use super::{
     Completed, Copy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, Waited,
 };
-use crate::staging::{AvailableBuffer, MappedBuffer};
+use crate::staging::{AvailableBuffer, MappedBuffer, MappingBuffer};
 use crate::tray::{Loan, Tray};
 use crate::{EncoderIds, FrameMemoryKind, PresentError};
 
@@ -40,15 +40,24 @@ pub(crate) fn encoder_ids(index: u32) -> EncoderIds {
     }
 }
 
-/// A buffer with these bytes that belongs to no ring.
-pub(crate) fn mapped_buffer(bytes: &[u8]) -> MappedBuffer {
+/// A buffer in flight that will have these bytes once [`completed`], and then returns to the tray.
+pub(crate) fn mapping_buffer(tray: &Arc<Tray>, bytes: &[u8]) -> MappingBuffer {
     let memory = Arc::new(FakeMemory::new(bytes.len()));
     memory.write(0, bytes);
     let idle = IdleMemory::owned(Box::new(FakeBuffer(memory)));
-    let submission = Submission { device: device(0), index: 1 };
-    let available = AvailableBuffer::lent(Arc::new(Tray::default()), Loan(0), buffer(0), device(0), idle);
-    let done = Completed { device: device(0), index: 1 };
-    available.submitted(submission).complete(&done, bytes.len()).unwrap_or_else(|_| panic!("it is done"))
+    let available = AvailableBuffer::lent(tray.clone(), Loan(0), buffer(0), device(0), idle);
+    available.submitted(Submission { device: device(0), index: 1 })
+}
+
+/// All of device 0 is done.
+pub(crate) fn completed() -> Completed {
+    Completed { device: device(0), index: 1 }
+}
+
+/// A buffer with these bytes that belongs to no ring.
+pub(crate) fn mapped_buffer(bytes: &[u8]) -> MappedBuffer {
+    let buffer = mapping_buffer(&Arc::default(), bytes).complete(&completed(), bytes.len());
+    buffer.unwrap_or_else(|_| panic!("it is done"))
 }
 
 #[derive(Clone, Default)]

@@ -1,7 +1,7 @@
 //! The steps of `cargo xtask test`, in their order: what fails soonest comes first.
 //!
 //! Building is most of the time. Cargo keeps apart what is only checked from what is compiled, and builds with
-//! different features, so there are two large sets: clippy's, and that of `test` and `doctest`. They share the
+//! different features, so there are two large sets: clippy's, and that of `test`, `loom` and `doctest`. They share the
 //! slow build scripts, of swgl and of WebRender's shaders.
 
 use std::process::Command;
@@ -22,6 +22,8 @@ pub enum Step {
     Docs,
     /// Unit tests, tests on a fake GPU, tests on Vulkan and tests against WebRender.
     Test,
+    /// What threads share, in every order that they can take the locks in: nearly.
+    Loom,
     /// The examples in the documentation.
     Doctest,
     /// Nothing is left after minutes of canvases and devices that come and go.
@@ -36,6 +38,7 @@ impl Step {
             Self::BuildMinimal => "build-minimal",
             Self::Docs => "docs",
             Self::Test => "test",
+            Self::Loom => "loom",
             Self::Doctest => "doctest",
             Self::Soak => "soak",
         }
@@ -43,7 +46,7 @@ impl Step {
 
     /// Whether its output has lines of test results to count.
     pub fn runs_tests(self) -> bool {
-        matches!(self, Self::Test | Self::Doctest)
+        matches!(self, Self::Test | Self::Loom | Self::Doctest)
     }
 
     pub fn command(self) -> Command {
@@ -62,6 +65,11 @@ impl Step {
         variables.collect::<String>() + &written(&self.command())
     }
 
+    /// The tests to run of the program that the command builds, if it does not run it.
+    pub fn builds(self) -> Option<&'static str> {
+        (self == Self::Loom).then_some("tests::loom::")
+    }
+
     fn arguments(self) -> &'static str {
         match self {
             // rustfmt colours its diff even where no terminal reads it.
@@ -75,6 +83,11 @@ impl Step {
             }
             // Other tests run on after a failure, so that the count is whole.
             Self::Test => "test --workspace --all-targets --features webrender,gles --no-fail-fast",
+            // Loom's locks are for this crate alone: with RUSTFLAGS everything would be built again.
+            Self::Loom => concat!(
+                "rustc --package webgpu-presentation --lib --profile test --features webrender,gles ",
+                "--message-format json-render-diagnostics -- --cfg loom -D warnings"
+            ),
             Self::Doctest => "test --package webgpu-presentation --doc --features webrender",
             Self::Soak => {
                 "run --package webgpu-presentation --features webrender --example soak -- --minutes 2"
@@ -84,7 +97,7 @@ impl Step {
 
     fn environment(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Fmt | Self::Clippy | Self::BuildMinimal | Self::Soak => &[],
+            Self::Fmt | Self::Clippy | Self::BuildMinimal | Self::Loom | Self::Soak => &[],
             Self::Docs => &[("RUSTDOCFLAGS", "-D warnings")],
             // Without an adapter the tests are to fail, where they would else be skipped.
             Self::Test | Self::Doctest => {

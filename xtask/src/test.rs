@@ -59,9 +59,34 @@ fn run(step: Step) -> io::Result<Ran> {
     io::stdout().flush()?;
     let start = Instant::now();
     let mut command = step.command();
+    if let Some(tests) = step.builds() {
+        match built(&mut command)? {
+            Ok(program) => command = program,
+            Err(status) => {
+                return Ok(Ran { step, status, duration: start.elapsed(), tally: Tally::default() });
+            }
+        }
+        command.arg(tests);
+    }
     let (status, tally) =
         if step.runs_tests() { run_counting(&mut command)? } else { (command.status()?, Tally::default()) };
     Ok(Ran { step, status, duration: start.elapsed(), tally })
+}
+
+/// Lets cargo build a program, whose path it prints among what it prints as JSON.
+fn built(command: &mut Command) -> io::Result<Result<Command, ExitStatus>> {
+    let output = command.stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        return Ok(Err(output.status));
+    }
+    let program = program_in(&String::from_utf8_lossy(&output.stdout));
+    program.map(|path| Ok(Command::new(path))).ok_or_else(|| io::Error::other("cargo names no program"))
+}
+
+/// The last program that cargo's JSON names. In a string only `\\` stands for something else, in paths.
+fn program_in(json: &str) -> Option<String> {
+    let (_, rest) = json.rsplit_once("\"executable\":\"")?;
+    rest.split_once('"').map(|(path, _)| path.replace("\\\\", "\\"))
 }
 
 /// Passes on each line of the command's stdout as it comes, and adds up the test results among them.
@@ -135,6 +160,15 @@ mod tests {
         let tally = count_lines(printed, &mut echoed).unwrap();
         assert_eq!(echoed, printed);
         assert_eq!(tally, Tally { passed: 3, failed: 1, ignored: 4 });
+    }
+
+    #[test]
+    fn the_program_that_cargo_built_is_found() {
+        let json = r#"{"reason":"compiler-artifact","executable":null,"fresh":true}
+            {"reason":"compiler-artifact","executable":"C:\\target\\a-1.exe","fresh":false}
+            {"reason":"build-finished","success":true}"#;
+        assert_eq!(program_in(json).as_deref(), Some(r"C:\target\a-1.exe"));
+        assert_eq!(program_in("{}"), None);
     }
 
     #[test]
