@@ -53,6 +53,10 @@ struct Options {
     #[arg(long, value_name = "N", default_value_t = 2.0)]
     minutes: f64,
 
+    /// In memory that wgpu-core maps, as on backends other than Vulkan
+    #[arg(long)]
+    portable: bool,
+
     /// Which run it is: the messages are the same for the same seed
     #[arg(long, value_name = "SEED")]
     seed: Option<u64>,
@@ -85,7 +89,8 @@ fn main() -> ExitCode {
         bare.0, bare.1
     );
 
-    let (usages, ledger) = soak(gpu, seed, Duration::from_secs_f64(options.minutes * 60.0));
+    let memory = if options.portable { FrameMemoryKind::Portable } else { FrameMemoryKind::Owned };
+    let (usages, ledger) = soak(gpu, seed, memory, Duration::from_secs_f64(options.minutes * 60.0));
     println!("traffic   {:?}", ledger.tally());
     let mut faults = ledger.faults();
     match usages.get(usages.len() / 4..) {
@@ -103,9 +108,9 @@ fn main() -> ExitCode {
 }
 
 /// Runs pages, and measures after each round.
-fn soak(gpu: Gpu, seed: u64, time: Duration) -> (Vec<Usage>, Arc<Ledger>) {
+fn soak(gpu: Gpu, seed: u64, memory: FrameMemoryKind, time: Duration) -> (Vec<Usage>, Arc<Ledger>) {
     // Every other run brings its own ids.
-    let mut engine = Engine::new(gpu, FrameMemoryKind::Owned, seed.is_multiple_of(2), false);
+    let mut engine = Engine::new(gpu, seed.is_multiple_of(2), memory, false);
     let (map, ledger) = (engine.map.clone(), engine.ledger.clone());
     let progress = ProgressBar::new(time.as_secs());
     // The template is fixed; without it the bar is plainer, that is all.

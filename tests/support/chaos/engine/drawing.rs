@@ -101,9 +101,9 @@ impl Engine {
 
 /// A present with what it is to show.
 pub(super) fn fill(present: Present, texture: Option<&Texture>, contents: &Contents) -> Present {
-    let (trouble, lost) = texture.map_or((Trouble::None, false), |texture| (texture.trouble, texture.lost));
     let device = texture.map(|texture| texture.pending.configuration.device_id);
     let present = Present { device, ..present };
+    let (trouble, lost) = texture.map_or((Trouble::None, false), |texture| (texture.trouble, texture.lost));
     match (texture, contents) {
         (Some(texture), Contents::Texture(pending)) if trouble != Trouble::Empty => {
             let size = pending.configuration.size;
