@@ -151,3 +151,12 @@ impl ExternalImageHandler for ExternalImages {
         self.unlock_generation(id, channel_index);
     }
 }
+
+#[cfg(test)]
+impl ExternalImages {
+    /// What is locked of an image, oldest first: the generation, how often, the bytes.
+    pub(crate) fn held(&self, id: ExternalImageId) -> impl Iterator<Item = (Option<u8>, usize, &[u8])> {
+        let locks = self.locks.get(&id).into_iter().flatten();
+        locks.map(|held| (held.generation, held.count, held.bytes()))
+    }
+}
