@@ -58,7 +58,7 @@ pub enum BeltError {
     /// The destination belongs to another device.
     #[error("the destination belongs to another device")]
     WrongDevice,
-    /// The destination is an error buffer or an error texture.
+    /// The destination is an error buffer, or an error texture. (Of the latter something else may be found wrong first.)
     #[error("the destination is invalid")]
     DestinationInvalid,
     /// The destination was destroyed.
