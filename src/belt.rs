@@ -39,8 +39,8 @@
 //!
 //! The encoder copies what was written, as if each write were a copy of its own, in the order of the calls: of two writes to the
 //! same bytes the later one wins. Writes are copied where they are flushed, thus before the commands recorded after that.
-//! A copy ends where a write goes on elsewhere in its buffer; where a chunk ends; and, if copies to several buffers are
-//! growing, where a MiB has gathered.
+//! A copy ends where a write goes on elsewhere in its buffer, and where a chunk ends. Where writes to several buffers alternate,
+//! copies of more than 64 KiB may end earlier.
 //!
 //! # Errors
 //!

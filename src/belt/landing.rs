@@ -67,6 +67,14 @@ impl Landing {
         self.full.len() + usize::from(self.open.is_some()) + self.spares.len()
     }
 
+    /// The buffer that the last copy goes to.
+    pub(super) fn last_target(&self) -> Option<BufferId> {
+        match self.copies.last()? {
+            Copy::Buffer(copy) => Some(copy.target),
+            Copy::Texture(..) => None,
+        }
+    }
+
     /// More room, behind what there is.
     pub(super) fn add(&mut self, chunk: Chunk) {
         self.room += chunk.capacity;

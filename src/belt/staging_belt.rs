@@ -23,9 +23,6 @@ use super::{
     WriteView,
 };
 
-/// So many bytes gather in our memory before they are put into chunks.
-const GATHERED: u64 = 1 << 20;
-
 /// A write of so many bytes is put into a chunk at once.
 const LARGE: usize = 64 << 10;
 
@@ -112,6 +109,9 @@ impl StagingBelt {
     /// As [the module](super#errors) says; nothing of this write is done then.
     pub fn write_buffer(&mut self, target: BufferId, offset: u64, data: &[u8]) -> Result<(), BeltError> {
         if data.is_empty() {
+            return Ok(());
+        }
+        if data.len() < LARGE && self.runs.append(target, offset, data, self.landing.room()) {
             return Ok(());
         }
         let destination = self.destination(target, offset, data.len() as u64)?;
@@ -341,7 +341,7 @@ impl StagingBelt {
         let end = offset.checked_add(size).ok_or(BeltError::OutOfBounds)?;
         let found = self.runs.destination(&self.ledger.device, target, end);
         let ready = found.and_then(|destination| {
-            if self.runs.gathered().saturating_add(size) > GATHERED {
+            if self.runs.is_full(destination, size) {
                 self.runs.put(&mut self.landing)?;
             }
             self.make_room(size)?;
