@@ -360,6 +360,30 @@ fn a_run_of_any_size_is_one_copy_for_each_chunk() {
     });
 }
 
+// Two long runs side by side are cut, not more often than they alternate.
+#[test]
+fn a_long_run_is_continued_before_others() {
+    on_all(|world| {
+        let (one, other) = (world.buffer(200_000), world.buffer(200_000));
+        let mut belt = world.belt(roomy());
+        // At once: nothing of it is held back.
+        belt.write_buffer(one, 0, &[1; 131_072]).unwrap();
+        let mut write = |buffer, from: u64, to: u64| {
+            for offset in (from..to).step_by(4096) {
+                belt.write_buffer(buffer, offset, &vec![1; 4096.min(to - offset) as usize]).unwrap();
+            }
+        };
+        write(other, 0, 150_000);
+        write(one, 131_072, 140_000);
+        write(other, 150_000, 160_000);
+        assert_eq!(world.frame(&mut belt).copies, 3);
+        for (buffer, end) in [(one, 140_000), (other, 160_000)] {
+            let bytes = world.read(buffer, 200_000);
+            assert!(bytes.iter().enumerate().all(|(index, &byte)| byte == u8::from(index < end)));
+        }
+    });
+}
+
 #[test]
 fn a_flush_comes_before_the_commands_after_it() {
     on_all(|world| {
