@@ -360,6 +360,20 @@ fn a_run_of_any_size_is_one_copy_for_each_chunk() {
     });
 }
 
+// They go on in the buffer, not in the chunk.
+#[test]
+fn an_allocation_between_two_writes_parts_them() {
+    on_all(|world| {
+        let buffer = world.buffer(200_000);
+        let mut belt = world.belt(roomy());
+        belt.write_buffer(buffer, 0, &[1; 100_000]).unwrap();
+        belt.allocate(64, 256).unwrap().bytes.fill(9);
+        belt.write_buffer(buffer, 100_000, &[1; 100_000]).unwrap();
+        assert_eq!(world.frame(&mut belt).copies, 2);
+        assert_eq!(world.read(buffer, 200_000), vec![1; 200_000]);
+    });
+}
+
 // Two long runs side by side are cut, not more often than they alternate.
 #[test]
 fn a_long_run_is_continued_before_others() {
@@ -408,8 +422,11 @@ fn what_webgpu_forbids_is_a_typed_error() {
     on_all(|world| {
         let buffer = world.buffer(64);
         let mut belt = world.belt(roomy());
-        for size in [1, 2, 3, 6] {
-            let refused = belt.write_buffer(buffer, 0, &[9; 8][..size]);
+        // With an open run at 4 in a buffer of known size, and without.
+        belt.write_buffer(buffer, 60, &[1; 4]).unwrap();
+        belt.write_buffer(buffer, 0, &[1; 4]).unwrap();
+        for (size, offset) in [(1, 4), (2, 4), (3, 4), (6, 4), (1, 0), (2, 0), (3, 0), (6, 0)] {
+            let refused = belt.write_buffer(buffer, offset, &[9; 8][..size]);
             assert!(matches!(refused, Err(BeltError::UnalignedSize(given)) if given == size as u64));
             let refused = belt.write_buffer_with(buffer, 0, size as u64).map(drop);
             assert!(matches!(refused, Err(BeltError::UnalignedSize(given)) if given == size as u64));
@@ -425,8 +442,9 @@ fn what_webgpu_forbids_is_a_typed_error() {
             assert!(matches!(refused, Err(BeltError::InvalidAlignment(given)) if given == alignment));
         }
         assert!(matches!(belt.allocate(0, 4), Err(BeltError::EmptyAllocation)));
-        assert_eq!(world.frame(&mut belt), FlushStats::default());
-        assert_eq!(world.read(buffer, 64), [0; 64]);
+        assert_eq!(world.frame(&mut belt), FlushStats { copies: 2, bytes: 8, refused: 0 });
+        let wanted: Vec<u8> = (0..64).map(|index| u8::from(!(4..60).contains(&index))).collect();
+        assert_eq!(world.read(buffer, 64), wanted);
     });
 }
 
@@ -566,6 +584,32 @@ fn a_destination_that_goes_bad_is_left_out() {
         global.buffer_map_async(mapped, 0, None, map).unwrap();
         assert_eq!(world.frame(&mut belt), FlushStats { copies: 2, bytes: 8, refused: 6 });
         assert_eq!(world.read(good, 64)[28..36], [0, 0, 0, 0, 1, 1, 1, 1]);
+    });
+}
+
+// An engine's id may name another buffer by the time of the flush.
+#[test]
+fn a_destination_that_shrinks_is_left_out() {
+    on_all(|world| {
+        let global = &world.gpu.global;
+        let id = BufferId::zip(0, 1);
+        let create = |size| {
+            let usage = BufferUsages::COPY_DST;
+            let descriptor = BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
+            let (_, error) = global.device_create_buffer(world.device.id, &descriptor, Some(id));
+            assert!(error.is_none(), "{error:?}");
+        };
+        create(128);
+        let (ids, drop_id) = ((1..3).map(|index| BufferId::zip(index, 1)).collect(), |_| ());
+        let (device, queue) = (world.device.id, world.device.queue);
+        let mut belt =
+            StagingBelt::with_buffer_ids(global.clone(), device, queue, &roomy(), ids, drop_id).unwrap();
+        for offset in [0, 32, 64] {
+            belt.write_buffer(id, offset, &[1; 32]).unwrap();
+        }
+        global.buffer_drop(id);
+        create(64);
+        assert_eq!(world.frame(&mut belt), FlushStats { copies: 0, bytes: 0, refused: 1 });
     });
 }
 
@@ -1184,6 +1228,7 @@ fn a_bad_texture_write_is_a_typed_error_and_hurts_no_other() {
         let size = texture.size;
         let mut at_8 = whole(texture.id);
         at_8.origin.x = 8;
+        let two_layers = wgt::Extent3d { depth_or_array_layers: 2, ..size };
         let mut mip = whole(texture.id);
         mip.mip_level = 1;
         let mut far = whole(texture.id);
@@ -1200,6 +1245,7 @@ fn a_bad_texture_write_is_a_typed_error_and_hurts_no_other() {
         );
         let bad: Vec<(Case<'_>, fn(&BeltError) -> bool)> = vec![
             ((at_8, good.1, good.2, good.3, size), |error| matches!(error, BeltError::OutOfBounds)),
+            ((good.0, good.1, good.2, good.3, two_layers), |error| matches!(error, BeltError::OutOfBounds)),
             ((mip, good.1, good.2, good.3, size), |error| matches!(error, BeltError::OutOfBounds)),
             ((far, good.1, good.2, good.3, size), |error| matches!(error, BeltError::OutOfBounds)),
             ((whole(unusable), good.1, good.2, good.3, size), |error| {
