@@ -7,7 +7,6 @@ use wgpu_core::id::BufferId;
 
 use super::BeltError;
 use super::chunk::{Chunk, Ledger};
-use super::pool::Pool;
 use super::writes::{BufferCopy, Copy};
 
 /// The tail is uploaded when it would grow larger. Many small pieces are gathered in fast memory, and wgpu-core is asked for
@@ -176,15 +175,11 @@ impl Landing {
         Ok(())
     }
 
-    /// The chunks that were written, ready to be read by submissions. Everything was uploaded.
-    pub(super) fn close(&mut self, pool: &mut Pool) -> Result<Vec<Chunk>, BeltError> {
+    /// The chunks, ready to be read by submissions. Everything was uploaded.
+    pub(super) fn close(&mut self) -> Result<Vec<Chunk>, BeltError> {
         let mut chunks = std::mem::take(&mut self.full);
-        match self.open.take() {
-            Some(Open { chunk, used: 0 }) => pool.put_back(chunk),
-            Some(Open { chunk, .. }) => chunks.push(chunk),
-            None => (),
-        }
-        self.spares.drain(..).for_each(|chunk| pool.put_back(chunk));
+        chunks.extend(self.open.take().map(|open| open.chunk));
+        chunks.extend(self.spares.drain(..));
         (self.room, self.held) = (0, 0);
         chunks.iter().try_for_each(|chunk| self.ledger.device.unmap(chunk.id))?;
         Ok(chunks)

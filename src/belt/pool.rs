@@ -51,11 +51,6 @@ impl Pool {
         Chunk::create(&self.ledger, wanted.min(max_chunk_size).min(left))
     }
 
-    /// A chunk that was taken and not written.
-    pub(super) fn put_back(&mut self, chunk: Chunk) {
-        self.free.push((chunk, self.frame));
-    }
-
     /// A chunk whose copies were submitted. If it cannot be mapped it is freed.
     pub(super) fn recall(&mut self, chunk: Chunk) {
         match self.ledger.device.map(chunk.id) {

@@ -270,7 +270,7 @@ impl StagingBelt {
     /// As [`flush`](Self::flush).
     pub fn finish(&mut self, encoder: CommandEncoderId) -> Result<Batch, BeltError> {
         self.flush(encoder)?;
-        let closed = self.landing.close(&mut self.pool);
+        let closed = self.landing.close();
         let chunks = self.unless_lost(closed)?;
         self.frames += 1;
         self.pool.end_frame();

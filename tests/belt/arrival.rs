@@ -218,6 +218,26 @@ fn a_run_of_any_size_is_one_copy_for_each_chunk() {
     });
 }
 
+// Some pieces go through the belt's memory, some straight into a chunk.
+#[test]
+fn pieces_of_all_sizes_arrive() {
+    on_all(|world| {
+        let buffer = world.buffer(MIB);
+        let mut model = vec![0; MIB as usize];
+        let mut belt = world.belt(roomy());
+        let mut offset = 0;
+        for size in [64, 20_000, 4, 30_000, 16_384, 16_380, 64, 60_000, 65_536, 40, 65_532, 100_000, 4] {
+            let data = pattern(size as u8, size);
+            belt.write_buffer(buffer, offset as u64, &data).unwrap();
+            model[offset..offset + size].copy_from_slice(&data);
+            // A gap: each one is a copy.
+            offset += size + 4;
+        }
+        assert_eq!(world.frame(&mut belt).copies, 13);
+        assert!(world.read(buffer, MIB) == model);
+    });
+}
+
 // They go on in the buffer, not in the chunk.
 #[test]
 fn an_allocation_between_two_writes_parts_them() {
