@@ -82,15 +82,17 @@ fn texels_arrive() {
             (Rgba32Float, D2, [7, 3, 2]),
         ];
         for (format, dimension, size @ [width, height, layers]) in cases {
-            for max_chunk_size in [MIB, 5120, 1300] {
+            for (chunk_size, max_chunk_size) in [(MIB, MIB), (16, 5120), (16, 1300)] {
                 let texture = world.texture(format, dimension, size);
-                let descriptor = BeltDescriptor { chunk_size: 16, max_chunk_size, ..Default::default() };
+                let descriptor = BeltDescriptor { chunk_size, max_chunk_size, ..Default::default() };
                 let mut belt = world.belt(descriptor);
                 let row = width * format.block_copy_size(None).unwrap();
                 let (stride, rows, offset) = (row + 5, height + 2, 3);
                 let data = pattern(width as u8, (3 + stride * rows * layers) as usize);
                 let buffer = world.buffer(64);
                 belt.write_buffer(buffer, 0, &[1; 32]).unwrap();
+                // The texels do not begin where the chunk does.
+                belt.allocate(4, 4).unwrap();
                 belt.write_texture(
                     &whole(texture.id),
                     format,
