@@ -7,18 +7,20 @@ use wgpu_core::api;
 use wgpu_core::global::Global;
 use wgpu_core::id::{BufferId, DeviceId};
 
+use crate::gpu::each_backend;
+
 /// Runs the action while wgpu-core cannot free the memory of the buffer. `false`, without running it: it is freed already.
 pub(super) type Guarded = fn(&Global, BufferId, &mut dyn FnMut()) -> bool;
 
 /// How buffers of the device are guarded. `None`: its backend is unknown to this crate.
 pub(super) fn guard_of(global: &Global, device: DeviceId) -> Option<Guarded> {
     macro_rules! look {
-        ($api:ty) => {
+        ($api:ident) => {
             // SAFETY: the handle is not touched.
-            if unsafe { global.device_as_hal::<$api>(device) }.is_some() {
+            if unsafe { global.device_as_hal::<api::$api>(device) }.is_some() {
                 return Some(|global, buffer, action| {
                     // SAFETY: the handle is not touched.
-                    let guard = unsafe { global.buffer_as_hal::<$api>(buffer) };
+                    let guard = unsafe { global.buffer_as_hal::<api::$api>(buffer) };
                     guard.as_ref().is_some_and(|_| {
                         action();
                         true
@@ -27,18 +29,7 @@ pub(super) fn guard_of(global: &Global, device: DeviceId) -> Option<Guarded> {
             }
         };
     }
-    #[cfg(all(feature = "vulkan", not(any(target_vendor = "apple", target_family = "wasm"))))]
-    look!(api::Vulkan);
-    #[cfg(all(
-        feature = "gles",
-        any(windows, target_os = "linux", target_os = "android", target_os = "freebsd")
-    ))]
-    look!(api::Gles);
-    #[cfg(all(feature = "dx12", windows))]
-    look!(api::Dx12);
-    #[cfg(all(feature = "metal", target_vendor = "apple"))]
-    look!(api::Metal);
-    look!(api::Noop);
+    each_backend!(look);
     None
 }
 

@@ -105,8 +105,8 @@ impl Life {
     /// The newest of the first so many presents that the canvas shows, with its sequence number.
     pub(super) fn newest(&self, ends: &[PresentEnd], until: usize) -> (usize, Picture) {
         let presents = self.presents.iter().zip(ends).take(until).enumerate();
-        let shown = presents.filter_map(|(index, (present, end))| Some((index + 1, present.shows(end)?)));
-        shown.last().unwrap_or((0, Picture::cleared(self.size, false)))
+        let mut shown = presents.filter_map(|(index, (present, end))| Some((index + 1, present.shows(end)?)));
+        shown.next_back().unwrap_or((0, Picture::cleared(self.size, false)))
     }
 }
 
