@@ -42,8 +42,14 @@ const BARE: usize = 60;
 /// tables grow in steps. A byte for each of 30,000 presents would not hide in it ten times over.
 const HEAP_SLACK: usize = 256 << 10;
 
-/// What the process may hold more: the C library's arenas are not given back whole.
-const RESIDENT_SLACK: usize = 4 << 20;
+/// What the process may hold more: the C library's arenas are not given back whole. With portable memory, which the driver
+/// allocates there, it wanders by some MiB, while what Rust code holds stays the same and the leak sanitizer finds nothing.
+fn resident_slack(memory: FrameMemoryKind) -> usize {
+    match memory {
+        FrameMemoryKind::Owned => 4 << 20,
+        FrameMemoryKind::Portable => 16 << 20,
+    }
+}
 
 /// Makes canvases and devices come and go, and fails if memory, ids, threads or hub entries are left of them.
 #[derive(Parser)]
@@ -99,7 +105,7 @@ fn main() -> ExitCode {
             let last = median(&usages[usages.len() - MEASURED..]);
             println!("warm      {first}");
             println!("end       {last}");
-            faults.extend(growth(&first, &last, bare));
+            faults.extend(growth(&first, &last, bare, resident_slack(memory)));
         }
         _ => println!("It was too short to tell of growth."),
     }
@@ -142,11 +148,11 @@ fn soak(gpu: Gpu, seed: u64, memory: FrameMemoryKind, time: Duration) -> (Vec<Us
 }
 
 /// What has grown between two measurements, and should not have.
-fn growth(first: &Usage, last: &Usage, bare: (usize, usize)) -> Vec<String> {
+fn growth(first: &Usage, last: &Usage, bare: (usize, usize), slack: usize) -> Vec<String> {
     let devices = last.devices - first.devices;
     let limits = [
         ("memory of Rust code", first.heap + devices * bare.0 + HEAP_SLACK, last.heap),
-        ("memory of the process", first.resident + devices * bare.1 + RESIDENT_SLACK, last.resident),
+        ("memory of the process", first.resident + devices * bare.1 + slack, last.resident),
         ("threads", first.threads, last.threads),
         ("entries in the hub", 0, last.hub),
     ];

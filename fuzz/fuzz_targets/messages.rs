@@ -49,6 +49,10 @@ fuzz_target!(|data: &[u8]| -> Corpus {
             // Time does not pass here; somebody draws instead.
             Message::Rest { milliseconds: 0 } => engine.settle(&renderers),
             Message::Rest { .. } => drop(renderers[0].lock().draw()),
+            // What is awaited comes or does not: nobody has the time.
+            Message::Wait { slot, epoch, milliseconds } => {
+                channel.push(Message::Wait { slot, epoch, milliseconds: milliseconds.min(1) });
+            }
             message => channel.push(message),
         }
         // What an engine finds in its channel is more than one message at times.

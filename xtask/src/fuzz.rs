@@ -21,8 +21,8 @@ const FLAGS: &str = "--cfg fuzzing -Zsanitizer=address -Cdebug-assertions -Cpass
     -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
     -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares";
 
-/// No sequence of messages takes that long: it hangs.
-const TIMEOUT: &str = "-timeout=60";
+/// No sequence of messages takes a minute: it hangs. A few thousand bytes are a few hundred messages.
+const LIMITS: [&str; 2] = ["-timeout=60", "-max_len=3000"];
 
 pub fn command(seconds: u64) -> Result<(), FuzzError> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("fuzz");
@@ -30,7 +30,8 @@ pub fn command(seconds: u64) -> Result<(), FuzzError> {
     cargo.current_dir(&root).env("CARGO_TARGET_DIR", root.join("target")).env("RUSTFLAGS", FLAGS);
     cargo.args(["run", "--release", "--target", &host, "--bin", "messages", "--"]);
     // New inputs go to the first folder; what is committed is read only.
-    cargo.args(["target/corpus", "corpus/messages", "-artifact_prefix=target/", TIMEOUT]);
+    cargo.args(["target/corpus", "corpus/messages", "-artifact_prefix=target/"]);
+    cargo.args(LIMITS);
     cargo.arg(format!("-max_total_time={seconds}"));
     fs::create_dir_all(root.join("target/corpus"))?;
     Ok(run(&mut cargo)?)

@@ -46,7 +46,7 @@ impl Engine {
             self.texture(of, format, size, usage)
         };
         // wgpu-core can deadlock if a device is written to while it is being destroyed.
-        if !lost && trouble != Trouble::Invalid {
+        if !lost && !self.ledger.blind && trouble != Trouble::Invalid {
             self.gpu.write(of, texture_id, size, &picture.texels(format));
         }
         if trouble == Trouble::Destroyed {

@@ -115,10 +115,12 @@ impl Engine {
                 (None, Some(life)) => self.is_newest(&read, life, &seen, ended),
             };
             if !fine {
-                let known = |sequence: &u64| ended.get(&(read.life?, *sequence));
-                let ends: Vec<_> =
-                    (1..=read.sequence).filter_map(|sequence| Some((sequence, known(&sequence)?))).collect();
-                self.ledger.fault(format!("{seen:?} came of {read:?}, after {ends:#?}"));
+                let known = |sequence: u64| {
+                    let (present, end) = ended.get(&(read.life?, sequence))?;
+                    Some((sequence, present.trouble, present.lost, end))
+                };
+                let ends: Vec<_> = (1..=read.sequence).filter_map(known).collect();
+                self.ledger.fault(format!("{seen:?} came of {read:?}, after {ends:?}"));
             }
         }
     }
@@ -151,7 +153,10 @@ impl Engine {
                 // What was presented by the time its device was lost is shown instead.
                 _ if waited_in_vain => {
                     let later = ended.values().filter(|(present, _)| present.sequence > read.sequence);
-                    return later.filter(|(of, _)| of.life == life).any(|(of, _)| seen.is(&of.shows));
+                    let mut later = later.filter(|(of, _)| of.life == life);
+                    return later.any(|(of, end)| {
+                        seen.is(&of.shows) || shows(of, end).is_some_and(|shown| seen.is(&shown))
+                    });
                 }
                 _ => return false,
             }
