@@ -27,6 +27,7 @@ use wgpu_types::{BufferUsages, PollType};
 
 use super::memory::{HubMemory, Unmapped};
 use super::{Completed, Copy, CreateBufferError, GpuDevice, IdleMemory, Submission, SubmitError, Waited};
+use crate::outbox::guarded;
 use crate::{EncoderIds, FrameMemoryKind};
 
 /// So many bytes are copied at a time: tens of microseconds, for which a destruction may have to wait.
@@ -74,8 +75,8 @@ impl PortableBuffers {
     pub(super) fn unmap(&self, global: &Global, device: DeviceId, copies: &[Copy]) {
         let all = self.of(copies).fold(true, |all, buffer| buffer.unmap() && all);
         if !all {
-            // What a lost device says of itself is known.
-            let _ = global.device_poll(device, PollType::Poll);
+            // What a lost device says of itself is known. The engine's closures run in it, and may panic.
+            guarded(|| drop(global.device_poll(device, PollType::Poll)));
             for buffer in self.of(copies) {
                 // What is not mapped now never will be.
                 buffer.unmap();
