@@ -23,11 +23,12 @@ pub(super) fn submit(
     let refused = |reason| SubmitError { reason, may_be_running: false };
     let command_buffer = record(global, device, ids, copies).map_err(refused)?;
     // It runs closures of the engine's, last of all.
-    let submitted = catch_unwind(AssertUnwindSafe(|| global.queue_submit(queue, &[command_buffer])));
+    let submit = || global.queue_submit(queue, &[command_buffer]).map_err(|(_, error)| submit_error(error));
+    let submitted = catch_unwind(AssertUnwindSafe(submit));
     global.command_buffer_drop(command_buffer);
     match submitted {
         Ok(Ok(index)) => Ok(Submission { device, index }),
-        Ok(Err((_, error))) => Err(submit_error(error)),
+        Ok(Err(error)) => Err(error),
         Err(_) => {
             log::error!("webgpu-presentation: a closure of the engine panicked in queue_submit");
             Err(SubmitError { reason: PresentError::DeviceLost, may_be_running: true })

@@ -73,8 +73,8 @@ impl PortableBuffers {
     /// A buffer that wgpu-core maps at this very moment, in a poll on another thread, counts as not mapped until that is over.
     /// Only one poll maps at a time: ours comes after it.
     pub(super) fn unmap(&self, global: &Global, device: DeviceId, copies: &[Copy]) {
-        let all = self.of(copies).fold(true, |all, buffer| buffer.unmap() && all);
-        if !all {
+        let missed = self.of(copies).filter(|buffer| !buffer.unmap()).count();
+        if missed > 0 {
             // What a lost device says of itself is known. The engine's closures run in it, and may panic.
             guarded(|| drop(global.device_poll(device, PollType::Poll)));
             for buffer in self.of(copies) {
