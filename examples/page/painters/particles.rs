@@ -10,6 +10,7 @@ use wgpu_types::{
 
 use super::{Moment, Painter, wgsl};
 use crate::gfx::{Attachments, Attempt, Drawing, Gfx, GpuError, bytes};
+use crate::uploads::Uploads;
 
 const COUNT: u32 = 7 * 1024;
 /// `@workgroup_size` of particles.wgsl.
@@ -43,8 +44,8 @@ impl Particles {
             blend: Some(BlendState { color: add, alpha: add }),
             depth: None,
         })?;
-        let frame = gfx.buffer(BufferUsages::UNIFORM, &[0; Moment::BYTES])?;
-        let particles = gfx.buffer(BufferUsages::STORAGE, &bytes(&scattered()))?;
+        let frame = gfx.buffer(BufferUsages::UNIFORM, Moment::BYTES)?;
+        let particles = gfx.filled_buffer(BufferUsages::STORAGE, &bytes(&scattered()))?;
         Ok(Self {
             moving,
             moving_group: gfx.bind_compute(moving, &[(0, frame), (1, particles)])?,
@@ -57,16 +58,13 @@ impl Particles {
 }
 
 impl Painter for Particles {
-    fn paint(
-        &mut self,
-        encoder: CommandEncoderId,
-        target: TextureViewId,
-        at: Moment,
-    ) -> Result<(), GpuError> {
+    fn upload(&mut self, uploads: &mut Uploads, at: Moment) -> Result<(), GpuError> {
+        uploads.write(self.frame, 0, &at.bytes())
+    }
+
+    fn paint(&self, encoder: CommandEncoderId, target: TextureViewId) -> Result<(), GpuError> {
         let gfx = &self.gfx;
         let global = &gfx.global;
-        gfx.write(self.frame, &at.bytes())?;
-
         let descriptor = ComputePassDescriptor { label: None, timestamp_writes: None };
         let mut pass =
             global.command_encoder_begin_compute_pass(encoder, &descriptor).attempt("a compute pass")?;
