@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use rustc_hash::FxHashMap;
 use wgpu_core::SubmissionIndex;
 use wgpu_core::device::{DeviceError, HostMap};
@@ -231,10 +231,11 @@ impl HubMemory for PortableMemory {
     fn copy_out(&self, len: usize, into: &mut Vec<u8>) -> Result<(), Unmapped> {
         let len = len.min(self.len);
         for start in (0..len).step_by(PIECE) {
-            // Between two pieces others have their turn.
             let id = self.buffer.id.lock();
-            let id = id.as_ref().ok_or(Unmapped)?;
-            (self.buffer.copy_piece)(&self.buffer.global, *id, start, PIECE.min(len - start), into)?;
+            let known = id.as_ref().ok_or(Unmapped)?;
+            (self.buffer.copy_piece)(&self.buffer.global, *known, start, PIECE.min(len - start), into)?;
+            // Between two pieces others have their turn.
+            MutexGuard::unlock_fair(id);
         }
         Ok(())
     }
