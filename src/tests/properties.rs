@@ -10,6 +10,7 @@
 //!   if something later was locked before.
 //! - R16: each present is acknowledged; acknowledged epochs of a key never fall, nothing follows the end of a key.
 //! - R17: the newest good frame is shown in the end, by every renderer.
+//! - R22: a context keeps its byte order.
 //! - R23: every id comes back once, and may be used again at once; the hub is empty in the end.
 //!
 //! `PROPTEST_CASES=100000` tries more. A history that fails is printed as small as it gets, and is Rust: put it between the brackets

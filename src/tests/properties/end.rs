@@ -171,6 +171,7 @@ impl History {
                     (None, _, Err(GetImageError::UnknownContext(_))) => {}
                     (Some((life, _)), _, Err(GetImageError::UnknownContext(_))) => assert!(!life.is_alive()),
                     (Some((life, _)), Some(texture), Err(GetImageError::Texture(error))) => {
+                        assert!(!matches!(error, PresentError::ContextDestroyed));
                         assert!(self.may_fail(life, texture, error), "{texture:?} of {life:?}: {error:?}");
                     }
                     (Some(_), Some(texture), Ok(picture)) => {
@@ -299,14 +300,19 @@ impl History {
         self.images.get(|answers| assert!(answers.iter().all(|answers| answers.len() == 1)));
     }
 
-    /// What the compositor was told of each image: acknowledged epochs rose to the largest, and it is deleted in the end
-    /// (R16).
+    /// What the compositor was told of each image: acknowledged epochs rose to the largest, it is deleted in the end
+    /// (R16), and its byte order was one (R22).
     fn check_images(&self) {
         for (at, engine) in self.engines.iter().enumerate() {
             let told = engine.told();
             assert_eq!(told.iter().map(|told| told.key).collect::<Vec<_>>(), engine.images);
             for life in self.lives.iter().filter(|life| life.at == at) {
                 let most = life.presents.iter().map(|present| present.epoch).max();
+                let offers = life.images.iter().flat_map(|image| &told[*image].offers);
+                let large = offers.filter(|(descriptor, _)| descriptor.size != (1, 1).into());
+                let mut formats: Vec<_> = large.map(|(descriptor, _)| descriptor.format).collect();
+                formats.dedup();
+                assert!(formats.len() <= 1, "one byte order: {told:?}");
                 for image in &life.images {
                     let told = &told[*image];
                     assert!(told.is_deleted, "{told:?}");

@@ -471,14 +471,14 @@ impl History {
 
     fn lock(&mut self, renderer: usize, context: u64, before: usize, generation: bool) {
         let named = self.named(context);
-        let (offer, newer) = match generation {
-            true => self.offer(context, before),
-            false => (None, 0),
-        };
+        let offer = self.offer(context, before).filter(|_| generation);
+        let was_offered = |life: &Life| life.id == context && !life.images.is_empty();
+        if generation && offer.is_none() && self.lives.iter().any(was_offered) {
+            // The renderer was not told of it yet, so it does not ask.
+            return;
+        }
         // Nobody knows which of those that may still be locked is meant.
         let outstanding = named.map(|named| self.offers(named).split_off(self.lives[named].locked));
-        // Before anything was offered, or so long ago that it may mean another: any.
-        let offer = offer.filter(|_| newer < 200);
         let asked = generation.then(|| offer.map_or(0, |offer| offer.generation));
         let Some(seen) = self.renderers[renderer].lock(context, named, asked) else { return };
         let Some(named) = named else { return };
@@ -524,18 +524,14 @@ impl History {
         earlier.flat_map(|offers| offers.last().copied()).next() == Some((offer.descriptor, offer.generation))
     }
 
-    /// The last offer of a context id, or one so many before; and how many are newer.
-    fn offer(&self, context: u64, before: usize) -> (Option<Offer>, usize) {
-        let mut newer = 0;
-        for index in (0..self.lives.len()).rev().filter(|index| self.lives[*index].id == context) {
-            let offers = self.offers(index);
-            if let Some(place) = (offers.len() + newer).checked_sub(before + 1).filter(|_| newer <= before) {
-                let (descriptor, generation) = offers[place];
-                return (Some(Offer { life: index, index: place, descriptor, generation }), before);
-            }
-            newer += offers.len();
-        }
-        (None, newer)
+    /// The last offer of a context id, or one so many before.
+    fn offer(&self, context: u64, before: usize) -> Option<Offer> {
+        let lives = (0..self.lives.len()).filter(|life| self.lives[*life].id == context);
+        let offers = lives.flat_map(|life| {
+            let offers = self.offers(life).into_iter().enumerate();
+            offers.map(move |(index, (descriptor, generation))| Offer { life, index, descriptor, generation })
+        });
+        offers.collect::<Vec<_>>().into_iter().rev().nth(before)
     }
 
     /// What holds after each step.
