@@ -18,6 +18,7 @@ macro_rules! with_memory {
             mod order;
             mod owners;
             mod polling;
+            mod pixels;
             mod properties;
             mod recycling;
             mod renderers;

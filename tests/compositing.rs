@@ -4,6 +4,9 @@
 
 mod support;
 
+#[path = "compositing/pixels.rs"]
+mod pixels;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -95,6 +98,7 @@ impl Stage {
     fn texture(
         &self,
         format: TextureFormat,
+        color_space: ColorSpace::Srgb,
         alpha_mode: AlphaMode,
         size: (u32, u32),
         rgba: &[u8],
@@ -108,6 +112,7 @@ impl Stage {
             device_id: self.device.id,
             queue_id: self.device.queue,
             format,
+            color_space: ColorSpace::Srgb,
             alpha_mode,
             size,
         };

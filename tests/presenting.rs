@@ -21,6 +21,7 @@ macro_rules! on {
             mod faults;
             mod frames;
             mod moments;
+            mod views;
             mod world;
         }
     };
