@@ -2,7 +2,8 @@
 //!
 //! Both spaces have the curve of sRGB, continued below 0 by its mirror image and above 1 by itself, so that colours outside a
 //! gamut survive until somebody clamps them. The powers are polynomials without branches, which the compiler vectorises:
-//! `powf` takes a hundred milliseconds for a frame of 1920×1080. Their error is below 10⁻⁶, a 4000th of a step of 8 bits.
+//! `powf` takes a hundred milliseconds for a frame of 1920×1080. Their error is
+//! below 10⁻⁶ up to values of 2, a 4000th of a step of 8 bits, and below 10⁻⁵ of any value.
 
 use crate::pixels::ColorSpace;
 
@@ -118,7 +119,8 @@ mod tests {
 
     fn assert_close(value: f32, exact: f64, of: f32) {
         let error = (f64::from(value) - exact).abs();
-        assert!(error <= 1e-6 * exact.abs().max(1.0), "{of}: {value} is not {exact}");
+        let bound = if of.abs() <= 2.0 { 1e-6 * exact.abs().max(1.0) } else { 1e-5 * exact.abs() };
+        assert!(error <= bound, "{of}: {value} is not {exact}");
     }
 
     #[test]

@@ -4,9 +4,6 @@
 
 mod support;
 
-#[path = "compositing/pixels.rs"]
-mod pixels;
-
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -98,7 +95,6 @@ impl Stage {
     fn texture(
         &self,
         format: TextureFormat,
-        color_space: ColorSpace::Srgb,
         alpha_mode: AlphaMode,
         size: (u32, u32),
         rgba: &[u8],
@@ -187,6 +183,10 @@ macro_rules! stage {
         }
     };
 }
+
+// Below the macro that it uses.
+#[path = "compositing/pixels.rs"]
+mod pixels;
 
 /// Premultiplied pixels that differ from each other.
 fn pattern(width: u32, height: u32, opaque: bool) -> Vec<u8> {

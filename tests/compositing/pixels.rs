@@ -222,8 +222,9 @@ fn hues(size: u32) -> Vec<[f32; 4]> {
 #[test]
 fn a_gallery_of_all_kinds_is_composited() {
     const SIZE: u32 = 96;
-    const STEP: u32 = SIZE + 8;
-    let (width, height) = (3 * STEP + 8, 4 * STEP + 8);
+    /// All canvases have the same squares behind them.
+    const STEP: u32 = SIZE + 16;
+    let (width, height) = (3 * STEP + 16, 4 * STEP + 16);
     let mut stage = stage!(PageGl::Swgl, (width, height));
     let checks = (0..height / 8).flat_map(|y| (0..width / 8).map(move |x| (x, y)));
     let mut items: Vec<_> = checks
@@ -234,7 +235,7 @@ fn a_gallery_of_all_kinds_is_composited() {
         })
         .collect();
     let picture = hues(SIZE);
-    let place = |column: u32, row: u32| (8 + column * STEP, 8 + row * STEP);
+    let place = |column: u32, row: u32| (16 + column * STEP, 16 + row * STEP);
     for (row, (color_space, alpha_mode)) in
         (0..).zip(SPACES.into_iter().flat_map(|space| MODES.map(|mode| (space, mode))))
     {
@@ -260,10 +261,9 @@ fn a_gallery_of_all_kinds_is_composited() {
         let first = canvas(&mut stage, 0, row);
         for column in 1..3 {
             let other = canvas(&mut stage, column, row);
-            // Where the canvas begins, what is behind it differs; half floats have finer steps than bytes.
-            let far = first.iter().zip(&other).filter(|(a, b)| a.abs_diff(**b) > 2).count();
-            let transparent = row % 2 == 1;
-            assert!(transparent || far == 0, "row {row}, column {column}: {far} of {} differ", first.len());
+            // Half floats have finer steps than bytes, which the curve makes wider where it is dark.
+            let far = first.iter().zip(&other).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(far <= Some(4), "row {row}, column {column}: {far:?}");
         }
     }
     assert_ne!(canvas(&mut stage, 0, 0), canvas(&mut stage, 0, 2), "P3 is not sRGB");
