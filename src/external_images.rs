@@ -17,6 +17,9 @@ use crate::{ContextId, ContextMap, sync};
 /// Called on the renderer's thread. It waits neither for the GPU nor for snapshots nor for other canvases, and it frees no
 /// frame's memory. Each value has its own locks; dropping it releases them.
 ///
+/// A generation is one of 256: a renderer that draws a canvas which another one draws too must not fall 255 updates behind that
+/// one, or else it may show another frame of the canvas, or none.
+///
 /// An engine that multiplexes handlers calls [`lock`](Self::lock) and [`unlock`](Self::unlock); another one gives this to
 /// `Renderer::set_external_image_handler`.
 pub struct ExternalImages {
@@ -146,5 +149,14 @@ impl ExternalImageHandler for ExternalImages {
 
     fn unlock(&mut self, id: ExternalImageId, channel_index: u8) {
         self.unlock_generation(id, channel_index);
+    }
+}
+
+#[cfg(test)]
+impl ExternalImages {
+    /// What is locked of an image, oldest first: the generation, how often, the bytes.
+    pub(crate) fn held(&self, id: ExternalImageId) -> impl Iterator<Item = (Option<u8>, usize, &[u8])> {
+        let locks = self.locks.get(&id).into_iter().flatten();
+        locks.map(|held| (held.generation, held.count, held.bytes()))
     }
 }

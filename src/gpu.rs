@@ -12,6 +12,28 @@ use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 
 use crate::{EncoderIds, FrameMemoryKind, PresentError};
 
+/// Calls a macro with the name of each backend's API, as far as wgpu-core has it here and this crate's features name it.
+macro_rules! each_backend {
+    ($look:ident) => {
+        #[cfg(all(
+            feature = "vulkan",
+            any(windows, target_os = "linux", target_os = "android", target_os = "freebsd")
+        ))]
+        $look!(Vulkan);
+        #[cfg(all(
+            feature = "gles",
+            any(windows, target_os = "linux", target_os = "android", target_os = "freebsd")
+        ))]
+        $look!(Gles);
+        #[cfg(all(feature = "dx12", windows))]
+        $look!(Dx12);
+        #[cfg(all(feature = "metal", target_vendor = "apple"))]
+        $look!(Metal);
+        $look!(Noop);
+    };
+}
+pub(crate) use each_backend;
+
 pub(crate) mod memory;
 mod copy;
 mod portable;

@@ -42,6 +42,9 @@ mod external_images;
 #[cfg(feature = "webrender")]
 mod webrender_sink;
 
+// The other direction.
+pub mod belt;
+
 #[cfg(test)]
 mod tests;
 

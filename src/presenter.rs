@@ -398,6 +398,8 @@ impl Presenter {
         for entry in self.submitter.contexts.values_mut() {
             entry.ring.forget_device(&*self.submitter.gpu, device);
         }
+        let ended = self.submitter.ended.iter().filter_map(|ended| ended.tray.upgrade());
+        ended.for_each(|tray| tray.forget_device(device));
     }
 
     /// Runs closures, and lets wgpu-core release what is not used any more. A destroyed device is polled to its end.

@@ -95,19 +95,20 @@ impl Tickets {
         ticket.buffer.take().map(|buffer| (ticket.layout, buffer))
     }
 
-    /// The youngest present, if the next one is to take its place: if `enough` are in flight on the same device (what one loses
-    /// the other loses too; one of another device does not count, it may hang) and nobody waits for it.
+    /// The youngest present of a device, if the next one is to take its place: if `enough` of that device are in flight (what
+    /// one loses the other loses too; those of another device do not count, it may hang) and nobody waits for it.
     pub(crate) fn take_youngest(&mut self, device: DeviceId, enough: usize) -> Option<Ticket> {
-        let index = self.0.iter().rposition(|ticket| ticket.sequence().is_some())?;
-        let youngest = &self.0[index];
-        let same_device = youngest.buffer.as_ref().is_some_and(|buffer| buffer.device() == device);
+        let is_present = |ticket: &&Ticket| ticket.sequence().is_some();
         // Without a buffer its frame is being made.
-        let arrives = |ticket: &&Ticket| {
-            ticket.sequence().is_some()
-                && ticket.buffer.as_ref().is_none_or(|buffer| buffer.device() == device)
-        };
-        let enough = self.0.iter().filter(arrives).count() >= enough;
-        (enough && youngest.replies.is_empty() && same_device).then(|| self.0.remove(index))
+        let arrives =
+            |ticket: &&Ticket| ticket.buffer.as_ref().is_none_or(|buffer| buffer.device() == device);
+        if self.0.iter().filter(is_present).filter(arrives).count() < enough {
+            return None;
+        }
+        let of_device =
+            |ticket: &Ticket| ticket.buffer.as_ref().is_some_and(|buffer| buffer.device() == device);
+        let index = self.0.iter().rposition(|ticket| is_present(&ticket) && of_device(ticket))?;
+        self.0[index].replies.is_empty().then(|| self.0.remove(index))
     }
 
     /// Of the newest present; 0 if there is none.

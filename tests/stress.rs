@@ -19,13 +19,13 @@ fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect("a number"))
 }
 
-fn stress(memory: FrameMemoryKind, own_ids: bool) {
+fn stress(own_ids: bool, memory: FrameMemoryKind) {
     let Some(gpu) = Gpu::for_test() else { return };
     let time = Duration::from_secs(variable("WEBGPU_PRESENTATION_STRESS_SECONDS").unwrap_or(4));
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.subsec_nanos().into());
     let seed = variable("WEBGPU_PRESENTATION_STRESS_SEED").unwrap_or_else(now);
     eprintln!("seed {seed}");
-    let mut engine = Engine::new(gpu, memory, own_ids, false);
+    let mut engine = Engine::new(gpu, own_ids, memory, false);
     let ledger = with_renderers(&engine.map.clone(), &engine.ledger.clone(), seed, |renderers| {
         // What is left of one round is there in the next.
         let round = Duration::from_secs(2).min(time);
@@ -45,21 +45,21 @@ fn stress(memory: FrameMemoryKind, own_ids: bool) {
 }
 
 #[test]
-fn anything_goes_in_owned_memory_with_ids_of_wgpu_core() {
-    stress(FrameMemoryKind::Owned, false);
+fn anything_goes_with_ids_of_wgpu_core() {
+    stress(false, FrameMemoryKind::Owned);
 }
 
 #[test]
-fn anything_goes_in_owned_memory_with_ids_of_the_engine() {
-    stress(FrameMemoryKind::Owned, true);
+fn anything_goes_with_ids_of_the_engine() {
+    stress(true, FrameMemoryKind::Owned);
 }
 
 #[test]
 fn anything_goes_in_portable_memory_with_ids_of_wgpu_core() {
-    stress(FrameMemoryKind::Portable, false);
+    stress(false, FrameMemoryKind::Portable);
 }
 
 #[test]
 fn anything_goes_in_portable_memory_with_ids_of_the_engine() {
-    stress(FrameMemoryKind::Portable, true);
+    stress(true, FrameMemoryKind::Portable);
 }

@@ -158,6 +158,10 @@ impl FakeGpu {
         self.0.changed.notify_all();
     }
 
+    pub(crate) fn is_lost(&self, id: DeviceId) -> bool {
+        self.0.state.lock().devices.get(&id).is_some_and(|device| device.lost)
+    }
+
     pub(crate) fn fail_next_creations(&self, count: usize) {
         self.0.state.lock().fail_next_creations = count;
     }

@@ -15,6 +15,13 @@ use crate::{EncoderIds, FrameMemoryKind, PresentError};
 
 pub(crate) struct WgpuCore {
     global: Arc<Global>,
+    #[cfg_attr(
+        not(all(
+            feature = "vulkan",
+            any(windows, target_os = "linux", target_os = "android", target_os = "freebsd")
+        )),
+        expect(dead_code, reason = "all is portable")
+    )]
     memory: FrameMemoryKind,
     portable: Arc<PortableBuffers>,
 }
@@ -31,29 +38,20 @@ impl WgpuCore {
 
     /// Finds the backend.
     fn device(&self, id: DeviceId) -> Option<Arc<dyn GpuDevice>> {
-        #[cfg(all(
-            feature = "vulkan",
-            any(windows, target_os = "linux", target_os = "android", target_os = "freebsd")
-        ))]
-        if let Some(device) = self.portable::<api::Vulkan>(id) {
-            return Some(Arc::new(super::vulkan::VulkanDevice::new(device, self.memory)));
+        macro_rules! look {
+            (Vulkan) => {
+                if let Some(device) = self.portable::<api::Vulkan>(id) {
+                    return Some(Arc::new(super::vulkan::VulkanDevice::new(device, self.memory)));
+                }
+            };
+            ($api:ident) => {
+                if let Some(device) = self.portable::<api::$api>(id) {
+                    return Some(Arc::new(device));
+                }
+            };
         }
-        #[cfg(all(
-            feature = "gles",
-            any(windows, target_os = "linux", target_os = "android", target_os = "freebsd")
-        ))]
-        if let Some(device) = self.portable::<api::Gles>(id) {
-            return Some(Arc::new(device));
-        }
-        #[cfg(all(feature = "dx12", windows))]
-        if let Some(device) = self.portable::<api::Dx12>(id) {
-            return Some(Arc::new(device));
-        }
-        #[cfg(all(feature = "metal", target_vendor = "apple"))]
-        if let Some(device) = self.portable::<api::Metal>(id) {
-            return Some(Arc::new(device));
-        }
-        Some(Arc::new(self.portable::<api::Noop>(id)?))
+        super::each_backend!(look);
+        None
     }
 }
 

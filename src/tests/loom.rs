@@ -22,12 +22,15 @@ use crate::ticket::Purpose;
 use crate::tray::{Loan, Tray};
 use crate::{
     AlphaMode, CanvasEpoch, ContextId, ContextMap, ExternalImages, ImageSink, OwnerId, PresentError,
+    TransactionId,
 };
 
-/// Four find nothing new and take five times as long.
-const PREEMPTIONS: usize = 3;
+/// What two do not find four did not find either, in fifty times the time. `LOOM_MAX_PREEMPTIONS` sets another number.
+const PREEMPTIONS: usize = 2;
 
 const OWNER: OwnerId = OwnerId(1);
+
+const NAMESPACE: IdNamespace = IdNamespace(1);
 
 fn explore(scenario: impl Fn() + Send + Sync + 'static) {
     let mut model = loom::model::Builder::new();
@@ -96,7 +99,7 @@ struct Canvas {
 }
 
 fn key(id: u64) -> ImageKey {
-    ImageKey::new(IdNamespace(1), id as u32)
+    ImageKey::new(NAMESPACE, id as u32)
 }
 
 fn layout(height: u32) -> FrameLayout {
@@ -338,6 +341,31 @@ fn all_contexts_of_an_owner_end_at_once_for_a_renderer() {
         assert_eq!((read(&mut images, 1, None), read(&mut images, 2, None)), (None, None));
         scene.check(1, &[5], true);
         scene.check(2, &[], true);
+    });
+}
+
+/// Whatever the compositor does first.
+#[test]
+fn a_context_that_lingers_ends_once_its_transaction_is_done() {
+    explore(|| {
+        let scene = Scene::new();
+        let canvas = scene.canvas(1);
+        let (first, second) = (canvas.present(1, 2, 5), canvas.present(2, 2, 9));
+        canvas.complete(first);
+        let poller = canvas.clone();
+        let poller = thread::spawn(move || poller.complete(second));
+        let map = scene.map.clone();
+        let compositor = thread::spawn(move || {
+            let byte = read(&mut ExternalImages::new(&map), 1, None);
+            assert!([None, Some(1), Some(2)].contains(&byte), "{byte:?}");
+            map.transaction_done(NAMESPACE, TransactionId(7));
+        });
+        assert!(scene.map.destroy_after(&canvas.context, &canvas.tray, TransactionId(7)));
+        scene.outbox.drain();
+        poller.join().unwrap();
+        compositor.join().unwrap();
+        scene.check(1, &[5, 9], true);
+        assert_eq!(read(&mut ExternalImages::new(&scene.map), 1, None), None);
     });
 }
 

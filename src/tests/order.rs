@@ -123,6 +123,22 @@ fn what_arrives_first_is_not_superseded_because_another_device_hangs() {
     assert!(matches!(world.end_of(hangs), PresentEnd::Superseded));
 }
 
+// R17: a page that changes its device with each present cannot fill the ring either.
+#[test]
+fn under_overload_on_two_devices_the_newest_wins() {
+    let mut world = World::new();
+    let mut newest = 0;
+    for i in 1..=100u8 {
+        let index = u32::from(i % 2);
+        let texture = pending(world.gpu.texture(device(index), [i; 4], None), index, size(4, 2));
+        newest = world.present_texture(texture, u64::from(i)).unwrap();
+        assert!(world.presenter.statistics(CONTEXT).unwrap().in_flight <= 4);
+    }
+    world.gpu.finish(device(1));
+    world.finish(newest);
+    assert_eq!((world.shown(), world.acknowledged()), ([100; 4], Some(100)));
+}
+
 // R17: copies for script do not make the canvas stand still.
 #[test]
 fn under_overload_with_captures_the_oldest_arrives() {

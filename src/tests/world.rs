@@ -41,6 +41,8 @@ pub(super) enum Call {
 pub(super) struct Record {
     pub(super) calls: Vec<Call>,
     pub(super) outcomes: HashMap<(ContextId, u64), Vec<PresentEnd>>,
+    /// Whose outcomes they were, in order.
+    pub(super) order: Vec<(ContextId, u64)>,
     pub(super) ids: Vec<ReturnedId>,
 }
 
@@ -55,7 +57,10 @@ impl Recorder {
 
     pub(super) fn outcome(&self, outcome: PresentOutcome) {
         let PresentOutcome { context, sequence, end, .. } = outcome;
-        self.record(|record| record.outcomes.entry((context, sequence)).or_default().push(end));
+        self.record(|record| {
+            record.outcomes.entry((context, sequence)).or_default().push(end);
+            record.order.push((context, sequence));
+        });
     }
 
     pub(super) fn id(&self, id: ReturnedId) {

@@ -136,6 +136,8 @@ impl Gpu {
     pub fn noop() -> Self {
         let mut descriptor = wgt::InstanceDescriptor::new_without_display_handle();
         descriptor.backends = wgt::Backends::NOOP;
+        // Without those that make wgpu-core compile shaders for each device.
+        descriptor.flags = wgt::InstanceFlags::empty();
         descriptor.backend_options.noop.enable = true;
         Self::with(descriptor).expect("there is always a noop adapter")
     }

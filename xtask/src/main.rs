@@ -8,7 +8,8 @@
 //! - `components`: what the project needs, and how each thing is recognised;
 //! - `distribution`: how this system installs packages;
 //! - `toolchain`: rustfmt and clippy;
-//! - `setup`, `demo`, `steps`, `tally`, `test`, `soak`: the commands.
+//! - `nightly`: the compiler that sanitizers and fuzzing need;
+//! - `setup`, `demo`, `steps`, `tally`, `test`, `soak`, `asan`, `fuzz`: the commands.
 
 #![forbid(unsafe_code)]
 
@@ -19,6 +20,7 @@ mod vulkan;
 
 mod components;
 mod distribution;
+mod nightly;
 mod toolchain;
 
 mod setup;
@@ -30,6 +32,9 @@ mod tally;
 mod test;
 
 mod soak;
+
+mod asan;
+mod fuzz;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -86,6 +91,20 @@ enum Subcommands {
         #[arg(long)]
         seed: Option<u64>,
     },
+
+    /// Run the unit tests, those on Vulkan and the stress test under the address and leak sanitizers.
+    ///
+    /// Needs a nightly compiler. Everything is compiled anew the first time, which takes minutes.
+    Asan,
+
+    /// Let a fuzzer write messages, on a backend that needs no driver: see fuzz/README.md.
+    ///
+    /// Needs a nightly compiler. Everything is compiled anew the first time, which takes minutes.
+    Fuzz {
+        /// For how long.
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        seconds: u64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -96,6 +115,8 @@ fn main() -> ExitCode {
         Subcommands::Soak { minutes, seed } => {
             soak::command(minutes, seed).map_err(|error| error.to_string())
         }
+        Subcommands::Asan => asan::command().map_err(|error| error.to_string()),
+        Subcommands::Fuzz { seconds } => fuzz::command(seconds).map_err(|error| error.to_string()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -20,7 +20,7 @@ pub fn command(minutes: f64, seed: Option<u64>) -> Result<(), SoakError> {
         "--package",
         "webgpu-presentation",
         "--features",
-        "webrender",
+        "webrender,gles",
         "--example",
         "soak",
         "--",

@@ -90,7 +90,7 @@ impl Step {
             ),
             Self::Doctest => "test --package webgpu-presentation --doc --features webrender",
             Self::Soak => {
-                "run --package webgpu-presentation --features webrender --example soak -- --minutes 2"
+                "run --package webgpu-presentation --features webrender,gles --example soak -- --minutes 2"
             }
         }
     }

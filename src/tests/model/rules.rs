@@ -1,7 +1,7 @@
 //! The rules by which presents of one context end.
 //!
 //! 1. Presents are numbered; what has a larger number than what is shown replaces it, whatever finishes first.
-//! 2. Two copies of one device may be in flight. The next one takes the place of the youngest: once its submit has succeeded, on
+//! 2. Two copies of one device may be in flight. The next one takes the place of the youngest of them: once its submit has succeeded, on
 //!    the same device, not while its frame is being made, never of one that a read waits for. Otherwise it is one more, up to
 //!    nine.
 //! 3. What cannot be submitted fails alone. If the GPU may have run it all the same, the copy whose buffer it was to take over
@@ -231,15 +231,16 @@ impl Model {
         if self.in_flight.iter().filter(arrives).count() < MOST_IN_FLIGHT {
             return None;
         }
+        let of_device = |ticket: &Ticket| !ticket.taken && ticket.device == device;
         let index = match weakened {
-            Weakened::SupersedesTheOlder => self.in_flight.iter().position(|ticket| !ticket.taken)?,
-            _ => self.in_flight.len() - 1,
+            Weakened::SupersedesTheOlder => self.in_flight.iter().position(of_device)?,
+            Weakened::SupersedesAcrossDevices => self.in_flight.len() - 1,
+            _ => self.in_flight.iter().rposition(of_device)?,
         };
         let ticket = self.in_flight[index];
-        let same_device = ticket.device == device || weakened == Weakened::SupersedesAcrossDevices;
         let awaited = weakened != Weakened::SupersedesWhatIsAwaited
             && self.reads.iter().any(|read| read.waits_for == ticket.present);
-        (same_device && !awaited && !ticket.taken).then(|| self.in_flight.remove(index))
+        (!awaited && !ticket.taken).then(|| self.in_flight.remove(index))
     }
 
     fn show(&mut self, present: usize, bytes: usize, promised: u64) -> Kept {

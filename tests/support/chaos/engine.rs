@@ -3,6 +3,7 @@
 mod drawing;
 mod ending;
 mod ids;
+mod owners;
 mod presenting;
 mod reading;
 
@@ -23,11 +24,12 @@ use wgpu_types::{TextureFormat, TextureUsages};
 
 use self::drawing::{Texture, fill};
 use self::ids::Ids;
+use self::owners::{Lingering, owner_of};
 use self::reading::{Read, Seen};
-use super::ledger::{Ledger, Present, Shown, shows};
+use super::ledger::{Ledger, NAMESPACE, Present, Shown, shows};
 use super::picture::{Life, Picture};
 use super::renderer::{Renderer, Sight, see_rows};
-use super::script::{Image, Message, SLOTS, Trouble};
+use super::script::{Image, Message, OWNERS, SLOTS, Trouble};
 use crate::support::gpu::{Device, Gpu, extent};
 
 /// Devices at once, at most.
@@ -47,6 +49,11 @@ pub struct Engine {
     // Before what it presents with.
     presenter: Presenter,
     slots: [Option<Slot>; SLOTS as usize],
+    lingering: Vec<Lingering>,
+    transactions: u64,
+    /// Asked for, and answered.
+    waits: usize,
+    awaited: Arc<AtomicUsize>,
     devices: Vec<Held>,
     kept: Vec<Texture>,
     snapshots: Vec<(Snapshot, Sight)>,
@@ -76,17 +83,17 @@ struct Held {
 }
 
 impl Engine {
-    /// On an adapter. The engine brings its own ids or not.
-    pub fn new(gpu: Gpu, frame_memory: FrameMemoryKind, own_ids: bool, blind: bool) -> Self {
+    /// On an adapter. The engine brings its own ids or not; pictures are looked at unless it is blind.
+    pub fn new(gpu: Gpu, own_ids: bool, memory: FrameMemoryKind, blind: bool) -> Self {
         let map = ContextMap::default();
-        let ledger = Arc::new(Ledger::new(frame_memory, blind));
+        let ledger = Arc::new(Ledger::new(memory, blind));
         let wake = Arc::new(AtomicBool::new(false));
         let (outcomes, ids, wakes) = (ledger.clone(), ledger.clone(), wake.clone());
         let options = PresenterOptions {
             on_outcome: Arc::new(move |outcome| outcomes.outcome(outcome)),
             on_id: Arc::new(move |id| ids.take_back(id)),
             wake: Arc::new(move || wakes.store(true, Ordering::Release)),
-            frame_memory,
+            frame_memory: memory,
         };
         let presenter = Presenter::new(gpu.global.clone(), &map, ledger.clone(), options);
         let (answer, answers) = channel();
@@ -96,6 +103,10 @@ impl Engine {
             devices_made: 0,
             presenter,
             slots: Default::default(),
+            lingering: Vec::new(),
+            transactions: 0,
+            waits: 0,
+            awaited: Arc::default(),
             devices: Vec::new(),
             kept: Vec::new(),
             snapshots: Vec::new(),
@@ -151,6 +162,14 @@ impl Engine {
                 self.discard(texture);
             }
             Message::Destroy { slot } => self.destroy(slot),
+            Message::DestroyOwner { owner, elsewhere } => self.destroy_owner(owner_of(owner), elsewhere),
+            Message::Linger { slot } => self.linger(slot),
+            Message::DoTransactions { count } => self.do_transactions(count as usize),
+            Message::Wait { slot, epoch, milliseconds } => self.wait(slot, epoch, milliseconds),
+            Message::Trim { owner } => {
+                self.presenter.trim(owner_of(owner));
+                let _ = self.presenter.memory_report();
+            }
             Message::CreateDevice => self.create_device(),
             Message::DestroyDevice { device, directly } => self.destroy_device(device, directly),
             Message::DropDevice { device } => self.drop_device(device),
@@ -165,7 +184,8 @@ impl Engine {
 
     fn create(&mut self, slot: u32, size: Size2D<u32>, buffers: u32) {
         let context = ContextId(slot.into());
-        let taken = self.slots[slot as usize].is_some();
+        let lingers = self.lingering.iter().any(|lingering| lingering.slot == slot);
+        let taken = lingers || self.slots[slot as usize].is_some();
         let buffer_ids = if self.ids.own {
             BufferIds::Provided((0..buffers).map(|_| self.ids.buffer(&self.ledger)).collect())
         } else {
@@ -175,8 +195,9 @@ impl Engine {
             BufferIds::Provided(ids) => ids.clone(),
             BufferIds::Allocated => vec![],
         };
-        let descriptor = ContextDescriptor { owner: OwnerId(u64::from(slot) / 3), size, buffer_ids };
-        let result = self.presenter.create_context(context, descriptor);
+        let result = self
+            .presenter
+            .create_context(context, ContextDescriptor { owner: owner_of(slot), size, buffer_ids });
         let expected = match result {
             Ok(()) => !taken,
             Err(CreateContextError::NoBufferIds) => self.ids.own && buffers == 0,
@@ -236,7 +257,7 @@ impl Engine {
         let held = &mut self.devices[index];
         held.destroyed = true;
         let id = held.device.id;
-        self.ledger.device_goes(id);
+        self.ledger.lose(id);
         if directly {
             // wgpu-core destroys in the next poll, and can deadlock if this thread writes meanwhile.
             self.gpu.global.device_destroy(id);
@@ -266,12 +287,12 @@ impl Engine {
         let destroyed = self.devices.iter().position(|held| held.destroyed);
         let index = destroyed.unwrap_or(device as usize % self.devices.len());
         let Held { device, .. } = self.devices.remove(index);
+        self.ledger.lose(device.id);
         let (gone, kept): (Vec<_>, _) = std::mem::take(&mut self.kept)
             .into_iter()
             .partition(|kept| kept.pending.configuration.device_id == device.id);
         self.kept = kept;
         gone.into_iter().for_each(|texture| self.gpu.drop_texture(texture.pending.texture_id));
-        self.ledger.device_goes(device.id);
         self.presenter.drop_device(device.id);
         self.gpu.global.queue_drop(device.queue);
     }

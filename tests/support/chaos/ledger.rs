@@ -23,6 +23,9 @@ pub use self::rules::shows;
 use super::picture::{Life, Picture};
 use super::script::Trouble;
 
+/// The compositor of all image keys.
+pub const NAMESPACE: IdNamespace = IdNamespace(1);
+
 /// What a canvas shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shown {
@@ -62,7 +65,6 @@ pub struct Present {
     pub trouble: Trouble,
     /// The device was destroyed already.
     pub lost: bool,
-    /// Of the texture.
     pub device: Option<DeviceId>,
     /// It had an image key, so that its epoch must be acknowledged.
     pub displayed: bool,
@@ -70,10 +72,10 @@ pub struct Present {
     pub calls: usize,
 }
 
-#[derive(Default)]
 pub struct Ledger {
-    /// The backend cannot present: all textures fail, and pictures are not looked at.
+    /// The backend copies nothing: pictures are not looked at.
     pub blind: bool,
+    memory: FrameMemoryKind,
     state: Mutex<State>,
 }
 
@@ -88,15 +90,13 @@ struct State {
     offers: Vec<Offer>,
     presents: Vec<Present>,
     outcomes: Vec<PresentOutcome>,
+    /// Devices that were destroyed or dropped.
+    lost: HashSet<DeviceId>,
     /// Ids that were handed in.
     lent: HashSet<ReturnedId>,
     /// Ids that may be used again.
     returned: Vec<ReturnedId>,
     tally: Tally,
-    /// What is in flight on a device that goes need not arrive.
-    portable: bool,
-    /// Devices that were destroyed or dropped.
-    gone_devices: HashSet<DeviceId>,
 }
 
 /// How much was seen.
@@ -133,18 +133,7 @@ enum KeyState {
 
 impl Ledger {
     pub fn new(memory: FrameMemoryKind, blind: bool) -> Self {
-        let portable = memory == FrameMemoryKind::Portable;
-        Self { blind, state: Mutex::new(State { portable, ..State::default() }) }
-    }
-
-    /// A device is about to be destroyed or dropped.
-    pub fn device_goes(&self, device: DeviceId) {
-        self.state.lock().gone_devices.insert(device);
-    }
-
-    /// Whether what is in flight on a device may be lost.
-    pub fn may_be_lost(&self, device: DeviceId) -> bool {
-        self.state.lock().may_be_lost(device)
+        Self { blind, memory, state: Mutex::default() }
     }
 
     pub fn fault(&self, what: impl Into<String>) {
@@ -186,7 +175,7 @@ impl Ledger {
     pub fn new_key(&self, life: Life) -> ImageKey {
         let mut state = self.state.lock();
         state.made.2 += 1;
-        let key = ImageKey::new(IdNamespace(1), state.made.2);
+        let key = ImageKey::new(NAMESPACE, state.made.2);
         state.keys.insert(key, Key { life, state: KeyState::Unknown, epoch: None });
         key
     }
@@ -214,6 +203,16 @@ impl Ledger {
 
     pub fn outcome(&self, outcome: PresentOutcome) {
         self.state.lock().outcomes.push(outcome);
+    }
+
+    /// A device is about to be destroyed or dropped.
+    pub fn lose(&self, device: DeviceId) {
+        self.state.lock().lost.insert(device);
+    }
+
+    /// Whether a copy that was in flight may have failed with its device: owned memory does not need it any more.
+    pub fn may_lose(&self, device: DeviceId) -> bool {
+        self.memory == FrameMemoryKind::Portable && self.state.lock().lost.contains(&device)
     }
 
     /// How many presents have not ended.
@@ -267,7 +266,7 @@ impl Ledger {
     pub fn judge(&self) -> HashMap<(Life, u64), (Present, PresentEnd)> {
         let mut state = self.state.lock();
         let ended = state.match_outcomes();
-        state.judge_ends(&ended, self.blind);
+        state.judge_ends(&ended, self.memory);
         state.judge_epochs(&ended);
         state.judge_keys();
         ended
@@ -276,7 +275,8 @@ impl Ledger {
     /// Forgets what was judged. The renderers have caught up, so that they see the newest pictures only.
     pub fn forget(&self) {
         let mut state = self.state.lock();
-        let State { lives, keys, pictures, offers, presents, outcomes, .. } = &mut *state;
+        let State { lives, keys, pictures, offers, presents, outcomes, lost, .. } = &mut *state;
+        lost.clear();
         offers.clear();
         presents.clear();
         outcomes.clear();

@@ -30,7 +30,9 @@ impl Picture {
     /// What a texture of this format holds, row after row.
     pub fn texels(&self, format: TextureFormat) -> Vec<u8> {
         let rows = self.rows(format, false);
-        (0..self.size.height as usize).flat_map(|y| &rows[y % PERIOD]).copied().collect()
+        let mut texels = Vec::with_capacity(4 * self.size.area() as usize);
+        (0..self.size.height as usize).for_each(|y| texels.extend_from_slice(&rows[y % PERIOD]));
+        texels
     }
 
     /// Whether these are the rows of the picture as this crate hands them out.

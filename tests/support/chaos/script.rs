@@ -8,6 +8,9 @@ use super::choices::Choices;
 /// Contexts that pages may name, whether they exist or not.
 pub const SLOTS: u32 = 6;
 
+/// Whose they are.
+pub const OWNERS: u32 = 3;
+
 /// What an engine hears from its pages. Devices are numbers, to be taken modulo those that there are.
 #[derive(Clone, Debug)]
 pub enum Message {
@@ -55,6 +58,28 @@ pub enum Message {
     },
     Destroy {
         slot: u32,
+    },
+    /// All contexts of an owner go, by way of the WebGPU thread or not.
+    DestroyOwner {
+        owner: u32,
+        elsewhere: bool,
+    },
+    /// The context goes, its image only with a transaction of the compositor.
+    Linger {
+        slot: u32,
+    },
+    /// The compositor has done some of those transactions.
+    DoTransactions {
+        count: u32,
+    },
+    /// Waits for a present; 0 milliseconds are for ever, if there is such a context.
+    Wait {
+        slot: u32,
+        epoch: u64,
+        milliseconds: u32,
+    },
+    Trim {
+        owner: u32,
     },
     CreateDevice,
     /// Through the presenter, or behind its back.
@@ -112,7 +137,7 @@ impl Message {
         let slot = choices.below(SLOTS);
         let epoch = u64::from(choices.below(1000));
         // What changes least comes first: a fuzzer tries small numbers most.
-        match choices.below(200) {
+        match choices.below(220) {
             0..=115 => Self::Present { slot, image: Image::random(choices), epoch },
             116..=119 => {
                 let (image, count, reads) =
@@ -138,6 +163,11 @@ impl Message {
             191..=193 => Self::Rest { milliseconds: choices.below(6) },
             194..=195 => Self::CreateDevice,
             196 => Self::DestroyDevice { device: choices.below(4), directly: choices.one_in(2) },
+            200..=202 => Self::Linger { slot },
+            203..=205 => Self::DoTransactions { count: choices.below(3) },
+            206..=207 => Self::DestroyOwner { owner: slot, elsewhere: choices.one_in(2) },
+            208..=215 => Self::Wait { slot, epoch, milliseconds: choices.below(4) * 9 },
+            216..=219 => Self::Trim { owner: slot },
             _ => Self::DropDevice { device: choices.below(4) },
         }
     }

@@ -46,7 +46,7 @@ impl Engine {
             self.texture(of, format, size, usage)
         };
         // wgpu-core can deadlock if a device is written to while it is being destroyed.
-        if !lost && trouble != Trouble::Invalid {
+        if !lost && !self.ledger.blind && trouble != Trouble::Invalid {
             self.gpu.write(of, texture_id, size, &picture.texels(format));
         }
         if trouble == Trouble::Destroyed {
@@ -102,9 +102,9 @@ impl Engine {
 
 /// A present with what it is to show.
 pub(super) fn fill(present: Present, texture: Option<&Texture>, contents: &Contents) -> Present {
-    let (trouble, lost) = texture.map_or((Trouble::None, false), |texture| (texture.trouble, texture.lost));
     let device = texture.map(|texture| texture.pending.configuration.device_id);
     let present = Present { device, ..present };
+    let (trouble, lost) = texture.map_or((Trouble::None, false), |texture| (texture.trouble, texture.lost));
     match (texture, contents) {
         (Some(texture), Contents::Texture(pending)) if trouble != Trouble::Empty => {
             let size = pending.configuration.size;

@@ -5,6 +5,9 @@ use super::*;
 impl Engine {
     /// Waits until nothing is in flight and everything was told, and judges. Then forgets, so that nothing grows.
     pub fn settle(&mut self, renderers: &[Mutex<Renderer>]) {
+        self.do_transactions(usize::MAX);
+        // Ids of contexts that others ended.
+        self.presenter.maintain();
         // An answer for nobody: what was to be told before it has been told then.
         let mut barriers = 0;
         let deadline = Instant::now() + PATIENCE;
@@ -104,6 +107,7 @@ impl Engine {
             self.drop_device(0);
         }
         self.settle(renderers);
+        self.judge_waits();
         for (image, sight) in std::mem::take(&mut self.snapshots) {
             self.look_again(&image, &sight);
         }
@@ -143,6 +147,7 @@ impl Engine {
             self.gpu.drop_texture(texture.pending.texture_id);
         }
         self.collect(Duration::ZERO);
+        let waits = (self.waits, self.awaited.clone());
         let Self { presenter, ledger, devices, gpu, snapshots, .. } = self;
         drop(presenter);
         for Held { device, .. } in devices {
@@ -157,6 +162,13 @@ impl Engine {
         let threads = our_threads();
         if threads > 0 {
             ledger.fault(format!("{threads} threads go on"));
+        }
+        let deadline = Instant::now() + PATIENCE;
+        while waits.1.load(Ordering::SeqCst) < waits.0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if waits.1.load(Ordering::SeqCst) != waits.0 {
+            ledger.fault(format!("{waits:?}: waits and their answers"));
         }
         if ledger.open() > 0 {
             ledger.fault(format!("{} presents do not end with the presenter", ledger.open()));

@@ -109,15 +109,18 @@ impl Engine {
             let fine = match (&read.capture, read.life) {
                 (_, None) => matches!(seen, Seen::Nothing(GetImageError::UnknownContext(_))),
                 (Some(capture), Some(life)) => {
-                    let lost =
-                        matches!(&seen, Seen::Nothing(GetImageError::Texture(PresentError::DeviceLost)))
-                            && self.ledger.may_be_lost(capture.device);
-                    lost || capture.explains(&seen, self.ledger.blind, self.ledger.is_gone(life))
+                    let lost = self.ledger.may_lose(capture.device);
+                    capture.explains(&seen, lost, self.ledger.is_gone(life))
                 }
                 (None, Some(life)) => self.is_newest(&read, life, &seen, ended),
             };
             if !fine {
-                self.ledger.fault(format!("{seen:?} came of {read:?}"));
+                let known = |sequence: u64| {
+                    let (present, end) = ended.get(&(read.life?, sequence))?;
+                    Some((sequence, present.trouble, present.lost, end))
+                };
+                let ends: Vec<_> = (1..=read.sequence).filter_map(known).collect();
+                self.ledger.fault(format!("{seen:?} came of {read:?}, after {ends:?}"));
             }
         }
     }
@@ -134,17 +137,7 @@ impl Engine {
         if let Seen::Nothing(error) = seen {
             return gone && matches!(error, GetImageError::UnknownContext(_));
         }
-        let lost = |present: &Present, end: &PresentEnd| {
-            matches!(end, PresentEnd::Failed(PresentError::DeviceLost))
-                && present.device.is_some_and(|device| self.ledger.may_be_lost(device))
-        };
-        if ended.get(&(life, read.sequence)).is_some_and(|(present, end)| lost(present, end)) {
-            // What is newest when it turns out that the awaited one will not come: a later one, perhaps.
-            let later = ended.iter().filter(|((of, sequence), _)| *of == life && *sequence > read.sequence);
-            if later.filter_map(|(_, (present, end))| shows(present, end)).any(|shown| seen.is(&shown)) {
-                return true;
-            }
-        }
+        let mut waited_in_vain = false;
         for sequence in (1..=read.sequence).rev() {
             // What was judged before is as good as any.
             let Some((present, end)) = ended.get(&(life, sequence)) else { return true };
@@ -154,7 +147,17 @@ impl Engine {
             match end {
                 // A newer one may have been shown first; whoever waited for this one got it.
                 PresentEnd::Superseded if seen.is(&present.shows) => return true,
-                PresentEnd::Superseded | PresentEnd::Failed(_) if shows(present, end).is_none() => {}
+                PresentEnd::Superseded | PresentEnd::Failed(_) if shows(present, end).is_none() => {
+                    waited_in_vain |= !present.lost && matches!(end, PresentEnd::Failed(_));
+                }
+                // What was presented by the time its device was lost is shown instead.
+                _ if waited_in_vain => {
+                    let later = ended.values().filter(|(present, _)| present.sequence > read.sequence);
+                    let mut later = later.filter(|(of, _)| of.life == life);
+                    return later.any(|(of, end)| {
+                        seen.is(&of.shows) || shows(of, end).is_some_and(|shown| seen.is(&shown))
+                    });
+                }
                 _ => return false,
             }
         }
@@ -182,7 +185,7 @@ impl Seen {
 }
 
 impl Capture {
-    pub(super) fn explains(&self, seen: &Seen, blind: bool, gone: bool) -> bool {
+    pub(super) fn explains(&self, seen: &Seen, may_lose: bool, gone: bool) -> bool {
         let Self { picture, trouble, lost, .. } = self;
         match seen {
             Seen::Image { sight: Sight::Picture(seen), .. } => seen == picture && *trouble == Trouble::None,
@@ -193,7 +196,7 @@ impl Capture {
             Seen::Nothing(GetImageError::Texture(error)) => match error {
                 PresentError::RingExhausted => true,
                 PresentError::TooLarge(_) => *trouble == Trouble::Huge,
-                PresentError::UnsupportedBackend => blind,
+                PresentError::DeviceLost => *lost || may_lose,
                 PresentError::TextureInvalid => *lost || *trouble == Trouble::Invalid,
                 PresentError::TextureDestroyed => *lost || *trouble == Trouble::Destroyed,
                 PresentError::WrongDevice => *lost || *trouble == Trouble::WrongDevice,

@@ -3,10 +3,6 @@
 use super::*;
 
 impl State {
-    pub(super) fn may_be_lost(&self, device: DeviceId) -> bool {
-        self.portable && self.gone_devices.contains(&device)
-    }
-
     /// Every present ends exactly once. Ids of contexts come back: their ends then come in the order of their lives.
     pub(super) fn match_outcomes(&mut self) -> HashMap<(Life, u64), (Present, PresentEnd)> {
         let mut told: HashMap<(ContextId, u64), Vec<PresentOutcome>> = HashMap::new();
@@ -37,19 +33,24 @@ impl State {
     }
 
     /// Each end has its reason, and the newest good frame is what a canvas shows.
-    pub(super) fn judge_ends(&mut self, ended: &HashMap<(Life, u64), (Present, PresentEnd)>, blind: bool) {
+    pub(super) fn judge_ends(
+        &mut self,
+        ended: &HashMap<(Life, u64), (Present, PresentEnd)>,
+        memory: FrameMemoryKind,
+    ) {
         let mut faults = Vec::new();
         let mut superseded: HashMap<Life, u64> = HashMap::new();
-        let mut lost_later: HashMap<Life, u64> = HashMap::new();
+        let mut excused = HashSet::new();
         for (present, end) in ended.values() {
             let gone = self.lives.get(&present.life).is_none_or(|canvas| canvas.gone);
-            let lost = matches!(end, PresentEnd::Failed(PresentError::DeviceLost))
-                && present.device.is_some_and(|device| self.may_be_lost(device));
-            if lost {
-                let last = lost_later.entry(present.life).or_default();
-                *last = present.sequence.max(*last);
-            } else if !is_allowed(present, end, gone, blind) {
+            let lost = memory == FrameMemoryKind::Portable
+                && present.device.is_some_and(|device| self.lost.contains(&device));
+            if !is_allowed(present, end, gone, lost) {
                 faults.push(format!("ended with {end:?}, which nothing excuses: {present:?}"));
+            }
+            if lost && matches!(end, PresentEnd::Failed(PresentError::DeviceLost)) {
+                // It may have taken another one's place.
+                excused.insert(present.life);
             }
             if matches!(end, PresentEnd::Superseded) {
                 let last = superseded.entry(present.life).or_default();
@@ -63,12 +64,8 @@ impl State {
             }
         }
         for (life, sequence) in superseded {
-            // What took its place was lost with the device of both.
-            if lost_later.get(&life).is_some_and(|lost| *lost > sequence) {
-                continue;
-            }
             let newest = self.lives.get(&life).filter(|canvas| !canvas.gone).map(|canvas| canvas.newest.0);
-            if newest.is_some_and(|newest| newest < sequence) {
+            if newest.is_some_and(|newest| newest < sequence) && !excused.contains(&life) {
                 faults.push(format!("{life:?}: {sequence} was superseded by nothing that is shown"));
             }
         }
@@ -129,12 +126,12 @@ pub fn shows(present: &Present, end: &PresentEnd) -> Option<Shown> {
     }
 }
 
-pub(super) fn is_allowed(present: &Present, end: &PresentEnd, gone: bool, blind: bool) -> bool {
+pub(super) fn is_allowed(present: &Present, end: &PresentEnd, gone: bool, may_lose: bool) -> bool {
     let Present { trouble, lost, .. } = *present;
     let cleared = matches!(present.shows, Shown::Cleared { .. });
     match end {
         PresentEnd::Presented | PresentEnd::Superseded => {
-            !blind && !lost && trouble == Trouble::None || cleared && trouble != Trouble::Huge
+            !lost && trouble == Trouble::None || cleared && trouble != Trouble::Huge
         }
         PresentEnd::Failed(error) => match error {
             PresentError::TooLarge(_) => trouble == Trouble::Huge,
@@ -142,7 +139,7 @@ pub(super) fn is_allowed(present: &Present, end: &PresentEnd, gone: bool, blind:
             PresentError::ContextDestroyed => gone,
             // So many are awaited.
             PresentError::RingExhausted => true,
-            PresentError::UnsupportedBackend => blind,
+            PresentError::DeviceLost => lost || may_lose,
             _ if lost => true,
             PresentError::TextureInvalid => trouble == Trouble::Invalid,
             PresentError::TextureDestroyed => trouble == Trouble::Destroyed,

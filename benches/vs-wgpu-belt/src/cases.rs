@@ -1,0 +1,49 @@
+//! What is uploaded.
+
+pub struct Case {
+    pub name: &'static str,
+    pub writes: usize,
+    /// Bytes of one.
+    pub size: usize,
+    /// How many buffers take them, in turn.
+    pub buffers: usize,
+    /// From one write to the next of the same buffer, in bytes.
+    pub stride: usize,
+    pub rounds: usize,
+}
+
+pub fn all() -> Vec<Case> {
+    let case =
+        |name, writes, size, buffers, stride, rounds| Case { name, writes, size, buffers, stride, rounds };
+    vec![
+        case("100 x 64 B, adjacent", 100, 64, 1, 64, 400),
+        case("10,000 x 64 B, adjacent", 10_000, 64, 1, 64, 60),
+        case("10,000 x 64 B, over 4 buffers in turn", 10_000, 64, 4, 64, 60),
+        case("10,000 x 4 KiB, adjacent", 10_000, 4096, 1, 4096, 30),
+        case("10,000 x 64 B, scattered", 10_000, 64, 1, 128, 40),
+        case("1 x 64 B", 1, 64, 1, 64, 400),
+        case("1 x 8 MiB", 1, 8 << 20, 1, 8 << 20, 60),
+    ]
+}
+
+impl Case {
+    /// What is written in a frame.
+    pub fn bytes(&self) -> usize {
+        self.writes * self.size
+    }
+
+    /// What one buffer holds.
+    pub fn buffer_size(&self) -> u64 {
+        (self.writes.div_ceil(self.buffers) * self.stride) as u64
+    }
+
+    /// All writes: which buffer, where, and which of the data.
+    pub fn writes<'a>(&self, data: &'a [u8]) -> impl Iterator<Item = (usize, u64, &'a [u8])> + use<'a> {
+        let (buffers, stride) = (self.buffers, self.stride);
+        let place = move |index: usize| (index % buffers, (index / buffers * stride) as u64);
+        data.chunks(self.size).enumerate().map(move |(index, data)| {
+            let (buffer, offset) = place(index);
+            (buffer, offset, data)
+        })
+    }
+}

@@ -1,0 +1,122 @@
+//! The upload belt against wgpu's `StagingBelt`, against wgpu-core's `queue_write_buffer`, and against a floor.
+//!
+//! ```text
+//! cargo run --release                # in this folder
+//! cargo run --release -- scattered   # the cases whose names contain that
+//! ```
+//!
+//! One frame is all writes, one submission, and waiting until the GPU is idle. The sides take turns, two frames each of which the second
+//! is measured; medians are shown. (`queue_write_buffer` is measured by itself.) The floor is what nobody can do without: one copy of all bytes into a mapped buffer, and one GPU copy for each
+//! destination (all of it raw wgpu-core). Heap allocations are those of the whole process in a frame, wgpu-core's too.
+
+mod cases;
+mod counting;
+mod floor;
+mod ours;
+mod queue;
+mod raw;
+mod theirs;
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::cases::Case;
+
+/// One way to upload.
+trait Side {
+    fn name(&self) -> &'static str;
+    /// All writes of a frame, its submission, and its end on the GPU.
+    fn frame(&mut self, case: &Case, data: &[u8]);
+}
+
+struct Measured {
+    name: &'static str,
+    times: Vec<Duration>,
+    allocations: Vec<u64>,
+}
+
+impl Measured {
+    fn median(&mut self) -> Duration {
+        self.times.sort();
+        self.times[self.times.len() / 2]
+    }
+
+    fn allocations(&mut self) -> u64 {
+        self.allocations.sort();
+        self.allocations[self.allocations.len() / 2]
+    }
+}
+
+/// Frames that are not measured: chunks are made, caches warm up.
+const WARM_UP: usize = 5;
+
+fn measure(case: &Case, sides: &mut [Box<dyn Side>], bar: &ProgressBar) -> Vec<Measured> {
+    let data: Vec<u8> = (0..case.bytes()).map(|index| index as u8).collect();
+    let mut measured: Vec<_> = sides
+        .iter()
+        .map(|side| Measured { name: side.name(), times: Vec::new(), allocations: Vec::new() })
+        .collect();
+    for round in 0..WARM_UP + case.rounds {
+        for (side, measured) in sides.iter_mut().zip(&mut measured) {
+            // What the side before left in the heap and in the caches is not this one's.
+            side.frame(case, &data);
+            let (before, start) = (counting::allocations(), Instant::now());
+            side.frame(case, &data);
+            let (time, allocations) = (start.elapsed(), counting::allocations() - before);
+            if round >= WARM_UP {
+                measured.times.push(time);
+                measured.allocations.push(allocations);
+            }
+        }
+        bar.inc(1);
+    }
+    measured
+}
+
+fn main() {
+    let Some((core, adapter)) = raw::Core::new() else {
+        eprintln!("there is no Vulkan adapter");
+        std::process::exit(1);
+    };
+    let only = std::env::args().nth(1).unwrap_or_default();
+    let cases: Vec<_> = cases::all().into_iter().filter(|case| case.name.contains(&only)).collect();
+    let total: usize = cases.iter().map(|case| 2 * (WARM_UP + case.rounds)).sum();
+    let bar = ProgressBar::new(total as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} ({eta} left)") {
+        bar.set_style(style);
+    }
+    println!("adapter: {adapter}\nmicroseconds in a frame, medians (heap allocations)\n");
+    let mut lines = Vec::new();
+    for case in &cases {
+        bar.set_message(case.name);
+        let core = core.device();
+        let mut sides: Vec<Box<dyn Side>> = vec![
+            Box::new(floor::Floor::new(core.clone(), case)),
+            Box::new(ours::Ours::new(core.clone(), case)),
+            Box::new(theirs::Theirs::new(case)),
+        ];
+        let mut measured = measure(case, &mut sides, &bar);
+        // By itself: its tens of thousands of allocations in a frame would slow the others down.
+        drop(sides);
+        measured.extend(measure(case, &mut [Box::new(queue::Queue::new(core, case))], &bar));
+        let micros = |time: Duration| time.as_secs_f64() * 1e6;
+        let medians: Vec<_> = measured.iter_mut().map(|side| micros(side.median())).collect();
+        let cells: Vec<_> = measured
+            .iter_mut()
+            .zip(&medians)
+            .map(|(side, median)| {
+                let allocations = side.allocations();
+                format!("{} {median:.0} ({allocations})", side.name)
+            })
+            .collect();
+        let (floor, wgpu) = (medians[1] / medians[0], medians[2] / medians[1]);
+        lines.push(format!(
+            "{:<38} {}  | {floor:.2} × the floor, {wgpu:.1} × faster than wgpu's belt",
+            case.name,
+            cells.join("  ")
+        ));
+    }
+    bar.finish_and_clear();
+    lines.iter().for_each(|line| println!("{line}"));
+}

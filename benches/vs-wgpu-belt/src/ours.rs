@@ -1,0 +1,41 @@
+//! This crate's belt, with default settings.
+
+use webgpu_presentation::belt::{BeltDescriptor, StagingBelt};
+use wgpu_core::id::BufferId;
+
+use crate::Side;
+use crate::cases::Case;
+use crate::raw::Device;
+
+pub struct Ours {
+    device: Device,
+    belt: StagingBelt,
+    targets: Vec<BufferId>,
+}
+
+impl Ours {
+    pub fn new(device: Device, case: &Case) -> Self {
+        let descriptor = BeltDescriptor::default();
+        let belt = StagingBelt::new(device.global.clone(), device.id, device.queue, &descriptor)
+            .expect("Vulkan is known");
+        let targets = device.targets(case.buffers, case.buffer_size());
+        Self { device, belt, targets }
+    }
+}
+
+impl Side for Ours {
+    fn name(&self) -> &'static str {
+        "ours"
+    }
+
+    fn frame(&mut self, case: &Case, data: &[u8]) {
+        for (buffer, offset, data) in case.writes(data) {
+            self.belt.write_buffer(self.targets[buffer], offset, data).expect("it can be written");
+        }
+        let encoder = self.device.encoder();
+        let batch = self.belt.finish(encoder).expect("it can be recorded");
+        let submission = self.device.submit(encoder);
+        self.belt.recall(batch, submission).expect("it was submitted");
+        self.device.wait();
+    }
+}

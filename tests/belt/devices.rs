@@ -1,0 +1,181 @@
+//! Devices that go, and ids of the engine's.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use webgpu_presentation::belt::*;
+use wgpu_core::id::BufferId;
+use wgpu_core::resource::BufferDescriptor;
+use wgpu_types as wgt;
+use wgpu_types::BufferUsages;
+
+use crate::world::*;
+use crate::{KIB, MIB};
+
+#[test]
+fn a_lost_device_is_an_error_at_every_step() {
+    for step in 0..6 {
+        on_all(|world| {
+            let global = &world.gpu.global;
+            let buffer = world.buffer(MIB);
+            let mut belt = world.belt(BeltDescriptor { chunk_size: 16 * KIB, ..Default::default() });
+            belt.write_buffer(buffer, 0, &[1; 4096]).unwrap();
+            let encoder = world.encoder();
+            let lose = || {
+                global.device_destroy(world.device.id);
+                // The memory of mapped chunks is freed in here.
+                let _ = global.device_poll(world.device.id, wgt::PollType::wait_indefinitely());
+            };
+            let is_lost = |result: Result<(), BeltError>| {
+                assert!(matches!(result, Err(BeltError::DeviceLost)), "{result:?}");
+            };
+            match step {
+                0 => {
+                    lose();
+                    is_lost(belt.write_buffer(buffer, 4096, &[1; 100_000]));
+                }
+                1 => {
+                    lose();
+                    is_lost(belt.flush(encoder).map(drop));
+                }
+                2 => {
+                    let mut view = belt.write_buffer_with(buffer, 8192, 200_000).unwrap();
+                    lose();
+                    view.fill(1);
+                    is_lost(belt.finish(encoder).map(drop));
+                }
+                3 => {
+                    let mut allocation = belt.allocate(100_000, 256).unwrap();
+                    lose();
+                    allocation.bytes.fill(1);
+                    is_lost(belt.allocate(100_000, 256).map(drop));
+                }
+                4 => {
+                    belt.flush(encoder).unwrap();
+                    lose();
+                    is_lost(belt.finish(encoder).map(drop));
+                }
+                _ => {
+                    let batch = belt.finish(encoder).unwrap();
+                    let submission = world.submit(encoder);
+                    lose();
+                    belt.recall(batch, submission).unwrap();
+                    assert_eq!(belt.stats().recalled, 0);
+                }
+            }
+            is_lost(belt.write_buffer(buffer, 0, &[1; 4]));
+            is_lost(belt.allocate(4, 4).map(drop));
+            let stats = belt.stats();
+            assert_eq!((stats.bytes, stats.created), (0, stats.freed), "{stats:?}");
+            if step != 5 {
+                global.command_encoder_drop(encoder);
+            }
+        });
+    }
+}
+
+// wgpu-core frees mapped memory on the thread that polls, at any moment. (Under a sanitizer this test says more.)
+#[test]
+fn a_device_may_go_while_chunks_are_written() {
+    on_all(|world| {
+        let global = &world.gpu.global;
+        for round in 0..if world.noop { 40 } else { 10 } {
+            let device = world.gpu.device();
+            let buffer = world.buffer_of(device, MIB, BufferUsages::COPY_DST);
+            let descriptor = BeltDescriptor { chunk_size: 256 * KIB, ..Default::default() };
+            let mut belt = StagingBelt::new(global.clone(), device.id, device.queue, &descriptor).unwrap();
+            let gone = AtomicBool::new(false);
+            let data = vec![1; 128 << 10];
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    std::thread::sleep(std::time::Duration::from_micros(round * 30));
+                    global.device_destroy(device.id);
+                    while !gone.load(Ordering::Acquire) {
+                        let _ = global.device_poll(device.id, wgt::PollType::Poll);
+                    }
+                });
+                let _end = defer(|| gone.store(true, Ordering::Release));
+                let mut lost = false;
+                for _ in 0..1_000_000 {
+                    let written = belt.write_buffer(buffer, 0, &data).and_then(|()| {
+                        if belt.stats().active < 20 { Ok(()) } else { Err(BeltError::EncoderEnded) }
+                    });
+                    match written {
+                        Ok(()) => (),
+                        // Begin anew: there is enough of it.
+                        Err(BeltError::EncoderEnded) => {
+                            belt = StagingBelt::new(global.clone(), device.id, device.queue, &descriptor)
+                                .unwrap();
+                        }
+                        Err(BeltError::DeviceLost) => {
+                            lost = true;
+                            break;
+                        }
+                        Err(error) => panic!("{error:?}"),
+                    }
+                }
+                assert!(lost);
+            });
+            assert_eq!(belt.stats().bytes, 0);
+            drop(belt);
+            global.buffer_drop(buffer);
+            global.device_drop(device.id);
+            global.queue_drop(device.queue);
+        }
+    });
+}
+
+#[test]
+fn ids_of_the_engine_s_come_back_once() {
+    on_all(|world| {
+        let global = &world.gpu.global;
+        let mut ids: Vec<BufferId> = (0..4).map(|index| BufferId::zip(index, 1)).collect();
+        let target = ids.pop();
+        let descriptor = BufferDescriptor {
+            label: None,
+            size: 4,
+            usage: BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        };
+        let (target, error) = global.device_create_buffer(world.device.id, &descriptor, target);
+        assert!(error.is_none());
+        let returned = Rc::new(RefCell::new(Vec::new()));
+        let sink = returned.clone();
+        let descriptor =
+            BeltDescriptor { chunk_size: 4 * KIB, max_chunk_size: 4 * KIB, ..Default::default() };
+        let mut belt = StagingBelt::with_buffer_ids(
+            global.clone(),
+            world.device.id,
+            world.device.queue,
+            &descriptor,
+            ids.clone(),
+            move |id| sink.borrow_mut().push(id),
+        )
+        .unwrap();
+        for round in 0..5 {
+            let allocation = belt.allocate(4096, 4).unwrap();
+            assert!(ids.contains(&allocation.buffer()));
+            belt.allocate(4096, 4).unwrap();
+            belt.allocate(4096, 4).unwrap();
+            assert!(matches!(belt.allocate(4, 4), Err(BeltError::NoBufferIds)));
+            let encoder = world.encoder();
+            let batch = belt.finish(encoder).unwrap();
+            let submission = world.submit(encoder);
+            if round % 2 == 0 {
+                belt.recall(batch, submission).unwrap();
+                world.wait();
+            }
+        }
+        belt.write_buffer(target, 0, &[1; 4]).unwrap();
+        let encoder = world.encoder();
+        let batch = belt.finish(encoder).unwrap();
+        global.command_encoder_drop(encoder);
+        drop(belt);
+        assert_eq!(*returned.borrow(), []);
+        drop(batch);
+        let mut returned = returned.borrow().clone();
+        returned.sort();
+        assert_eq!(returned, ids);
+    });
+}
