@@ -1,7 +1,7 @@
 //! What happens to the pixels of a frame, against `memcpy` of the same frame: 1920×1080, bytes each second are those of the canvas.
 //!
 //! The kernels are not public, so their files are compiled here too. `cargo bench --bench pixels`.
-#![allow(dead_code, reason = "not all of each file is measured")]
+#![allow(dead_code, unused_imports, reason = "not all of each file is measured, and their tests are not run")]
 
 #[path = "../src/colour.rs"]
 mod colour;

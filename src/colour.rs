@@ -145,9 +145,9 @@ mod tests {
         for (first, second) in [(&P3_TO_SRGB, &SRGB_TO_P3), (&SRGB_TO_P3, &P3_TO_SRGB)] {
             for (i, row) in first.iter().enumerate() {
                 assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6);
-                for j in 0..3 {
-                    let product: f32 = (0..3).map(|k| row[k] * second[k][j]).sum();
-                    assert!((product - if i == j { 1.0 } else { 0.0 }).abs() < 1e-6, "{i} {j}");
+                let product = |j: usize| -> f32 { row.iter().zip(second).map(|(a, b)| a * b[j]).sum() };
+                for (j, one) in [0, 1, 2].map(|j| (j, if i == j { 1.0 } else { 0.0 })) {
+                    assert!((product(j) - one).abs() < 1e-6, "{i} {j}");
                 }
             }
         }

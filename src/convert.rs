@@ -117,6 +117,3 @@ fn scale(values: &mut [f32], from: f32, to: f32) {
         values.iter_mut().for_each(|value| *value = *value * to / from);
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -17,8 +17,8 @@ macro_rules! with_memory {
             mod memory;
             mod order;
             mod owners;
-            mod polling;
             mod pixels;
+            mod polling;
             mod properties;
             mod recycling;
             mod renderers;
@@ -29,6 +29,7 @@ macro_rules! with_memory {
     };
 }
 
+mod conversions;
 #[cfg(loom)]
 mod loom;
 

@@ -5,8 +5,9 @@ use color::{ColorSpace as _, DisplayP3, Srgb};
 use half::f16;
 use proptest::prelude::*;
 
-use super::*;
-use crate::pixels::ColorSpace;
+use crate::convert::Conversion;
+use crate::pixels::{Alpha, AlphaMode, CanvasPixels, ColorSpace, PixelEncoding, PixelFormat};
+use crate::planes::BLOCK;
 
 const FORMATS: [PixelFormat; 3] = [PixelFormat::Bgra8, PixelFormat::Rgba8, PixelFormat::Rgba16Float];
 const SPACES: [ColorSpace; 2] = [ColorSpace::Srgb, ColorSpace::DisplayP3];
