@@ -70,7 +70,7 @@ struct State {
     tray: Option<Arc<Tray>>,
     /// Presents begun.
     sequence: u64,
-    /// Tickets made.
+    /// Names given to tickets.
     number: u64,
     /// The largest epoch of any present so far.
     promised: CanvasEpoch,
@@ -169,9 +169,16 @@ impl ContextData {
         self.state.lock().in_flight.take_youngest(device, enough)
     }
 
-    /// Puts back what [`take_youngest`](Self::take_youngest) took. Nothing was submitted since.
-    pub(crate) fn restore(&self, ticket: Ticket) {
-        self.put(self.state.lock(), ticket);
+    /// Puts back what [`take_youngest`](Self::take_youngest) took. No submission was accepted since.
+    ///
+    /// The result names it from now on: who is completing it under its old name polled before its buffer was unmapped for the
+    /// submission that was refused.
+    pub(crate) fn restore(&self, ticket: Ticket) -> u64 {
+        let mut state = self.state.lock();
+        state.number += 1;
+        let number = state.number;
+        self.put(state, Ticket { number, ..ticket });
+        number
     }
 
     /// A newer present takes its place.
@@ -357,6 +364,14 @@ impl ContextData {
         } else {
             GetImageError::UnknownContext(UnknownContext(self.id))
         }
+    }
+}
+
+#[cfg(test)]
+impl ContextData {
+    /// How many tickets were named: the newest has this number.
+    pub(crate) fn tickets(&self) -> u64 {
+        self.state.lock().number
     }
 }
 

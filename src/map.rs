@@ -57,7 +57,8 @@ impl ContextMap {
     /// The compositor that displays the image keys of `namespace` has done this transaction and all before: contexts that
     /// [waited for it](crate::Presenter::destroy_context_after) end.
     ///
-    /// Any thread may call it, though nobody waits: that is remembered.
+    /// Any thread may call it, though nobody waits: that is remembered. What the contexts showed is freed on this thread,
+    /// which takes milliseconds if it was large: rather not on a renderer's.
     pub fn transaction_done(&self, namespace: IdNamespace, transaction: TransactionId) {
         let over = self.0.compositors.done(namespace, transaction);
         if !over.is_empty() {

@@ -69,7 +69,8 @@ impl Default for PresenterOptions {
 /// # What the engine promises
 ///
 /// wgpu-core's ids are live during the call and belong to this presenter's `Global`, whose only presenter this is (wgpu-core
-/// panics otherwise); ids that were handed in are used for nothing else until they are handed back; a texture is what its
+/// panics otherwise); ids that were handed in are used for nothing else until they are handed back, nor are the buffers behind
+/// them (memory safety rests on that: who copies to a staging buffer writes a frame that is being read); a texture is what its
 /// configuration says, as far as wgpu-core does not check that; devices are destroyed and dropped through
 /// [`destroy_device`](Self::destroy_device) and [`drop_device`](Self::drop_device). Everything else may be hostile: context
 /// ids, sizes, order and timing.

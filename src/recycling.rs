@@ -29,18 +29,19 @@ impl Memory {
 /// Frees what rests of owners that have too much of it, the largest buffers first.
 pub(crate) fn bound(contexts: &mut FxHashMap<ContextId, Entry>, gpu: &dyn Gpu) {
     let mut owners = FxHashMap::<OwnerId, Memory>::default();
-    for entry in contexts.values() {
+    // Looked at once: renderers' threads give memory back meanwhile.
+    let mut resting = Vec::new();
+    for (id, entry) in contexts.iter() {
         let owner = owners.entry(entry.data.owner()).or_default();
-        owner.resting += entry.ring.resting().sum::<usize>();
+        for len in entry.ring.resting() {
+            owner.resting += len;
+            resting.push((len, *id));
+        }
         owner.lent += entry.ring.tray().lent().iter().map(|lent| lent.in_flight + lent.frames).sum::<usize>();
     }
-    owners.retain(|_, memory| memory.is_too_much());
-    if owners.is_empty() {
+    if !owners.values().any(Memory::is_too_much) {
         return;
     }
-    let of_them = contexts.iter().filter(|(_, entry)| owners.contains_key(&entry.data.owner()));
-    let mut resting: Vec<_> =
-        of_them.flat_map(|(id, entry)| entry.ring.resting().map(|len| (len, *id))).collect();
     resting.sort_unstable_by(|a, b| b.cmp(a));
     for (len, id) in resting {
         let Some(entry) = contexts.get_mut(&id) else { continue };

@@ -131,8 +131,10 @@ impl StagingRing {
         });
     }
 
-    /// Drops everything that wgpu-core knows and gives the engine's ids back. Frames live on; the tray is to be closed.
+    /// Drops everything that wgpu-core knows and gives the engine's ids back. Frames live on; the tray, which is empty, is to
+    /// be closed when nobody shows them any more.
     pub(crate) fn destroy(mut self, gpu: &dyn Gpu) -> Vec<BufferId> {
+        self.trim(gpu);
         self.unassign_where(gpu, |slot| !matches!(slot, Slot::Unassigned(_)));
         self.slots
             .into_iter()

@@ -289,8 +289,7 @@ impl Submitter {
     fn restore(&self, recorded: &Recorded, ticket: Option<Ticket>) {
         let Some(ticket) = ticket else { return };
         let submission = ticket.buffer.as_ref().and_then(|buffer| buffer.submission());
-        let number = ticket.number;
-        recorded.data.restore(ticket);
+        let number = recorded.data.restore(ticket);
         if let Some(submission) = submission {
             self.poller.wait_for_ticket(submission, &recorded.data, number);
         }

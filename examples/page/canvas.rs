@@ -14,6 +14,7 @@ use crate::error::DemoError;
 use crate::gfx::{Gfx, GpuError};
 use crate::painters::{Moment, Painter};
 use crate::support::gpu::{Device, Gpu};
+use crate::uploads::Uploads;
 
 pub struct Canvas {
     pub id: ContextId,
@@ -100,26 +101,24 @@ impl Canvas {
         Ok(presenter.destroy_context(self.id)?)
     }
 
-    /// Draws it, if it is on the page and this is the device of its present life.
-    pub fn draw(
-        &mut self,
-        device: usize,
-        encoder: CommandEncoderId,
-        time: f32,
-        is_last: bool,
-    ) -> Result<Option<Drawn>, GpuError> {
-        let (alpha_mode, size, looks) = (self.role.alpha_mode, self.size, self.looks.len());
-        let Some(life) = self.creations.checked_sub(1).filter(|_| self.key.is_some()) else {
-            return Ok(None);
-        };
-        let look = &mut self.looks[life as usize % looks];
-        if look.device != device {
-            return Ok(None);
-        }
+    /// Whether it is on the page, and this is the device of its present life.
+    pub fn is_drawn_by(&self, device: usize) -> bool {
+        self.key.is_some() && self.looks[self.look()].device == device
+    }
+
+    /// Writes what drawing it needs.
+    pub fn upload(&mut self, uploads: &mut Uploads, time: f32) -> Result<(), GpuError> {
+        let (look, at) = (self.look(), Moment { size: self.size, time, life: self.life() });
+        self.looks[look].painter.upload(uploads, at)
+    }
+
+    /// Draws what was uploaded last.
+    pub fn draw(&self, encoder: CommandEncoderId, is_last: bool) -> Result<Drawn, GpuError> {
+        let (alpha_mode, size, look) = (self.role.alpha_mode, self.size, &self.looks[self.look()]);
         let usage = TextureUsages::RENDER_ATTACHMENT | TextureUsages::COPY_SRC;
         let texture_id = look.gfx.texture(look.format, size, usage)?;
         let view = look.gfx.view(texture_id)?;
-        look.painter.paint(encoder, view, Moment { size, time, life })?;
+        look.painter.paint(encoder, view)?;
         let configuration = ContextConfiguration {
             device_id: look.gfx.device.id,
             queue_id: look.gfx.device.queue,
@@ -129,7 +128,16 @@ impl Canvas {
             size,
         };
         let pending = PendingTexture { texture_id, encoder_ids: None, configuration };
-        Ok(Some(Drawn { canvas: self.id.0 as usize, is_last, pending, view }))
+        Ok(Drawn { canvas: self.id.0 as usize, is_last, pending, view })
+    }
+
+    /// How often it was created before.
+    fn life(&self) -> u32 {
+        self.creations.saturating_sub(1)
+    }
+
+    fn look(&self) -> usize {
+        self.life() as usize % self.looks.len()
     }
 
     /// What a texture of this canvas holds. Waits for the GPU.

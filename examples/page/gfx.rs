@@ -5,6 +5,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use euclid::default::Size2D;
+use wgpu_core::SubmissionIndex;
 use wgpu_core::binding_model::{BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding};
 use wgpu_core::command::{
     PassChannel, RenderPass, RenderPassColorAttachment, RenderPassDepthStencilAttachment,
@@ -162,22 +163,22 @@ impl Gfx {
             .attempt("a compute pipeline")
     }
 
-    /// A buffer with contents, or zeros after their end.
-    pub fn buffer(&self, usage: BufferUsages, bytes: &[u8]) -> Result<BufferId, GpuError> {
+    /// A buffer of zeros, to be written in each frame.
+    pub fn buffer(&self, usage: BufferUsages, size: usize) -> Result<BufferId, GpuError> {
         let descriptor = BufferDescriptor {
             label: None,
-            size: bytes.len() as u64,
+            size: size as u64,
             usage: usage | BufferUsages::COPY_DST,
             mapped_at_creation: false,
         };
-        let buffer =
-            self.global.device_create_buffer(self.device.id, &descriptor, None).attempt("a buffer")?;
-        self.write(buffer, bytes)?;
-        Ok(buffer)
+        self.global.device_create_buffer(self.device.id, &descriptor, None).attempt("a buffer")
     }
 
-    pub fn write(&self, buffer: BufferId, bytes: &[u8]) -> Result<(), GpuError> {
-        self.global.queue_write_buffer(self.device.queue, buffer, 0, bytes).attempt("a write")
+    /// A buffer whose contents stay.
+    pub fn filled_buffer(&self, usage: BufferUsages, bytes: &[u8]) -> Result<BufferId, GpuError> {
+        let buffer = self.buffer(usage, bytes.len())?;
+        self.global.queue_write_buffer(self.device.queue, buffer, 0, bytes).attempt("a write")?;
+        Ok(buffer)
     }
 
     /// The first bind group of a render pipeline, with these buffers in these slots.
@@ -255,7 +256,7 @@ impl Gfx {
     }
 
     /// Ends an encoder and submits what it recorded.
-    pub fn submit(&self, encoder: CommandEncoderId) -> Result<(), GpuError> {
+    pub fn submit(&self, encoder: CommandEncoderId) -> Result<SubmissionIndex, GpuError> {
         let global = &self.global;
         let (commands, error) = global.command_encoder_finish(encoder, &Default::default(), None);
         let finished = match error {
@@ -264,7 +265,7 @@ impl Gfx {
         };
         let submitted = finished.and_then(|()| {
             let submitted = global.queue_submit(self.device.queue, &[commands]);
-            submitted.map(drop).map_err(|(_, error)| error).attempt("a submission")
+            submitted.map_err(|(_, error)| error).attempt("a submission")
         });
         global.command_buffer_drop(commands);
         global.command_encoder_drop(encoder);

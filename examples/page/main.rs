@@ -1,8 +1,8 @@
 //! A page of WebGPU canvases, drawn, presented, composited and checked without a display.
 //!
 //! `show` is the engine: it owns the devices, the presenter and the page, and runs one frame after the other. `cast` says
-//! which canvases there are, `painters` draw into their textures, `backdrop` is the page around them. `check` holds the
-//! composited page against what the textures held. `--help` tells the options.
+//! which canvases there are, `painters` draw into their textures, `uploads` brings their shaders' numbers to the GPU, `backdrop`
+//! is the page around them. `check` holds the composited page against what the textures held. `--help` tells the options.
 
 mod backdrop;
 mod canvas;
@@ -20,6 +20,7 @@ mod show;
 mod snapshots;
 #[path = "../../tests/support/mod.rs"]
 mod support;
+mod uploads;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -102,6 +103,7 @@ fn run(options: &Options) -> Result<bool, DemoError> {
         "verified  {} regions in {} frames, and {} snapshots",
         show.findings.verified, show.findings.frames, show.snapshots.verified
     );
+    println!("uploads   {}", report::uploads(&show.uploads));
     println!("pictures  {} and {}", png.display(), apng.display());
     Ok(tell_faults(&show))
 }
@@ -121,7 +123,9 @@ fn tell_faults(show: &Show) -> bool {
     let mismatches = show.findings.mismatches.iter().map(|mismatch| format!("wrong pixel: {mismatch}"));
     let snapshots = show.snapshots.wrong.iter().map(|wrong| format!("wrong snapshot: {wrong}"));
     let outcomes = show.findings.bad_outcomes.iter().map(|outcome| format!("unexpected: {outcome:?}"));
-    let faults: Vec<_> = mismatches.chain(snapshots).chain(outcomes).collect();
+    let refused = show.uploads.iter().map(|uploads| uploads.copied().refused).filter(|&refused| refused > 0);
+    let refused = refused.map(|refused| format!("{refused} copies of uploads were left out"));
+    let faults: Vec<_> = mismatches.chain(snapshots).chain(outcomes).chain(refused).collect();
     for fault in faults.iter().take(TOLD) {
         eprintln!("{fault}");
     }

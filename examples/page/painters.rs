@@ -9,11 +9,15 @@ use wgpu_core::id::{CommandEncoderId, TextureViewId};
 use wgpu_types::TextureFormat;
 
 use crate::gfx::{Gfx, GpuError, bytes};
+use crate::uploads::Uploads;
 
-/// Records the drawing of one frame.
+/// Draws frames: for each one it is asked to upload, then to paint.
 pub trait Painter {
-    fn paint(&mut self, encoder: CommandEncoderId, target: TextureViewId, at: Moment)
-    -> Result<(), GpuError>;
+    /// Writes what the shaders read.
+    fn upload(&mut self, uploads: &mut Uploads, at: Moment) -> Result<(), GpuError>;
+
+    /// Records the drawing.
+    fn paint(&self, encoder: CommandEncoderId, target: TextureViewId) -> Result<(), GpuError>;
 }
 
 /// `Frame` of common.wgsl.

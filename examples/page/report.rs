@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use webgpu_presentation::ContextId;
+use webgpu_presentation::belt::FlushStats;
 
 use crate::cast::{CAST, Role, short};
 use crate::ledger::{Ledger, Tally};
+use crate::uploads::Uploads;
 
 /// One line for each canvas.
 pub fn table(ledger: &Ledger) -> String {
@@ -29,6 +31,23 @@ pub fn table(ledger: &Ledger) -> String {
         );
     }
     table
+}
+
+/// What went through the belts, and what they hold for it.
+pub fn uploads(uploads: &[Uploads]) -> String {
+    let (mut writes, mut copied, mut chunks, mut held) = (0, FlushStats::default(), 0, 0);
+    for uploads in uploads {
+        writes += uploads.writes();
+        copied += uploads.copied();
+        chunks += uploads.stats().created;
+        held += uploads.stats().bytes;
+    }
+    format!(
+        "{writes} writes in {} copies, {} KiB, through {chunks} chunks; {} KiB of chunks at the end",
+        copied.copies,
+        copied.bytes >> 10,
+        held >> 10
+    )
 }
 
 /// Each format with the number of its device.

@@ -22,6 +22,7 @@ use crate::ledger::{Ledger, Told};
 use crate::snapshots::Snapshots;
 use crate::support::gpu::Gpu;
 use crate::support::page::{Item, Page, PageGl};
+use crate::uploads::Uploads;
 
 /// Every eighth frame is checked.
 const CHECK_EVERY: u32 = 8;
@@ -45,6 +46,8 @@ pub struct Show {
     pub snapshots: Snapshots,
     pub findings: Findings,
     gfx: Vec<Gfx>,
+    /// One belt for each device.
+    pub uploads: Vec<Uploads>,
     gpu: Gpu,
 }
 
@@ -63,6 +66,7 @@ impl Show {
         let gpu = Gpu::new(InstanceFlags::empty()).ok_or(DemoError::NoAdapter)?;
         let device = || Gfx { global: gpu.global.clone(), device: gpu.device() };
         let gfx: Vec<_> = (0..DEVICES).map(|_| device()).collect();
+        let uploads = gfx.iter().map(Uploads::new).collect::<Result<_, _>>()?;
 
         let map = ContextMap::default();
         let page = Page::new(gl, size, Box::new(ExternalImages::new(&map)))
@@ -95,6 +99,7 @@ impl Show {
             snapshots: Snapshots::new(),
             findings: Findings::default(),
             gfx,
+            uploads,
             gpu,
         })
     }
@@ -180,16 +185,21 @@ impl Show {
         // How many drawings of the same canvas follow in this frame; most canvases have only the last.
         for following in (0..MAX_PRESENTS).rev() {
             let time = (frame as f32 - following as f32 / MAX_PRESENTS as f32) / FRAMES_PER_SECOND;
-            for (device, gfx) in self.gfx.iter().enumerate() {
-                let now = |canvas: &&mut Canvas| canvas.role.habit.presents(frame) > following;
-                let mut canvases = self.canvases.iter_mut().filter(now).peekable();
-                if canvases.peek().is_some() {
-                    let encoder = gfx.encoder()?;
-                    for canvas in canvases {
-                        drawn.extend(canvas.draw(device, encoder, time, following == 0)?);
-                    }
-                    gfx.submit(encoder)?;
+            for (device, (gfx, uploads)) in self.gfx.iter().zip(&mut self.uploads).enumerate() {
+                let now = |canvas: &&mut Canvas| {
+                    canvas.is_drawn_by(device) && canvas.role.habit.presents(frame) > following
+                };
+                let mut canvases: Vec<_> = self.canvases.iter_mut().filter(now).collect();
+                if canvases.is_empty() {
+                    continue;
                 }
+                canvases.iter_mut().try_for_each(|canvas| canvas.upload(uploads, time))?;
+                let encoder = gfx.encoder()?;
+                let batch = uploads.finish(encoder)?;
+                for canvas in canvases {
+                    drawn.push(canvas.draw(encoder, following == 0)?);
+                }
+                uploads.recall(batch, gfx.submit(encoder)?)?;
             }
         }
         for drawn in &drawn {

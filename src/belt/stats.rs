@@ -9,7 +9,8 @@ pub struct BeltDescriptor {
     pub max_chunk_size: u64,
     /// All chunks together, at any moment.
     pub max_bytes: u64,
-    /// A chunk that was not needed in so many frames (calls of [`finish`](super::StagingBelt::finish)) is freed.
+    /// A chunk that was not needed in so many frames (calls of [`finish`](super::StagingBelt::finish)) is freed. At least as many
+    /// as may be in flight: else chunks that the GPU is done with are freed at once, and each frame makes new ones.
     pub idle_frames: u32,
 }
 

@@ -1,5 +1,7 @@
 //! Copies from textures to buffers on wgpu-core, and what its errors mean.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use wgpu_core::command::{CommandEncoderError, TransitionResourcesError};
 use wgpu_core::device::DeviceError;
 use wgpu_core::device::queue::QueueSubmitError;
@@ -20,11 +22,17 @@ pub(super) fn submit(
 ) -> Result<Submission, SubmitError> {
     let refused = |reason| SubmitError { reason, may_be_running: false };
     let command_buffer = record(global, device, ids, copies).map_err(refused)?;
-    let submitted = global.queue_submit(queue, &[command_buffer]);
+    // It runs closures of the engine's, last of all.
+    let submit = || global.queue_submit(queue, &[command_buffer]).map_err(|(_, error)| submit_error(error));
+    let submitted = catch_unwind(AssertUnwindSafe(submit));
     global.command_buffer_drop(command_buffer);
     match submitted {
-        Ok(index) => Ok(Submission { device, index }),
-        Err((_, error)) => Err(submit_error(error)),
+        Ok(Ok(index)) => Ok(Submission { device, index }),
+        Ok(Err(error)) => Err(error),
+        Err(_) => {
+            log::error!("webgpu-presentation: a closure of the engine panicked in queue_submit");
+            Err(SubmitError { reason: PresentError::DeviceLost, may_be_running: true })
+        }
     }
 }
 

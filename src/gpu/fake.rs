@@ -110,6 +110,7 @@ struct Device {
     done: SubmissionIndex,
     /// What was done at the last poll, which maps.
     polled: SubmissionIndex,
+    polls: u64,
     running: VecDeque<(SubmissionIndex, Vec<Resolved>)>,
     lost: bool,
     destroyed: bool,
@@ -224,6 +225,7 @@ impl Gpu for FakeGpu {
         let device = state.devices.entry(id).or_default();
         assert!(!device.dropped, "{id:?} was dropped");
         device.polled = device.done;
+        device.polls += 1;
         if device.running.is_empty() { Polled::Idle } else { Polled::Busy }
     }
 }
@@ -290,6 +292,10 @@ impl GpuDevice for FakeDevice {
         let device = state.devices.entry(self.id).or_default();
         if device.lost || device.destroyed {
             return Err(refused(PresentError::DeviceLost));
+        }
+        // Refused or not, portable memory is unmapped first, and mapped again by a poll.
+        for copy in copies {
+            state.buffers[&copy.buffer].1.unmapped.store(device.polls, Ordering::Relaxed);
         }
         let mut resolved = Vec::new();
         for copy in copies {
@@ -362,7 +368,10 @@ impl HubMemory for FakeHubBuffer {
         let memory = &self.buffer.0;
         let ours = state.buffers.get(&self.id).is_some_and(|(_, known)| Arc::ptr_eq(known, memory));
         let mapped = state.devices.get(&self.device).is_some_and(|device| {
-            !device.destroyed && !device.lost && device.polled >= memory.written.load(Ordering::Relaxed)
+            !device.destroyed
+                && !device.lost
+                && device.polled >= memory.written.load(Ordering::Relaxed)
+                && device.polls > memory.unmapped.load(Ordering::Relaxed)
         });
         if !ours || !mapped {
             return Err(Unmapped);
@@ -386,6 +395,8 @@ struct FakeMemory {
     len: usize,
     /// The last submission that is done and wrote.
     written: AtomicU64,
+    /// How often its device had been polled when a submission was tried that copies to it.
+    unmapped: AtomicU64,
 }
 
 // SAFETY: the pointer is to a leaked allocation of its own, freed on drop; whoever reads or writes through it keeps the
@@ -398,7 +409,13 @@ impl FakeMemory {
     fn new(len: usize) -> Self {
         let bytes = Box::leak(vec![0xEE; len].into_boxed_slice());
         let pointer = NonNull::from(bytes).cast();
-        Self { writing: Mutex::new(()), pointer, len, written: AtomicU64::new(0) }
+        Self {
+            writing: Mutex::new(()),
+            pointer,
+            len,
+            written: AtomicU64::new(0),
+            unmapped: AtomicU64::new(0),
+        }
     }
 
     fn write(&self, offset: usize, bytes: &[u8]) {

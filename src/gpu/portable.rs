@@ -13,18 +13,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use rustc_hash::FxHashMap;
 use wgpu_core::SubmissionIndex;
 use wgpu_core::device::{DeviceError, HostMap};
 use wgpu_core::global::Global;
 use wgpu_core::id::{BufferId, DeviceId, QueueId};
-use wgpu_core::resource::{BufferDescriptor, BufferMapOperation, CreateBufferError as CoreError};
+use wgpu_core::resource::{
+    BufferAccessError, BufferDescriptor, BufferMapOperation, CreateBufferError as CoreError,
+};
 use wgpu_hal::{Api, Device as _};
-use wgpu_types::BufferUsages;
+use wgpu_types::{BufferUsages, PollType};
 
 use super::memory::{HubMemory, Unmapped};
 use super::{Completed, Copy, CreateBufferError, GpuDevice, IdleMemory, Submission, SubmitError, Waited};
+use crate::outbox::guarded;
 use crate::{EncoderIds, FrameMemoryKind};
 
 /// So many bytes are copied at a time: tens of microseconds, for which a destruction may have to wait.
@@ -45,6 +48,8 @@ struct PortableBuffer {
     global: Arc<Global>,
     /// `None` once it was dropped: the id may name another one. Locked while the buffer is read, unmapped or dropped.
     id: Mutex<Option<BufferId>>,
+    /// It was to be mapped, and was not unmapped since. Of the WebGPU thread alone.
+    mapping: AtomicBool,
     copy_piece: CopyPiece,
 }
 
@@ -64,11 +69,17 @@ impl PortableBuffers {
     }
 
     /// Before a submission that copies to them: wgpu-core refuses what is mapped, or about to be.
-    pub(super) fn unmap(&self, copies: &[Copy]) {
-        for buffer in self.of(copies) {
-            if let Some(id) = *buffer.id.lock() {
-                // The usual error: it was not mapped.
-                let _ = buffer.global.buffer_unmap(id);
+    ///
+    /// A buffer that wgpu-core maps at this very moment, in a poll on another thread, counts as not mapped until that is over.
+    /// Only one poll maps at a time: ours comes after it.
+    pub(super) fn unmap(&self, global: &Global, device: DeviceId, copies: &[Copy]) {
+        let missed = self.of(copies).filter(|buffer| !buffer.unmap()).count();
+        if missed > 0 {
+            // What a lost device says of itself is known. The engine's closures run in it, and may panic.
+            guarded(|| drop(global.device_poll(device, PollType::Poll)));
+            for buffer in self.of(copies) {
+                // What is not mapped now never will be.
+                buffer.unmap();
             }
         }
     }
@@ -77,6 +88,7 @@ impl PortableBuffers {
     pub(super) fn map(&self, copies: &[Copy]) {
         for buffer in self.of(copies) {
             if let Some(id) = *buffer.id.lock() {
+                buffer.mapping.store(true, Ordering::Relaxed);
                 let read = BufferMapOperation { host: HostMap::Read, callback: None };
                 // Its submission may be over, its device gone: `copy_out` finds out.
                 if let Err(error) = buffer.global.buffer_map_async(id, 0, None, read) {
@@ -84,6 +96,17 @@ impl PortableBuffers {
                 }
             }
         }
+    }
+}
+
+impl PortableBuffer {
+    /// False if it should have been mapped, and was not.
+    fn unmap(&self) -> bool {
+        let id = self.id.lock();
+        let Some(id) = *id else { return true };
+        let unmapped = self.global.buffer_unmap(id);
+        let mapping = self.mapping.swap(false, Ordering::Relaxed);
+        !(mapping && matches!(unmapped, Err(BufferAccessError::NotMapped)))
     }
 }
 
@@ -150,6 +173,7 @@ impl<A: Api> GpuDevice for PortableDevice<A> {
         let buffer = Arc::new(PortableBuffer {
             global: self.global.clone(),
             id: Mutex::new(Some(id)),
+            mapping: AtomicBool::new(false),
             copy_piece: copy_piece::<A>,
         });
         self.buffers.0.lock().insert(id, buffer.clone());
@@ -165,7 +189,7 @@ impl<A: Api> GpuDevice for PortableDevice<A> {
         if !self.must_poll() {
             return super::copy::submit(&self.global, self.id, queue, encoder, copies);
         }
-        self.buffers.unmap(copies);
+        self.buffers.unmap(&self.global, self.id, copies);
         let submitted = super::copy::submit(&self.global, self.id, queue, encoder, copies);
         self.buffers.map(copies);
         submitted
@@ -207,10 +231,11 @@ impl HubMemory for PortableMemory {
     fn copy_out(&self, len: usize, into: &mut Vec<u8>) -> Result<(), Unmapped> {
         let len = len.min(self.len);
         for start in (0..len).step_by(PIECE) {
-            // Between two pieces others have their turn.
             let id = self.buffer.id.lock();
-            let id = id.as_ref().ok_or(Unmapped)?;
-            (self.buffer.copy_piece)(&self.buffer.global, *id, start, PIECE.min(len - start), into)?;
+            let known = id.as_ref().ok_or(Unmapped)?;
+            (self.buffer.copy_piece)(&self.buffer.global, *known, start, PIECE.min(len - start), into)?;
+            // Between two pieces others have their turn.
+            MutexGuard::unlock_fair(id);
         }
         Ok(())
     }
@@ -237,9 +262,56 @@ fn copy_piece<A: Api>(
     // SAFETY: `pointer` is valid for reads of `mapped` bytes, which is not fewer, for as long as the buffer is mapped, and the
     // buffer is not destroyed. The first would take `buffer_unmap` or `buffer_drop`, which this crate alone calls for this id
     // and only with the lock that the caller holds. The second, by `device_destroy` and what follows it, takes the lock
-    // that the guard holds; if it happened before, there was no guard. No submission writes, because wgpu-core refuses
-    // those that use a mapped buffer.
+    // that the guard holds; if it happened before, there was no guard. The GPU does not write: `InFlightMemory::complete`
+    // asks for this only once the last submission that copies to the buffer is done, and nobody else can record one while it
+    // has the memory. (That the buffer is mapped proves nothing: of two mappings that were asked for the first can map
+    // for the second, whose submission is not done.)
     into.extend_from_slice(unsafe { std::slice::from_raw_parts(pointer.as_ptr().add(start), len) });
     drop(guard);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use wgpu_core::api::Noop;
+    use wgpu_core::id::TextureId;
+    use wgpu_types as wgt;
+
+    use super::*;
+
+    /// A device that does nothing, but maps.
+    fn device(buffers: &Arc<PortableBuffers>) -> PortableDevice<Noop> {
+        let mut descriptor = wgt::InstanceDescriptor::new_without_display_handle();
+        descriptor.backends = wgt::Backends::NOOP;
+        descriptor.backend_options.noop.enable = true;
+        let global = Arc::new(Global::new("webgpu-presentation", descriptor, None));
+        let options = wgt::RequestAdapterOptions::default();
+        let adapter = global.request_adapter(&options, wgt::Backends::NOOP, None).unwrap();
+        let (device, _) = global.adapter_request_device(adapter, &Default::default(), None, None).unwrap();
+        PortableDevice::open(&global, buffers, device).unwrap()
+    }
+
+    /// It takes wgpu-core a while to map so much for the first time: it fills it with zeros.
+    const BYTES: usize = 8 << 20;
+
+    #[test]
+    fn what_is_being_mapped_on_another_thread_is_unmapped_too() {
+        let buffers = Arc::default();
+        let device = device(&buffers);
+        let (global, id) = (device.global.clone(), device.id);
+        for step in 0..8 {
+            let (buffer, _memory) = device.create_buffer(BYTES, None).unwrap();
+            let copy = Copy { texture: TextureId::zip(0, 1), buffer, size: Default::default(), stride: 0 };
+            buffers.map(&[copy]);
+            thread::scope(|scope| {
+                scope.spawn(|| global.device_poll(id, PollType::Poll).unwrap());
+                thread::sleep(Duration::from_micros(200 * step));
+                buffers.unmap(&global, id, &[copy]);
+            });
+            global.device_poll(id, PollType::Poll).unwrap();
+            assert!(global.buffer_get_mapped_range(buffer, 0, None).is_err(), "it is mapped");
+            buffers.forget(buffer);
+            global.buffer_drop(buffer);
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! What goes wrong: R14, R15.
 
+use std::sync::mpsc;
+
 use super::world::*;
-use crate::gpu::fake::Fault;
+use crate::gpu::fake::{self, Fault};
 use crate::{
     AlphaMode, BufferIds, CanvasEpoch, Contents, ContextDescriptor, ContextId, FrameMemoryKind, GetImageError, OwnerId,
     PendingTexture, PresentEnd, PresentError,
@@ -357,4 +359,34 @@ fn captures_in_flight_leave_room_for_presents() {
     assert!(matches!(world.end_of(green), PresentEnd::Presented));
     let refused = captures.iter().filter(|capture| answer(capture).is_err()).count();
     assert_eq!(refused, 1);
+}
+
+// A refused copy takes the mapping of the buffer that it was to go to: who completes that one meanwhile must poll again.
+#[test]
+fn a_refused_copy_harms_no_frame_that_is_just_being_completed() {
+    let mut world = World::empty();
+    world.create(BufferIds::Provided(vec![fake::buffer(1000)]));
+    let other = ContextId(1);
+    let descriptor = ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Allocated };
+    world.presenter.create_context(other, descriptor).unwrap();
+    let (red, green) = (world.texture(RED, size(4, 2)), world.texture(GREEN, size(4, 2)));
+    let mut batch = world.presenter.batch();
+    // The last of a submission is completed first.
+    let red = batch.present(CONTEXT, Contents::Texture(red), CanvasEpoch(1)).unwrap();
+    batch.present(other, Contents::Texture(green), CanvasEpoch(1)).unwrap();
+    batch.submit();
+    // The poller has polled for both, and is held up between them.
+    let (completed, completes) = mpsc::channel();
+    let (go_on, goes_on) = mpsc::channel();
+    world.presenter.get_image(other, None, move |_| {
+        completed.send(()).unwrap();
+        goes_on.recv_timeout(TIMEOUT).unwrap();
+    });
+    world.gpu.finish(device(0));
+    completes.recv_timeout(TIMEOUT).unwrap();
+    let faulty = world.faulty(Fault::Invalid);
+    let _ = world.present_texture(faulty, 2);
+    go_on.send(()).unwrap();
+    let end = world.end_of(red);
+    assert!(!matches!(end, PresentEnd::Failed(_)), "{end:?}");
 }

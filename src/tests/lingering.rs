@@ -13,7 +13,7 @@ use super::world::*;
 use crate::display::Locked;
 use crate::{
     AlphaMode, Awaited, CanvasEpoch, ContextId, ContextMap, CreateContextError, ExternalImages,
-    GetImageError, PresentError, Presenter, TransactionId, UnknownContext,
+    GetImageError, MemoryKind, PresentError, Presenter, TransactionId, UnknownContext,
 };
 
 const RED: [u8; 4] = [0, 0, 255, 255];
@@ -121,6 +121,21 @@ fn what_a_renderer_lets_go_is_freed_when_the_context_ends() {
     assert!(!presenter.memory_report().is_empty());
     drop(frame);
     assert!(presenter.memory_report().is_empty());
+}
+
+#[test]
+fn what_lingers_keeps_what_it_shows_alone() {
+    let World { gpu, recorder, mut presenter, .. } = showing_red();
+    present(&gpu, &mut presenter, ID, GREEN).unwrap();
+    gpu.finish(device(0));
+    // The frame before is in the tray now, and nobody takes it from there.
+    recorder.until("it is shown", |record| record.outcomes.contains_key(&(ID, 2)));
+    let kinds = |presenter: &Presenter| -> Vec<_> {
+        presenter.memory_report().iter().map(|report| report.kind).collect()
+    };
+    assert!(kinds(&presenter).contains(&MemoryKind::Recycled));
+    presenter.destroy_context_after(ID, TransactionId(5)).unwrap();
+    assert_eq!(kinds(&presenter), [MemoryKind::Frames]);
 }
 
 #[test]

@@ -137,6 +137,37 @@ fn the_poller_runs_the_engines_closures() {
     world.finish();
 }
 
+// wgpu-core runs closures in `queue_submit` too, on this thread.
+#[test]
+fn a_closure_that_panics_in_a_submit_fails_one_present_at_most() {
+    let mut world = world!();
+    let green = world.solid(GREEN, size(8, 8));
+    world.present_and_wait(green, 1);
+    let red = world.solid(RED, size(8, 8));
+    let (sender, ran) = channel();
+    world.gpu.global.queue_on_submitted_work_done(
+        world.device.queue,
+        Box::new(move || {
+            sender.send(()).unwrap();
+            panic!("on purpose");
+        }),
+    );
+    // A submit or a poll runs it, whichever is first once the GPU is idle.
+    std::thread::sleep(Duration::from_millis(50));
+    world.present(red, 2).unwrap();
+    let shown = match world.end() {
+        PresentEnd::Presented => RED,
+        PresentEnd::Failed(PresentError::DeviceLost) => GREEN,
+        end => panic!("{end:?}"),
+    };
+    assert_eq!((world.shown(), world.read()), (shown, shown));
+    let green = world.solid(GREEN, size(8, 8));
+    world.present_and_wait(green, 3);
+    ran.recv_timeout(TIMEOUT).expect("the closure runs");
+    assert_eq!(world.shown(), GREEN);
+    world.finish();
+}
+
 // The backend without a driver copies no textures, but its buffers are mapped and freed as any others.
 #[test]
 fn the_backend_without_a_driver_is_presented_too() {

@@ -9,7 +9,7 @@
 //! - `distribution`: how this system installs packages;
 //! - `toolchain`: rustfmt and clippy;
 //! - `nightly`: the compiler that sanitizers and fuzzing need;
-//! - `setup`, `demo`, `steps`, `tally`, `test`, `soak`, `asan`, `fuzz`: the commands.
+//! - `setup`, `demo`, `steps`, `tally`, `test`, `soak`, `bench`, `asan`, `fuzz`: the commands.
 
 #![forbid(unsafe_code)]
 
@@ -32,6 +32,8 @@ mod tally;
 mod test;
 
 mod soak;
+
+mod bench;
 
 mod asan;
 mod fuzz;
@@ -92,6 +94,18 @@ enum Subcommands {
         seed: Option<u64>,
     },
 
+    /// Compare the upload belt with wgpu's `StagingBelt`, with `queue_write_buffer`, and with a floor.
+    ///
+    /// Takes a minute, and the first build a few.
+    Bench {
+        /// The upload belt.
+        #[arg(long, required = true)]
+        belt: bool,
+        /// Arguments for the comparison: a part of the names of its cases.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+        arguments: Vec<OsString>,
+    },
+
     /// Run the unit tests, those on Vulkan and the stress test under the address and leak sanitizers.
     ///
     /// Needs a nightly compiler. Everything is compiled anew the first time, which takes minutes.
@@ -114,6 +128,9 @@ fn main() -> ExitCode {
         Subcommands::Test { only } => test::command(&only).map_err(|error| error.to_string()),
         Subcommands::Soak { minutes, seed } => {
             soak::command(minutes, seed).map_err(|error| error.to_string())
+        }
+        Subcommands::Bench { belt: _, arguments } => {
+            bench::command(&arguments).map_err(|error| error.to_string())
         }
         Subcommands::Asan => asan::command().map_err(|error| error.to_string()),
         Subcommands::Fuzz { seconds } => fuzz::command(seconds).map_err(|error| error.to_string()),
@@ -140,6 +157,14 @@ mod tests {
         for line in ["--help", "-h", "--frames 3 --gl egl", "out --only"] {
             let Subcommands::Demo { arguments } = parse(&format!("demo {line}")) else { panic!("{line}") };
             assert_eq!(arguments, line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn what_follows_belt_goes_to_the_comparison() {
+        for (line, expected) in [("bench --belt", vec![]), ("bench --belt scattered", vec!["scattered"])] {
+            let Subcommands::Bench { belt, arguments } = parse(line) else { panic!("{line}") };
+            assert_eq!((belt, arguments), (true, expected.into_iter().map(OsString::from).collect()));
         }
     }
 

@@ -5,6 +5,7 @@ use wgpu_types::{BufferUsages, PrimitiveTopology, TextureFormat};
 
 use super::{Moment, Painter, wgsl};
 use crate::gfx::{Attachments, Drawing, Gfx, GpuError};
+use crate::uploads::Uploads;
 
 pub struct Fullscreen {
     gfx: Gfx,
@@ -25,20 +26,18 @@ impl Fullscreen {
             blend: None,
             depth: None,
         })?;
-        let frame = gfx.buffer(BufferUsages::UNIFORM, &[0; Moment::BYTES])?;
+        let frame = gfx.buffer(BufferUsages::UNIFORM, Moment::BYTES)?;
         let group = gfx.bind(pipeline, &[(0, frame)])?;
         Ok(Self { gfx: gfx.clone(), pipeline, group, frame })
     }
 }
 
 impl Painter for Fullscreen {
-    fn paint(
-        &mut self,
-        encoder: CommandEncoderId,
-        target: TextureViewId,
-        at: Moment,
-    ) -> Result<(), GpuError> {
-        self.gfx.write(self.frame, &at.bytes())?;
+    fn upload(&mut self, uploads: &mut Uploads, at: Moment) -> Result<(), GpuError> {
+        uploads.write(self.frame, 0, &at.bytes())
+    }
+
+    fn paint(&self, encoder: CommandEncoderId, target: TextureViewId) -> Result<(), GpuError> {
         let mut pass = self.gfx.begin(encoder, Attachments { color: target, depth: None })?;
         self.gfx.set(&mut pass, self.pipeline, self.group)?;
         self.gfx.draw(&mut pass, 3, 1)?;

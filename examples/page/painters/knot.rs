@@ -13,6 +13,7 @@ use wgpu_types::{
 
 use super::{Moment, Painter, wgsl};
 use crate::gfx::{Attachments, Attempt, DEPTH, DepthTest, Drawing, Gfx, GpuError, bytes};
+use crate::uploads::Uploads;
 
 /// Vertices along the knot and around it.
 const ALONG: u16 = 220;
@@ -71,8 +72,8 @@ impl Knot {
             depth: Some(DepthTest::Behind),
             ..drawing
         })?;
-        let frame = gfx.buffer(BufferUsages::UNIFORM, &[0; Moment::BYTES])?;
-        let camera = gfx.buffer(BufferUsages::UNIFORM, &[0; CAMERA_BYTES])?;
+        let frame = gfx.buffer(BufferUsages::UNIFORM, Moment::BYTES)?;
+        let camera = gfx.buffer(BufferUsages::UNIFORM, CAMERA_BYTES)?;
         let (vertices, indices) = torus_knot();
         let depth = gfx.texture(DEPTH, size, TextureUsages::RENDER_ATTACHMENT)?;
         Ok(Self {
@@ -82,8 +83,8 @@ impl Knot {
             wall_group: gfx.bind(wall, &[(0, frame)])?,
             frame,
             camera,
-            vertices: gfx.buffer(BufferUsages::VERTEX, &bytes(&vertices))?,
-            indices: gfx.buffer(
+            vertices: gfx.filled_buffer(BufferUsages::VERTEX, &bytes(&vertices))?,
+            indices: gfx.filled_buffer(
                 BufferUsages::INDEX,
                 &indices.iter().flat_map(|index| index.to_ne_bytes()).collect::<Vec<_>>(),
             )?,
@@ -95,14 +96,8 @@ impl Knot {
 }
 
 impl Painter for Knot {
-    fn paint(
-        &mut self,
-        encoder: CommandEncoderId,
-        target: TextureViewId,
-        at: Moment,
-    ) -> Result<(), GpuError> {
-        let gfx = &self.gfx;
-        gfx.write(self.frame, &at.bytes())?;
+    fn upload(&mut self, uploads: &mut Uploads, at: Moment) -> Result<(), GpuError> {
+        uploads.write(self.frame, 0, &at.bytes())?;
         let eye = Vec3::new(0.0, 0.6, 7.4);
         let wide = at.size.width as f32 / at.size.height as f32;
         let view_projection = Mat4::perspective_rh(0.85, wide, 0.1, 30.0)
@@ -111,8 +106,11 @@ impl Painter for Knot {
         let mut camera = Vec::from(view_projection.to_cols_array());
         camera.extend(model.to_cols_array());
         camera.extend(eye.extend(1.0).to_array());
-        gfx.write(self.camera, &bytes(&camera))?;
+        uploads.write(self.camera, 0, &bytes(&camera))
+    }
 
+    fn paint(&self, encoder: CommandEncoderId, target: TextureViewId) -> Result<(), GpuError> {
+        let gfx = &self.gfx;
         let to = Attachments { color: target, depth: Some(self.depth) };
         let mut pass = gfx.begin(encoder, to)?;
         gfx.set(&mut pass, self.wall, self.wall_group)?;

@@ -12,9 +12,9 @@ const STEP = 1.0 / 30.0;
 // In seconds.
 const LIFE = 2.5;
 
-// From 0 to 1 in the course of a life; each particle's began at another time.
+// From 0 to 1 in the course of a life: they are born one after the other, again and again.
 fn age(index: u32) -> f32 {
-    return fract(frame.time / LIFE + f32(index) * 0.618034);
+    return fract(frame.time / LIFE - f32(index) / f32(arrayLength(&drawn)));
 }
 
 // The curl of a sum of waves: nothing piles up and nothing thins out.
@@ -34,12 +34,6 @@ fn move_on(@builtin(global_invocation_id) id: vec3u) {
     }
     var particle = moved[id.x];
     let reach = vec2f(frame.size.x / frame.size.y + 0.2, 1.2);
-    if (age(id.x) < STEP / LIFE) {
-        // A new life elsewhere, so that no corner stays empty.
-        let place = vec2f(hash(vec2f(f32(id.x), frame.time)), hash(vec2f(frame.time, f32(id.x) * 0.7)));
-        particle.position = (place * 2.0 - 1.0) * reach;
-        particle.velocity = flow(particle.position, frame.time);
-    }
     particle.velocity = mix(particle.velocity, flow(particle.position, frame.time), 0.2);
     particle.position += particle.velocity * STEP;
     // What leaves on one side comes back on the other.

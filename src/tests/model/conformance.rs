@@ -103,10 +103,14 @@ impl Both {
         let size = if large { size(9, 80) } else { size(4, 2) };
         let texture = pending(self.world.gpu.texture(fake::device(owner), pixel, fault), *number, size);
         self.world.present_texture(texture, epoch).unwrap();
+        let tickets = self.world.map.get(CONTEXT).unwrap().tickets();
         if self.world.gpu.submits() > before {
-            self.tickets += 1;
-            submissions.push(self.tickets);
+            submissions.push(tickets);
+        } else if tickets > self.tickets {
+            // What was to be superseded is back, under another name.
+            submissions.last_mut().map(|youngest| *youngest = tickets).unwrap();
         }
+        self.tickets = tickets;
         self.pixels.push(if submit == Submit::Blank { CLEAR } else { pixel });
     }
 

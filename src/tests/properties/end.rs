@@ -139,7 +139,10 @@ impl History {
                 let device = present.device.expect("it has one");
                 self.is_lost(engine, device) || engine.may_lack_mappings > 0
             }
-            PresentError::RingExhausted => life.reads >= 8 || (life.provided > 0 && self.is_portable()),
+            PresentError::RingExhausted => {
+                let is_small = life.provided > 0 && self.is_portable();
+                is_small || life.reads >= 8 || !life.is_on_one_device()
+            }
             PresentError::ContextDestroyed => !life.is_alive(),
             _ => false,
         }

@@ -222,14 +222,11 @@ impl History {
 
     fn set_key(&mut self, at: usize, context: u64, compositor: u32) {
         let key = ImageKey::new(IdNamespace(compositor), context as u32);
-        let set = self.engines[at].presenter().set_image_key(ContextId(context), key);
-        let Some(life) = self.alive(at, context) else {
-            return assert_eq!(set, Err(UnknownContext(ContextId(context))));
-        };
-        set.expect("it is alive");
-        let (life, engine) = (&mut self.lives[life], &mut self.engines[at]);
-        let old = life.images.last().copied();
-        if old.is_none_or(|old| engine.images[old] != key) {
+        let alive = self.alive(at, context);
+        let engine = &mut self.engines[at];
+        if let Some(life) = alive.map(|life| &mut self.lives[life])
+            && life.images.last().is_none_or(|old| engine.images[*old] != key)
+        {
             // What is in flight is acknowledged under either, and what was superseded by that.
             life.owe_what(|context, sequence, present| {
                 let end = engine.end(context, sequence, present.nth);
@@ -238,6 +235,8 @@ impl History {
             life.images.push(engine.images.len());
             engine.images.push(key);
         }
+        let set = engine.presenter().set_image_key(ContextId(context), key);
+        assert_eq!(set, if alive.is_some() { Ok(()) } else { Err(UnknownContext(ContextId(context))) });
     }
 
     /// A texture, what of it the compositor or script is to see, and the ids that are handed in with it.
@@ -476,13 +475,18 @@ impl History {
             true => self.offer(context, before),
             false => (None, 0),
         };
+        // Nobody knows which of those that may still be locked is meant.
+        let outstanding = named.map(|named| self.offers(named).split_off(self.lives[named].locked));
         // Before anything was offered, or so long ago that it may mean another: any.
-        let asked = generation.then(|| offer.filter(|_| newer < 200).map_or(0, |offer| offer.generation));
+        let offer = offer.filter(|_| newer < 200);
+        let asked = generation.then(|| offer.map_or(0, |offer| offer.generation));
         let Some(seen) = self.renderers[renderer].lock(context, named, asked) else { return };
         let Some(named) = named else { return };
         match (asked, offer) {
-            (Some(_), Some(offer)) if newer < 200 => {
-                let is_newest = offer.life == named && offer.index >= self.lives[named].locked;
+            (Some(_), Some(offer)) => {
+                // Its first may have been held back: then the last one of an earlier life is repeated, without its frame.
+                let is_new = offer.index > 0 || !self.is_repeated(&offer);
+                let is_newest = offer.life == named && offer.index >= self.lives[named].locked && is_new;
                 if offer.life == named {
                     self.lives[named].locked = self.lives[named].locked.max(offer.index);
                 }
@@ -491,17 +495,12 @@ impl History {
                 seen.check(&offer.descriptor, is_newest, pictures);
             }
             (None, _) => {
-                let offers = self.offers(named);
-                let outstanding = offers.iter().skip(self.lives[named].locked);
-                let bytes = outstanding.map(|(descriptor, _)| {
+                let bytes = outstanding.iter().flatten().map(|(descriptor, _)| {
                     descriptor.compute_stride() as usize * descriptor.size.height as usize
                 });
-                assert!(bytes.max() <= Some(seen.len), "nobody knows which is meant");
+                assert!(bytes.max() <= Some(seen.len), "too short for one of {outstanding:?}");
                 // It was the last, of which perhaps the compositor was not told yet.
-                if let Some(presenter) = &self.engines[self.lives[named].at].presenter {
-                    let _ = presenter;
-                    self.engines[self.lives[named].at].sync();
-                }
+                self.engines[self.lives[named].at].sync();
                 self.lives[named].locked = self.offers(named).len().saturating_sub(1);
             }
             _ => {}
@@ -516,6 +515,13 @@ impl History {
         let mut offers: Vec<_> = told.flat_map(|image| image.offers.iter().copied()).collect();
         offers.dedup_by_key(|(_, generation)| *generation);
         offers
+    }
+
+    /// Whether an earlier life of the same id ended with this offer.
+    fn is_repeated(&self, offer: &Offer) -> bool {
+        let same = |index: &usize| self.lives[*index].id == self.lives[offer.life].id;
+        let earlier = (0..offer.life).rev().filter(same).map(|index| self.offers(index));
+        earlier.flat_map(|offers| offers.last().copied()).next() == Some((offer.descriptor, offer.generation))
     }
 
     /// The last offer of a context id, or one so many before; and how many are newer.
@@ -542,8 +548,7 @@ impl History {
                 let life = self.alive(at, context).map(|life| &self.lives[life]);
                 assert_eq!(statistics.is_some(), life.is_some());
                 let (Some(statistics), Some(life)) = (statistics, life) else { continue };
-                let devices = life.presents.iter().filter_map(|present| present.device);
-                let is_calm = life.reads == 0 && devices.clone().min() == devices.max();
+                let is_calm = life.reads == 0 && life.is_on_one_device();
                 assert!(statistics.in_flight <= if is_calm { 3 } else { 9 + 8 }, "{statistics:?}");
                 assert!(life.provided == 0 || statistics.buffers <= life.provided, "{statistics:?}");
                 assert!(statistics.buffers <= 20, "{statistics:?}");

@@ -93,6 +93,12 @@ impl Life {
         self.state == State::Alive
     }
 
+    /// Whether presents can supersede each other. (Those of different devices cannot.)
+    pub(super) fn is_on_one_device(&self) -> bool {
+        let devices = self.presents.iter().filter_map(|present| present.device);
+        devices.clone().min() == devices.max()
+    }
+
     /// Its image may not be told of other presents than these.
     pub(super) fn owe_what(&mut self, is_owed: impl Fn(u64, usize, &Present) -> bool) {
         for (index, present) in self.presents.iter_mut().enumerate() {

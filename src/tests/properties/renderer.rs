@@ -134,7 +134,7 @@ impl Seen {
         let picture = self.picture(descriptor);
         let is_opaque = descriptor.flags.contains(ImageDescriptorFlags::IS_OPAQUE);
         if picture.is_cleared() {
-            assert!(!is_newest || picture.size == size(1, 1), "{descriptor:?} is shown blank");
+            assert!(!is_newest || picture.size == size(1, 1), "blank under {descriptor:?}");
             assert!(picture.pixel == BLANK || is_opaque, "black under {descriptor:?}");
             assert!(!is_newest || is_opaque == picture.is_opaque(), "{picture:?} under {descriptor:?}");
         } else {

@@ -225,20 +225,20 @@ fn clear() -> impl Strategy<Value = Step> {
 /// What ends contexts.
 fn ending() -> impl Strategy<Value = Step> {
     prop_oneof![
-        (at(), context()).prop_map(|(at, context)| Step::Destroy { at, context }),
-        (at(), context(), 0..9u64).prop_map(|(at, context, transaction)| Step::DestroyAfter {
+        2 => (at(), context()).prop_map(|(at, context)| Step::Destroy { at, context }),
+        2 => (at(), context(), 0..4u64).prop_map(|(at, context, transaction)| Step::DestroyAfter {
             at,
             context,
             transaction
         }),
-        (prop::option::of(at()), 0..4u64).prop_map(|(at, owner)| Step::DestroyOwner { at, owner }),
-        at().prop_map(|at| Step::DropPresenter { at }),
+        1 => (prop::option::of(at()), 0..4u64).prop_map(|(at, owner)| Step::DestroyOwner { at, owner }),
+        1 => at().prop_map(|at| Step::DropPresenter { at }),
     ]
 }
 
 fn compositor() -> impl Strategy<Value = Step> {
     prop_oneof![
-        3 => (1..3u32, 0..9u64)
+        6 => (1..3u32, 0..4u64)
             .prop_map(|(compositor, transaction)| Step::TransactionDone { compositor, transaction }),
         1 => (1..3u32).prop_map(|compositor| Step::CompositorGone { compositor }),
     ]
@@ -279,17 +279,17 @@ fn step() -> impl Strategy<Value = Step> {
         4 => at().prop_map(|at| Step::Submit { at }),
         12 => (at(), at(), any::<bool>())
             .prop_map(|(at, device, racing)| Step::Finish { at, device, racing }),
-        20 => renderer(),
+        24 => renderer(),
         4 => (at(), context()).prop_map(|(at, context)| Step::Read { at, context }),
         3 => (at(), context(), texture())
             .prop_map(|(at, context, texture)| Step::Capture { at, context, texture }),
         1 => Just(Step::DropSnapshots),
         3 => (context(), 0..40u64, prop::bool::weighted(0.8))
             .prop_map(|(context, epoch, patient)| Step::Wait { context, epoch, patient }),
-        3 => create(),
+        6 => create(),
         4 => set_key(),
-        2 => ending(),
-        1 => compositor(),
+        4 => ending(),
+        2 => compositor(),
         3 => failure(),
         1 => device_ends(),
         1 => (at(), 0..3u64).prop_map(|(at, owner)| Step::Trim { at, owner }),
@@ -308,7 +308,7 @@ pub(super) fn script() -> impl Strategy<Value = Vec<Step>> {
         let contexts = [(0, first), (1, second), (2, third)].map(create).into_iter();
         contexts.chain((0..2 + u64::from(key)).map(set_key)).collect::<Vec<_>>()
     });
-    (page, prop::collection::vec(step(), 1..60)).prop_map(|(mut script, steps)| {
+    (page, prop::collection::vec(step(), 1..90)).prop_map(|(mut script, steps)| {
         script.extend(steps);
         script
     })

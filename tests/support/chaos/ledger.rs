@@ -277,13 +277,15 @@ impl Ledger {
         let mut state = self.state.lock();
         let State { lives, keys, pictures, offers, presents, outcomes, lost, .. } = &mut *state;
         lost.clear();
-        offers.clear();
-        presents.clear();
-        outcomes.clear();
+        // With their memory: a soak measures what is left.
+        (*offers, *presents, *outcomes) = Default::default();
         lives.retain(|_, canvas| !canvas.gone);
         keys.retain(|_, key| key.state != KeyState::Deleted);
         let newest: HashSet<_> = lives.values().filter_map(|canvas| canvas.newest.1.number()).collect();
         pictures.retain(|number, _| newest.contains(number));
+        pictures.shrink_to_fit();
+        lives.shrink_to_fit();
+        keys.shrink_to_fit();
     }
 }
 

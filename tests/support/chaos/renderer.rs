@@ -243,6 +243,8 @@ impl Renderer {
         let known: HashSet<_> = images.iter().copied().collect();
         self.last.retain(|key, offer| known.contains(&(*key, offer.life)));
         self.seen.retain(|(life, _), _| images.iter().any(|(_, known)| known == life));
+        self.last.shrink_to_fit();
+        self.seen.shrink_to_fit();
     }
 
     /// The ledger forgot all offers. All of them were drawn.
