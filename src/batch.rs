@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use wgpu_core::id::TextureId;
 
-use crate::layout::{FrameLayout, check_size};
+use crate::layout::{CopyLayout, check_size};
 use crate::submission::{End, Recorded, Submitter};
 use crate::ticket::Purpose;
 use crate::{CanvasEpoch, Contents, ContextId, PresentError, UnknownContext};
@@ -57,8 +57,7 @@ impl<'a> Batch<'a> {
         let sequence = present.sequence;
         let layout = match contents {
             Contents::Texture(texture) if !size.is_empty() => {
-                FrameLayout::for_copy(size, texture.configuration.format, alpha_mode)
-                    .map(|layout| Some((texture, layout)))
+                CopyLayout::of(&texture.configuration).map(|layout| Some((texture, layout)))
             }
             // A texture without pixels is like none.
             Contents::Texture(_) | Contents::Cleared { .. } => check_size(size).map(|()| None),

@@ -6,12 +6,24 @@ use euclid::default::Size2D;
 
 use crate::frame::Frame;
 use crate::layout::check_size;
+use crate::original::Original;
 use crate::{AlphaMode, GetImageError, Snapshot};
 
 /// The drawing buffer as it was presented last.
 pub(crate) enum Content {
-    Frame(Arc<Frame>),
-    Cleared { size: Size2D<u32>, alpha_mode: AlphaMode },
+    Frame {
+        frame: Arc<Frame>,
+        /// What the frame was made of, if it is not what was copied.
+        original: Option<Arc<Original>>,
+    },
+    Cleared(Cleared),
+}
+
+/// A drawing buffer that nobody drew into.
+#[derive(Clone, Copy)]
+pub(crate) struct Cleared {
+    pub(crate) size: Size2D<u32>,
+    pub(crate) alpha_mode: AlphaMode,
 }
 
 /// What a read returns, and what is shown or about to be.
@@ -25,19 +37,35 @@ impl Content {
     /// What WebRender is offered.
     pub(crate) fn frame(&self) -> Arc<Frame> {
         match self {
-            Self::Frame(frame) => frame.clone(),
-            Self::Cleared { alpha_mode, .. } => Arc::new(Frame::cleared(*alpha_mode)),
+            Self::Frame { frame, .. } => frame.clone(),
+            Self::Cleared(cleared) => Arc::new(Frame::cleared(cleared.alpha_mode)),
         }
     }
 
     /// What script reads.
     pub(crate) fn snapshot(&self) -> Result<Snapshot, GetImageError> {
         match self {
-            Self::Frame(frame) => Ok(Snapshot::of_frame(frame.clone())),
-            Self::Cleared { size, alpha_mode } => {
-                check_size(*size).map_err(|_| GetImageError::TooLarge(*size))?;
-                Ok(Snapshot::cleared(*size, *alpha_mode))
-            }
+            Self::Frame { original: Some(original), .. } => Ok(Snapshot::of_original(original.clone())),
+            Self::Frame { frame, original: None } => Ok(Snapshot::of_frame(frame.clone())),
+            Self::Cleared(cleared) => cleared.snapshot(),
         }
+    }
+
+    /// What script reads once it is taken away.
+    pub(crate) fn cleared(&self) -> Cleared {
+        match self {
+            Self::Frame { frame, .. } => {
+                Cleared { size: frame.layout().size(), alpha_mode: frame.layout().alpha_mode() }
+            }
+            Self::Cleared(cleared) => *cleared,
+        }
+    }
+}
+
+impl Cleared {
+    /// What script reads.
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, GetImageError> {
+        check_size(self.size).map_err(|_| GetImageError::TooLarge(self.size))?;
+        Ok(Snapshot::cleared(self.size, self.alpha_mode))
     }
 }

@@ -15,6 +15,7 @@
 //! Any thread may destroy the context between two calls of another: then what was begun fails, and nothing new begins.
 
 mod ending;
+mod reading;
 mod renderers;
 
 use std::sync::Arc;
@@ -24,14 +25,16 @@ use euclid::default::Size2D;
 use webrender_api::ImageKey;
 use wgpu_core::id::DeviceId;
 
+use self::reading::Taken;
 use crate::blank::Blanks;
-use crate::content::{Content, Current};
+use crate::content::{Cleared, Content, Current};
 use crate::display::Display;
 use crate::ends::Ends;
 use crate::frame::Frame;
 use crate::gpu::Completed;
-use crate::layout::{ByteOrder, FrameLayout};
+use crate::layout::{ByteOrder, CopyLayout};
 use crate::offers::Offers;
+use crate::original::Original;
 use crate::outbox::{Callback, Outbox, Reply};
 use crate::staging::{MappingBuffer, NotMapped};
 use crate::sync::{Mutex, MutexGuard};
@@ -73,6 +76,7 @@ struct State {
     promised: CanvasEpoch,
     in_flight: Tickets,
     current: Current,
+    taken: Option<Taken>,
     display: Display,
     ends: Ends,
 }
@@ -87,7 +91,7 @@ impl ContextData {
         blanks: Arc<Blanks>,
         waiters: Arc<Waiters>,
     ) -> Self {
-        let content = Content::Cleared { size, alpha_mode: AlphaMode::Premultiplied };
+        let content = Content::Cleared(Cleared { size, alpha_mode: AlphaMode::Premultiplied });
         let state = State {
             life: Life::Alive,
             tray: None,
@@ -96,6 +100,7 @@ impl ContextData {
             promised: CanvasEpoch(0),
             in_flight: Tickets::default(),
             current: Current { sequence: 0, content },
+            taken: None,
             display: Display::new(id, offers, outbox.clone(), blanks.clone()),
             ends: Ends::new(id, outbox.clone(), waiters),
         };
@@ -187,7 +192,7 @@ impl ContextData {
     pub(crate) fn submitted(
         &self,
         purpose: Purpose,
-        layout: FrameLayout,
+        layout: CopyLayout,
         buffer: MappingBuffer,
         reply: Option<Reply>,
     ) -> u64 {
@@ -227,25 +232,24 @@ impl ContextData {
             }
         };
         let memory = buffer.memory();
-        let mut frame = Frame::staged(layout, buffer);
+        let Some((original, mut frame)) = self.make(number, Original::new(layout, buffer)) else {
+            return self.fail(number, &PresentError::OutOfMemory);
+        };
         let mut state = self.state.lock();
         // The order can change, once, while the bytes are being put in order.
-        loop {
-            let order = state.order_of(number, &frame);
-            if frame.layout().order() == order {
-                break;
-            }
+        while let Some(order) = frame.as_ref().and_then(|frame| state.other_order(number, frame)) {
             drop(state);
-            frame = frame.in_order(order);
+            frame = frame.map(|frame| frame.in_order(order));
             state = self.state.lock();
         }
         let Some(ticket) = state.in_flight.remove(number) else { return };
         state.ends.completed(memory);
-        let frame = Arc::new(frame);
-        if let Purpose::Present(present) = &ticket.purpose {
+        let original = original.map(Arc::new);
+        let frame = frame.map(Arc::new);
+        if let (Purpose::Present(present), Some(frame)) = (&ticket.purpose, &frame) {
             if present.sequence > state.current.sequence {
-                state.current =
-                    Current { sequence: present.sequence, content: Content::Frame(frame.clone()) };
+                let content = Content::Frame { frame: frame.clone(), original: original.clone() };
+                state.current = Current { sequence: present.sequence, content };
                 state.display.show(frame.clone(), present.promised);
                 state.ends.presented(present);
             } else {
@@ -254,9 +258,28 @@ impl ContextData {
                 state.ends.superseded(present, by);
             }
         }
+        let snapshot = match (original, frame) {
+            (Some(original), _) => Snapshot::of_original(original),
+            (None, Some(frame)) => Snapshot::of_frame(frame),
+            (None, None) => return,
+        };
         for reply in ticket.replies {
-            self.outbox.answer(reply, Ok(Snapshot::of_frame(frame.clone())));
+            self.outbox.answer(reply, Ok(snapshot.clone()));
         }
+    }
+
+    /// A frame of what a ticket brought, and what it was made of if it had to be made. `None` without memory for it.
+    fn make(&self, number: u64, original: Original) -> Option<(Option<Original>, Option<Frame>)> {
+        let original = match Frame::of(original) {
+            Ok(frame) => return Some((None, Some(frame))),
+            Err(original) => original,
+        };
+        let state = self.state.lock();
+        let shown = state.in_flight.is_present(number);
+        let order = state.display.order().unwrap_or(original.layout().natural_order());
+        drop(state);
+        let frame = if shown { Some(Frame::converted(&original, order)?) } else { None };
+        Some((Some(original), frame))
     }
 
     /// A copy in flight will never be done.
@@ -285,12 +308,6 @@ impl ContextData {
             state.display.acknowledge(present.promised);
         }
         state.ends.failed(present, error);
-    }
-
-    /// Answers with the newest frame presented, as soon as its copy is done.
-    pub(crate) fn read(&self, reply: Reply) {
-        let mut state = self.state.lock();
-        self.read_locked(&mut state, reply);
     }
 
     /// Answers with the end of a present that has this epoch or a higher one. The callback comes back if the context is
@@ -328,7 +345,7 @@ impl ContextData {
                 state.display.acknowledge(present.promised);
                 state.ends.failed(present, error);
                 for reply in ticket.replies {
-                    self.read_locked(state, reply);
+                    self.read_again(state, present.sequence, reply);
                 }
             }
             Purpose::Capture => {
@@ -339,17 +356,6 @@ impl ContextData {
             }
         }
         ticket.buffer
-    }
-
-    fn read_locked(&self, state: &mut State, reply: Reply) {
-        match state.in_flight.newest_after(state.current.sequence) {
-            Some(ticket) => ticket.replies.push(reply),
-            None if state.life != Life::Alive => {
-                let error = GetImageError::UnknownContext(UnknownContext(self.id));
-                self.outbox.answer(reply, Err(error));
-            }
-            None => self.outbox.answer(reply, state.current.content.snapshot()),
-        }
     }
 
     fn get_image_error(&self, state: &State, error: &PresentError) -> GetImageError {
@@ -377,7 +383,7 @@ impl State {
     /// Nothing is newer than what a destroyed context shows: that is acknowledged alone.
     fn show_cleared(&mut self, present: &Present, size: Size2D<u32>) {
         if present.sequence > self.current.sequence {
-            let content = Content::Cleared { size, alpha_mode: present.alpha_mode };
+            let content = Content::Cleared(Cleared { size, alpha_mode: present.alpha_mode });
             self.current = Current { sequence: present.sequence, content };
             self.display.show(Arc::new(Frame::cleared(present.alpha_mode)), present.promised);
         } else {
@@ -385,8 +391,9 @@ impl State {
         }
     }
 
-    /// The byte order that the frame of a ticket must have: its own, if it is not to be shown.
-    fn order_of(&self, number: u64, frame: &Frame) -> ByteOrder {
-        if self.in_flight.is_present(number) { self.display.order_of(frame) } else { frame.layout().order() }
+    /// The byte order that the frame of a ticket must have, if that is not its own. A frame that is not to be shown has any.
+    fn other_order(&self, number: u64, frame: &Frame) -> Option<ByteOrder> {
+        let order = self.display.order_of(frame);
+        (self.in_flight.is_present(number) && order != frame.layout().order()).then_some(order)
     }
 }

@@ -37,7 +37,7 @@ pub enum PresentError {
     /// Nothing is shown, nobody can be told of the epoch.
     #[error(transparent)]
     UnknownContext(#[from] UnknownContext),
-    /// Only `Bgra8Unorm` and `Rgba8Unorm` can be presented.
+    /// Only `Bgra8Unorm`, `Rgba8Unorm` and `Rgba16Float` can be presented.
     #[error("canvas format {0:?} is not supported")]
     UnsupportedFormat(TextureFormat),
     /// The bytes of an image must number less than 2³¹ (WebRender counts them in an `i32`).
@@ -79,6 +79,24 @@ impl PresentError {
     pub(crate) fn shows_cleared(&self) -> bool {
         matches!(self, Self::TextureInvalid | Self::TextureDestroyed)
     }
+}
+
+/// Why pixels were not copied. Nothing was written.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CopyPixelsError {
+    /// Rows would overlap.
+    #[error("a row has {needed} bytes, which is more than the stride")]
+    StrideTooSmall {
+        /// Bytes of a row.
+        needed: usize,
+    },
+    /// The rows do not fit, or their end cannot be counted.
+    #[error("the memory is too small: {needed} bytes are needed")]
+    TooShort {
+        /// Bytes of all rows; the last one need not be padded.
+        needed: usize,
+    },
 }
 
 /// Why there is no image.

@@ -1,9 +1,12 @@
 //! A finished frame: bytes and layout, unchanging and shared. The last holder sends its buffer back to the ring.
 
 use crate::AlphaMode;
+use crate::convert::Conversion;
 use crate::layout::{ByteOrder, FrameLayout};
-use crate::staging::MappedBuffer;
+use crate::original::Original;
+use crate::staging::{MappedBuffer, PooledBytes};
 
+/// What WebRender can show: 8 bits, sRGB.
 pub(crate) struct Frame {
     layout: FrameLayout,
     pixels: Pixels,
@@ -11,19 +14,28 @@ pub(crate) struct Frame {
 
 enum Pixels {
     Staged(MappedBuffer),
+    Converted(PooledBytes),
     /// The only pixel.
     Single([u8; 4]),
 }
 
 impl Frame {
-    /// A frame of what was copied, with alpha 255 if it is opaque.
-    ///
-    /// WebRender blends opaque images too (when clipped, rotated or anti-aliased), so the flag alone is not enough.
-    pub(crate) fn staged(layout: FrameLayout, mut buffer: MappedBuffer) -> Self {
-        if layout.alpha_mode() == AlphaMode::Opaque && !is_opaque(&layout, buffer.bytes()) {
-            buffer.edit(|bytes| each_pixel(&layout, bytes, |pixel| pixel[3] = 255));
+    /// A frame of what was copied, where it is; or what was copied, if WebRender cannot show that.
+    pub(crate) fn of(original: Original) -> Result<Self, Original> {
+        match original.layout().shown_as_it_is() {
+            Some(layout) => Ok(Self { layout, pixels: Pixels::Staged(original.into_buffer()) }),
+            None => Err(original),
         }
-        Self { layout, pixels: Pixels::Staged(buffer) }
+    }
+
+    /// What WebRender is to show of an original: sRGB of 8 bits, in `order`. `None` without memory for it.
+    pub(crate) fn converted(original: &Original, order: ByteOrder) -> Option<Self> {
+        let layout = original.layout().converted(order);
+        let mut pooled = original.spare(layout.byte_len())?;
+        let conversion = Conversion::new(original.layout().pixels(), order.encoding());
+        let rows = pooled.bytes_mut().chunks_exact_mut(layout.stride() as usize);
+        original.rows().zip(rows).for_each(|(from, to)| conversion.row(from, to));
+        Some(Self { layout, pixels: Pixels::Converted(pooled) })
     }
 
     /// The same frame with its bytes in `order`.
@@ -31,8 +43,9 @@ impl Frame {
         if self.layout.order() != order {
             match &mut self.pixels {
                 Pixels::Staged(buffer) => {
-                    buffer.edit(|bytes| each_pixel(&self.layout, bytes, |pixel| pixel.swap(0, 2)));
+                    buffer.edit(|bytes| swap_red_and_blue(&self.layout, bytes));
                 }
+                Pixels::Converted(pooled) => swap_red_and_blue(&self.layout, pooled.bytes_mut()),
                 Pixels::Single(pixel) => pixel.swap(0, 2),
             }
             self.layout = self.layout.with_order(order);
@@ -51,6 +64,11 @@ impl Frame {
         Self { layout: FrameLayout::cleared(alpha_mode), pixels: Pixels::Single(cleared_pixel(alpha_mode)) }
     }
 
+    /// The pixels of each row, without the padding.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &[u8]> {
+        self.layout.lines().rows(self.bytes())
+    }
+
     pub(crate) fn layout(&self) -> &FrameLayout {
         &self.layout
     }
@@ -59,6 +77,7 @@ impl Frame {
     pub(crate) fn is_orphan(&self) -> bool {
         match &self.pixels {
             Pixels::Staged(buffer) => buffer.is_orphan(),
+            Pixels::Converted(pooled) => pooled.is_orphan(),
             Pixels::Single(_) => false,
         }
     }
@@ -70,6 +89,7 @@ impl Frame {
                 let bytes = buffer.bytes();
                 bytes.get(..self.layout.byte_len()).unwrap_or(bytes)
             }
+            Pixels::Converted(pooled) => pooled.bytes(),
             Pixels::Single(pixel) => pixel,
         }
     }
@@ -83,26 +103,10 @@ pub(crate) fn cleared_pixel(alpha_mode: AlphaMode) -> [u8; 4] {
     }
 }
 
-/// The pixels of each row, without the padding.
-pub(crate) fn rows<'a>(layout: &FrameLayout, bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-    let row_len = layout.row_len();
-    bytes.chunks_exact(layout.stride() as usize).map(move |row| &row[..row_len])
-}
-
-fn is_opaque(layout: &FrameLayout, bytes: &[u8]) -> bool {
-    rows(layout, &bytes[..layout.byte_len().min(bytes.len())]).all(|row| {
-        let (pixels, _) = row.as_chunks::<4>();
-        // A fold without an early exit is vectorised; a row is short.
-        pixels.iter().fold(255, |alpha, pixel| alpha & pixel[3]) == 255
-    })
-}
-
-fn each_pixel(layout: &FrameLayout, bytes: &mut [u8], change: impl Fn(&mut [u8; 4])) {
-    let row_len = layout.row_len();
+fn swap_red_and_blue(layout: &FrameLayout, bytes: &mut [u8]) {
     let len = layout.byte_len().min(bytes.len());
-    for row in bytes[..len].chunks_exact_mut(layout.stride() as usize) {
-        let (pixels, _) = row[..row_len].as_chunks_mut::<4>();
-        pixels.iter_mut().for_each(&change);
+    for row in layout.lines().rows_mut(&mut bytes[..len]) {
+        row.as_chunks_mut::<4>().0.iter_mut().for_each(|pixel| pixel.swap(0, 2));
     }
 }
 
@@ -115,6 +119,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::gpu::fake::mapped_buffer;
+    use crate::layout::tests::copy_layout;
 
     /// A frame of zeros.
     pub(crate) fn frame_of(layout: FrameLayout) -> Arc<Frame> {
@@ -127,23 +132,21 @@ pub(crate) mod tests {
         Arc::new(Frame { layout, pixels: Pixels::Single(mark.to_le_bytes()) })
     }
 
-    fn one_row(width: u32, alpha_mode: AlphaMode, pixel: [u8; 4]) -> (FrameLayout, MappedBuffer) {
-        let size = Size2D::new(width, 1);
-        let layout = FrameLayout::for_copy(size, TextureFormat::Bgra8Unorm, alpha_mode).unwrap();
+    fn one_row(width: u32, alpha_mode: AlphaMode, pixel: [u8; 4]) -> Frame {
+        let layout = copy_layout(Size2D::new(width, 1), TextureFormat::Bgra8Unorm, alpha_mode).unwrap();
         let mut bytes = pixel.repeat(width as usize);
         bytes.resize(layout.byte_len(), 7);
-        (layout, mapped_buffer(&bytes))
+        Frame::of(Original::new(layout, mapped_buffer(&bytes))).unwrap_or_else(|_| panic!("it can be shown"))
     }
 
     fn pixels(frame: &Frame) -> Vec<u8> {
-        rows(frame.layout(), frame.bytes()).flatten().copied().collect()
+        frame.layout().lines().rows(frame.bytes()).flatten().copied().collect()
     }
 
     // R1 and R2.
     #[test]
     fn opaque_frames_have_alpha_255_and_untouched_colour() {
-        let (layout, buffer) = one_row(3, AlphaMode::Opaque, [102, 0, 1, 102]);
-        let frame = Frame::staged(layout, buffer);
+        let frame = one_row(3, AlphaMode::Opaque, [102, 0, 1, 102]);
         assert_eq!(pixels(&frame), [102, 0, 1, 255].repeat(3));
         assert_eq!(frame.bytes()[12], 7, "the padding is nobody's business");
     }
@@ -151,16 +154,14 @@ pub(crate) mod tests {
     // R3.
     #[test]
     fn premultiplied_frames_are_untouched() {
-        let (layout, buffer) = one_row(3, AlphaMode::Premultiplied, [255, 128, 64, 1]);
-        let frame = Frame::staged(layout, buffer);
+        let frame = one_row(3, AlphaMode::Premultiplied, [255, 128, 64, 1]);
         assert_eq!(pixels(&frame), [255, 128, 64, 1].repeat(3));
     }
 
     // R22.
     #[test]
     fn another_byte_order_swaps_red_and_blue() {
-        let (layout, buffer) = one_row(2, AlphaMode::Opaque, [1, 2, 3, 4]);
-        let frame = Frame::staged(layout, buffer).in_order(ByteOrder::Rgba);
+        let frame = one_row(2, AlphaMode::Opaque, [1, 2, 3, 4]).in_order(ByteOrder::Rgba);
         assert_eq!(pixels(&frame), [3, 2, 1, 255].repeat(2));
         assert_eq!(frame.layout().order(), ByteOrder::Rgba);
     }

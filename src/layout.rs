@@ -2,11 +2,13 @@
 
 use euclid::default::Size2D;
 use webrender_api::{ImageDescriptor, ImageDescriptorFlags, ImageFormat, units::DeviceIntSize};
-use wgpu_types::{COPY_BYTES_PER_ROW_ALIGNMENT, TextureFormat};
+use wgpu_types::COPY_BYTES_PER_ROW_ALIGNMENT;
 
-use crate::{AlphaMode, PresentError};
+use crate::pixels::CanvasPixels;
+use crate::{Alpha, AlphaMode, ColorSpace, ContextConfiguration, PixelEncoding, PixelFormat, PresentError};
 
-pub(crate) const BYTES_PER_PIXEL: u32 = 4;
+/// Of a frame.
+const BYTES_PER_PIXEL: u32 = 4;
 
 /// The order of the four bytes of a pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,18 +18,105 @@ pub(crate) enum ByteOrder {
 }
 
 impl ByteOrder {
-    pub(crate) fn of(format: TextureFormat) -> Option<Self> {
-        match format {
-            TextureFormat::Bgra8Unorm => Some(Self::Bgra),
-            TextureFormat::Rgba8Unorm => Some(Self::Rgba),
-            _ => None,
+    pub(crate) fn format(self) -> PixelFormat {
+        match self {
+            Self::Bgra => PixelFormat::Bgra8,
+            Self::Rgba => PixelFormat::Rgba8,
         }
     }
 
-    pub(crate) fn format(self) -> TextureFormat {
-        match self {
-            Self::Bgra => TextureFormat::Bgra8Unorm,
-            Self::Rgba => TextureFormat::Rgba8Unorm,
+    /// What a frame in this order is made of, if it must be made.
+    pub(crate) fn encoding(self) -> PixelEncoding {
+        PixelEncoding { format: self.format(), color_space: ColorSpace::Srgb, alpha: Alpha::Premultiplied }
+    }
+}
+
+/// How the rows of an image lie in memory.
+pub(crate) struct Lines {
+    /// Bytes from one row to the next.
+    pub(crate) stride: usize,
+    /// Bytes of the pixels of one row.
+    pub(crate) row_len: usize,
+}
+
+impl Lines {
+    /// The pixels of each row, without the padding.
+    pub(crate) fn rows<'a>(&self, bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let row_len = self.row_len;
+        bytes.chunks_exact(self.stride).map(move |row| &row[..row_len])
+    }
+
+    pub(crate) fn rows_mut<'a>(&self, bytes: &'a mut [u8]) -> impl Iterator<Item = &'a mut [u8]> + use<'a> {
+        let row_len = self.row_len;
+        bytes.chunks_exact_mut(self.stride).map(move |row| &mut row[..row_len])
+    }
+}
+
+/// How a texture lies in the buffer that it is copied to: as a [`FrameLayout`], but of any format that a canvas can have. All rows
+/// together are below 2³¹ bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CopyLayout {
+    size: Size2D<u32>,
+    stride: u32,
+    pixels: CanvasPixels,
+}
+
+impl CopyLayout {
+    /// For a texture of this configuration, whose size must not be empty.
+    pub(crate) fn of(configuration: &ContextConfiguration) -> Result<Self, PresentError> {
+        let ContextConfiguration { size, format, color_space, alpha_mode, .. } = *configuration;
+        let format = PixelFormat::of(format).ok_or(PresentError::UnsupportedFormat(format))?;
+        let stride = checked_stride(size, format).ok_or(PresentError::TooLarge(size))?;
+        Ok(Self { size, stride, pixels: CanvasPixels { format, color_space, alpha_mode } })
+    }
+
+    pub(crate) fn size(&self) -> Size2D<u32> {
+        self.size
+    }
+
+    /// Bytes from one row to the next.
+    pub(crate) fn stride(&self) -> u32 {
+        self.stride
+    }
+
+    pub(crate) fn pixels(&self) -> CanvasPixels {
+        self.pixels
+    }
+
+    /// Bytes of all rows, the last one padded too.
+    pub(crate) fn byte_len(&self) -> usize {
+        self.stride as usize * self.size.height as usize
+    }
+
+    pub(crate) fn lines(&self) -> Lines {
+        let row_len = self.size.width as usize * self.pixels.format.bytes_per_pixel();
+        Lines { stride: self.stride as usize, row_len }
+    }
+
+    /// The same as the layout of a frame; `None` if WebRender cannot show these pixels as they are.
+    pub(crate) fn shown_as_it_is(&self) -> Option<FrameLayout> {
+        let order = match (self.pixels.format, self.pixels.color_space) {
+            (PixelFormat::Bgra8, ColorSpace::Srgb) => ByteOrder::Bgra,
+            (PixelFormat::Rgba8, ColorSpace::Srgb) => ByteOrder::Rgba,
+            (PixelFormat::Rgba16Float, _) | (_, ColorSpace::DisplayP3) => return None,
+        };
+        let Self { size, stride, pixels } = *self;
+        Some(FrameLayout { size, stride, order, alpha_mode: pixels.alpha_mode })
+    }
+
+    /// The layout of a frame that is made of these pixels: without padding.
+    pub(crate) fn converted(&self, order: ByteOrder) -> FrameLayout {
+        // No more than the stride of these pixels.
+        let stride = self.size.width * BYTES_PER_PIXEL;
+        FrameLayout { size: self.size, stride, order, alpha_mode: self.pixels.alpha_mode }
+    }
+
+    /// The byte order that such a frame has by itself.
+    pub(crate) fn natural_order(&self) -> ByteOrder {
+        match self.pixels.format {
+            PixelFormat::Rgba8 => ByteOrder::Rgba,
+            // WebRender's own.
+            PixelFormat::Bgra8 | PixelFormat::Rgba16Float => ByteOrder::Bgra,
         }
     }
 }
@@ -43,17 +132,6 @@ pub(crate) struct FrameLayout {
 }
 
 impl FrameLayout {
-    /// The layout that a texture is copied to. `size` must not be empty.
-    pub(crate) fn for_copy(
-        size: Size2D<u32>,
-        format: TextureFormat,
-        alpha_mode: AlphaMode,
-    ) -> Result<Self, PresentError> {
-        let order = ByteOrder::of(format).ok_or(PresentError::UnsupportedFormat(format))?;
-        let stride = checked_stride(size).ok_or(PresentError::TooLarge(size))?;
-        Ok(Self { size, stride, order, alpha_mode })
-    }
-
     /// The single pixel that stands for a cleared canvas of any size: WebRender stretches it over the canvas.
     pub(crate) fn cleared(alpha_mode: AlphaMode) -> Self {
         Self { size: Size2D::new(1, 1), stride: BYTES_PER_PIXEL, order: ByteOrder::Bgra, alpha_mode }
@@ -89,9 +167,9 @@ impl FrameLayout {
         self.stride as usize * self.size.height as usize
     }
 
-    /// Bytes of the pixels of one row.
-    pub(crate) fn row_len(&self) -> usize {
-        self.size.width as usize * BYTES_PER_PIXEL as usize
+    pub(crate) fn lines(&self) -> Lines {
+        let row_len = self.size.width as usize * BYTES_PER_PIXEL as usize;
+        Lines { stride: self.stride as usize, row_len }
     }
 
     /// What WebRender is told about a frame of this layout.
@@ -114,24 +192,54 @@ impl FrameLayout {
 }
 
 /// Row stride of a copy in bytes, if all rows together stay below 2³¹ bytes.
-fn checked_stride(size: Size2D<u32>) -> Option<u32> {
-    let stride =
-        size.width.checked_mul(BYTES_PER_PIXEL)?.checked_next_multiple_of(COPY_BYTES_PER_ROW_ALIGNMENT)?;
+fn checked_stride(size: Size2D<u32>, format: PixelFormat) -> Option<u32> {
+    let row = size.width.checked_mul(u32::try_from(format.bytes_per_pixel()).ok()?)?;
+    let stride = row.checked_next_multiple_of(COPY_BYTES_PER_ROW_ALIGNMENT)?;
     let bytes = stride.checked_mul(size.height)?;
     i32::try_from(bytes).ok().map(|_| stride)
 }
 
-/// Whether an image of this size can exist: what holds for frames holds for cleared canvases. Empty is fine.
+/// Whether a cleared canvas of this size can exist, whose pixels would have 4 bytes: what holds for frames holds for it. Empty is
+/// fine.
 pub(crate) fn check_size(size: Size2D<u32>) -> Result<(), PresentError> {
-    if size.is_empty() || checked_stride(size).is_some() { Ok(()) } else { Err(PresentError::TooLarge(size)) }
+    if size.is_empty() || checked_stride(size, PixelFormat::Bgra8).is_some() {
+        Ok(())
+    } else {
+        Err(PresentError::TooLarge(size))
+    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use wgpu_core::id::Id;
+    use wgpu_types::TextureFormat;
+
     use super::*;
 
-    fn layout(width: u32, height: u32) -> Result<FrameLayout, PresentError> {
-        FrameLayout::for_copy(Size2D::new(width, height), TextureFormat::Rgba8Unorm, AlphaMode::Opaque)
+    /// Of an opaque or premultiplied sRGB canvas.
+    pub(crate) fn copy_layout(
+        size: Size2D<u32>,
+        format: TextureFormat,
+        alpha_mode: AlphaMode,
+    ) -> Result<CopyLayout, PresentError> {
+        CopyLayout::of(&ContextConfiguration {
+            device_id: Id::zip(0, 1),
+            queue_id: Id::zip(0, 1),
+            format,
+            color_space: ColorSpace::Srgb,
+            alpha_mode,
+            size,
+        })
+    }
+
+    /// Of an opaque BGRA frame.
+    pub(crate) fn frame_layout(size: Size2D<u32>) -> FrameLayout {
+        let layout = copy_layout(size, TextureFormat::Bgra8Unorm, AlphaMode::Opaque);
+        layout.unwrap().shown_as_it_is().unwrap()
+    }
+
+    fn layout(width: u32, height: u32) -> Result<CopyLayout, PresentError> {
+        copy_layout(Size2D::new(width, height), TextureFormat::Rgba8Unorm, AlphaMode::Opaque)
     }
 
     #[test]
@@ -139,6 +247,8 @@ mod tests {
         for (width, stride) in [(1, 256), (64, 256), (65, 512), (301, 1280), (8193, 33024), (16384, 65536)] {
             assert_eq!(layout(width, 3).unwrap().stride(), stride, "{width}");
         }
+        let halves = copy_layout(Size2D::new(33, 3), TextureFormat::Rgba16Float, AlphaMode::Opaque).unwrap();
+        assert_eq!((halves.stride(), halves.lines().row_len, halves.byte_len()), (512, 264, 1536));
     }
 
     // D15: 32-bit overflow of stride, offset and area.
@@ -157,15 +267,30 @@ mod tests {
         }
         let largest = layout(16384, 32767).unwrap();
         assert_eq!(largest.byte_len(), 65536 * 32767);
-        assert_eq!(largest.descriptor().compute_total_size(), 65536 * 32767);
+        let descriptor = largest.shown_as_it_is().unwrap().descriptor();
+        assert_eq!(descriptor.compute_total_size(), 65536 * 32767);
+        for (size, fits) in [((16384, 16383), true), ((16384, 16384), false), ((1 << 29, 1), false)] {
+            let size = Size2D::new(size.0, size.1);
+            let halves = copy_layout(size, TextureFormat::Rgba16Float, AlphaMode::Opaque);
+            assert_eq!(halves.is_ok(), fits, "{size:?}");
+        }
     }
 
     #[test]
     fn other_formats_are_errors() {
-        for format in [TextureFormat::Rgba16Float, TextureFormat::Rgba8UnormSrgb, TextureFormat::Depth32Float]
+        for format in [TextureFormat::Rgba32Float, TextureFormat::Rgba8UnormSrgb, TextureFormat::Depth32Float]
         {
-            let layout = FrameLayout::for_copy(Size2D::new(4, 4), format, AlphaMode::Opaque);
+            let layout = copy_layout(Size2D::new(4, 4), format, AlphaMode::Opaque);
             assert!(matches!(layout, Err(PresentError::UnsupportedFormat(f)) if f == format));
         }
+    }
+
+    #[test]
+    fn frames_that_are_made_have_no_padding() {
+        let halves = copy_layout(Size2D::new(33, 3), TextureFormat::Rgba16Float, AlphaMode::Opaque).unwrap();
+        assert!(halves.shown_as_it_is().is_none());
+        let layout = halves.converted(ByteOrder::Rgba);
+        assert_eq!((layout.stride(), layout.byte_len(), layout.order()), (132, 396, ByteOrder::Rgba));
+        assert_eq!(layout.descriptor().stride, Some(132));
     }
 }

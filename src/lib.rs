@@ -4,6 +4,7 @@
 
 // In the order in which a frame travels; what comes later imports what comes before.
 mod sync;
+mod pixels;
 mod message;
 mod error;
 mod layout;
@@ -11,6 +12,11 @@ mod gpu;
 mod tray;
 mod staging;
 mod ring;
+mod opaque;
+mod colour;
+mod planes;
+mod convert;
+mod original;
 mod frame;
 mod snapshot;
 mod sink;
@@ -43,14 +49,15 @@ pub mod belt;
 mod tests;
 
 pub use self::batch::Batch;
-pub use self::error::{CreateContextError, GetImageError, PresentError, UnknownContext};
+pub use self::error::{CopyPixelsError, CreateContextError, GetImageError, PresentError, UnknownContext};
 pub use self::external_images::ExternalImages;
 pub use self::map::ContextMap;
 pub use self::message::{
-    AlphaMode, Awaited, BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId,
+    Awaited, BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId,
     EncoderIds, FrameMemoryKind, MemoryKind, MemoryReport, OwnerId, PendingTexture, PresentEnd,
     PresentOutcome, ReturnedId, Statistics, TransactionId,
 };
+pub use self::pixels::{Alpha, AlphaMode, ColorSpace, PixelEncoding, PixelFormat};
 pub use self::poller::Poller;
 pub use self::presenter::{Presenter, PresenterOptions};
 pub use self::sink::ImageSink;

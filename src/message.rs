@@ -5,7 +5,7 @@ use webrender_api::ExternalImageId;
 use wgpu_core::id::{BufferId, CommandBufferId, CommandEncoderId, DeviceId, QueueId, TextureId};
 use wgpu_types::TextureFormat;
 
-use crate::PresentError;
+use crate::{AlphaMode, ColorSpace, PresentError};
 
 /// Names a canvas context, and its external image: WebRender asks for `ExternalImageId(context.0)`.
 ///
@@ -44,16 +44,6 @@ pub struct TransactionId(pub u64);
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CanvasEpoch(pub u64);
 
-/// [`GPUCanvasAlphaMode`](https://www.w3.org/TR/webgpu/#enumdef-gpucanvasalphamode).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum AlphaMode {
-    /// Alpha is ignored: what is shown and what is read has alpha 255.
-    Opaque,
-    /// Colour is multiplied by alpha already.
-    Premultiplied,
-}
-
 /// [`GPUCanvasConfiguration`](https://www.w3.org/TR/webgpu/#dictdef-gpucanvasconfiguration), as it was when the texture was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -62,8 +52,11 @@ pub struct ContextConfiguration {
     pub device_id: DeviceId,
     /// The queue of that device.
     pub queue_id: QueueId,
-    /// `Bgra8Unorm` or `Rgba8Unorm`.
+    /// `Bgra8Unorm`, `Rgba8Unorm` or `Rgba16Float`.
     pub format: TextureFormat,
+    /// What the colours mean. WebRender is given sRGB. (There is no tone mapping mode: `standard`, which clamps colours brighter
+    /// than white, is all that WebRender can show.)
+    pub color_space: ColorSpace,
     /// How alpha is understood.
     pub alpha_mode: AlphaMode,
     /// Size of the texture in pixels.

@@ -167,17 +167,14 @@ impl Offers {
 #[cfg(test)]
 mod tests {
     use euclid::default::Size2D;
-    use wgpu_types::TextureFormat;
 
     use super::*;
     use crate::AlphaMode;
     use crate::frame::tests::frame_of;
+    use crate::layout::tests::frame_layout;
 
     fn frame(width: u32) -> Arc<Frame> {
-        frame_of(
-            FrameLayout::for_copy(Size2D::new(width, 1), TextureFormat::Bgra8Unorm, AlphaMode::Opaque)
-                .unwrap(),
-        )
+        frame_of(frame_layout(Size2D::new(width, 1)))
     }
 
     fn answers(offers: &Offers, generation: Generation, frame: &Arc<Frame>) -> bool {

@@ -14,7 +14,7 @@ use crate::batch::Batch;
 use crate::context::ContextData;
 use crate::device_poller::poll_guarded;
 use crate::gpu::{Gpu, Polled, WgpuCore};
-use crate::layout::FrameLayout;
+use crate::layout::CopyLayout;
 use crate::outbox::{Message, Outbox, Recipients, Reply};
 use crate::recycling;
 use crate::ring::StagingRing;
@@ -185,6 +185,34 @@ impl Presenter {
         Batch::new(&mut self.submitter)
     }
 
+    /// As [`get_image`](Self::get_image), and takes the image away: what is read from now on is a cleared drawing buffer of the same
+    /// size, until something else is presented. For `transferToImageBitmap`, which
+    /// [replaces the drawing buffer](https://www.w3.org/TR/webgpu/#abstract-opdef-replace-the-drawing-buffer).
+    ///
+    /// Changes nothing on screen, and acknowledges nothing: what is displayed is what was presented, and what script draws next
+    /// (or [`Contents::Cleared`], if it draws nothing) is presented at the next update of the rendering. A texture that
+    /// was presented to is not changed either: that the next one begins cleared is the engine's part.
+    pub fn take_image(
+        &mut self,
+        id: ContextId,
+        texture: Option<PendingTexture>,
+        reply: impl FnOnce(Result<Snapshot, GetImageError>) + Send + 'static,
+    ) {
+        let data = self.submitter.living(id).map(|entry| entry.data.clone());
+        match (data, &texture) {
+            (Some(data), Some(texture)) => {
+                let ContextConfiguration { size, alpha_mode, .. } = texture.configuration;
+                data.replace_drawing_buffer(size, alpha_mode);
+                self.get_image(id, Some(*texture), reply);
+            }
+            (Some(data), None) => {
+                data.take(Box::new(reply));
+                self.submitter.outbox.drain();
+            }
+            (None, _) => self.get_image(id, texture, reply),
+        }
+    }
+
     /// Answers with the contents of a canvas: of `texture`, or without one of what was presented last, even if its copy is
     /// still in flight. Changes nothing on screen. Does not wait: `reply` is called once, on any thread.
     pub fn get_image(
@@ -339,8 +367,8 @@ impl Presenter {
 
     /// Copies a texture for a `get_image`.
     fn capture(&mut self, id: ContextId, data: Arc<ContextData>, texture: PendingTexture, reply: Reply) {
-        let ContextConfiguration { size, format, alpha_mode, .. } = texture.configuration;
-        let layout = (!size.is_empty()).then(|| FrameLayout::for_copy(size, format, alpha_mode));
+        let ContextConfiguration { size, alpha_mode, .. } = texture.configuration;
+        let layout = (!size.is_empty()).then(|| CopyLayout::of(&texture.configuration));
         let answer = match layout {
             Some(Ok(layout)) => {
                 let (purpose, reply) = (Purpose::Capture, Some(reply));

@@ -3,22 +3,26 @@
 use std::sync::{Arc, OnceLock};
 
 use euclid::default::Size2D;
-use wgpu_types::TextureFormat;
 
-use crate::AlphaMode;
-use crate::frame::{Frame, cleared_pixel, rows};
-use crate::layout::{ByteOrder, FrameLayout};
+use crate::convert::Conversion;
+use crate::frame::{Frame, cleared_pixel};
+use crate::layout::FrameLayout;
+use crate::original::Original;
+use crate::pixels::CanvasPixels;
+use crate::{AlphaMode, ColorSpace, CopyPixelsError, PixelEncoding, PixelFormat};
 
 /// The contents of a canvas at one moment.
 ///
 /// Cheap to clone. It keeps the bytes of its frame: they stay as they are whatever happens to the canvas or its device, and
-/// their memory cannot be reused before the snapshot is dropped.
+/// their memory cannot be reused before the snapshot is dropped. Bytes are copied, and converted, by who asks for them, on
+/// his thread.
 #[derive(Clone)]
 pub struct Snapshot(Contents);
 
 #[derive(Clone)]
 enum Contents {
     Frame(Arc<Frame>),
+    Original(Arc<Original>),
     /// Its rows are one, made when it is asked for: `size` is what a page wanted.
     Cleared {
         size: Size2D<u32>,
@@ -32,6 +36,10 @@ impl Snapshot {
         Self(Contents::Frame(frame))
     }
 
+    pub(crate) fn of_original(original: Arc<Original>) -> Self {
+        Self(Contents::Original(original))
+    }
+
     /// `size` has passed `layout::check_size`.
     pub(crate) fn cleared(size: Size2D<u32>, alpha_mode: AlphaMode) -> Self {
         Self(Contents::Cleared { size, alpha_mode, row: OnceLock::new() })
@@ -41,68 +49,118 @@ impl Snapshot {
     pub fn size(&self) -> Size2D<u32> {
         match &self.0 {
             Contents::Frame(frame) => frame.layout().size(),
+            Contents::Original(original) => original.layout().size(),
             Contents::Cleared { size, .. } => *size,
         }
     }
 
-    /// The order of the bytes: `Bgra8Unorm` or `Rgba8Unorm`.
+    /// The format of [`rows`](Self::rows).
     ///
-    /// It is that of the texture, unless the format of the context changed while it had an image key: WebRender needs one
-    /// order per key, so later frames have that of the first.
-    pub fn format(&self) -> TextureFormat {
-        self.order().format()
+    /// It is that of the texture, with two exceptions. If the format of the context changed while it had an image key, 8-bit
+    /// frames have the byte order of the first: WebRender needs one order per key. A cleared canvas is 8-bit sRGB.
+    pub fn format(&self) -> PixelFormat {
+        self.pixels().format
     }
 
-    /// With [`AlphaMode::Opaque`] every alpha is 255; otherwise colour is multiplied by alpha.
+    /// What the colours of [`rows`](Self::rows) mean: as the context was configured.
+    pub fn color_space(&self) -> ColorSpace {
+        self.pixels().color_space
+    }
+
+    /// With [`AlphaMode::Opaque`] every alpha is 255 (or 1.0); otherwise colour is multiplied by alpha.
     pub fn alpha_mode(&self) -> AlphaMode {
-        match &self.0 {
-            Contents::Frame(frame) => frame.layout().alpha_mode(),
-            Contents::Cleared { alpha_mode, .. } => *alpha_mode,
-        }
+        self.pixels().alpha_mode
     }
 
-    /// The rows from top to bottom, each `4 * size().width` bytes, not copied. None if the size is empty.
+    /// The rows from top to bottom as they are, not copied: each `size().width` times
+    /// [`format().bytes_per_pixel()`](PixelFormat::bytes_per_pixel) bytes. None if the size is empty.
     pub fn rows(&self) -> impl Iterator<Item = &[u8]> {
-        let (frame, cleared) = match &self.0 {
-            Contents::Frame(frame) => (Some(rows(frame.layout(), frame.bytes())), None),
-            Contents::Cleared { size, .. } if size.is_empty() => (None, None),
+        let (frame, original, cleared) = match &self.0 {
+            Contents::Frame(frame) => (Some(frame.rows()), None, None),
+            Contents::Original(original) => (None, Some(original.rows()), None),
+            Contents::Cleared { size, .. } if size.is_empty() => (None, None, None),
             Contents::Cleared { size, alpha_mode, row } => {
                 let row = row.get_or_init(|| cleared_pixel(*alpha_mode).repeat(size.width as usize).into());
-                (None, Some(std::iter::repeat_n(&**row, size.height as usize)))
+                (None, None, Some(std::iter::repeat_n(&**row, size.height as usize)))
             }
         };
-        frame.into_iter().flatten().chain(cleared.into_iter().flatten())
+        let rows = frame.into_iter().flatten().chain(original.into_iter().flatten());
+        rows.chain(cleared.into_iter().flatten())
     }
 
-    /// All rows, one after the other: `4 * width * height` bytes as they are.
+    /// All rows as they are, one after the other.
     pub fn to_vec(&self) -> Vec<u8> {
-        let size = self.size();
-        let mut bytes = Vec::with_capacity(4 * size.width as usize * size.height as usize);
+        let mut bytes = Vec::with_capacity(self.count() * self.format().bytes_per_pixel());
         self.rows().for_each(|row| bytes.extend_from_slice(row));
         bytes
     }
 
-    /// All rows as RGBA with straight alpha, what `ImageData` wants: each colour is `min(255, round(c * 255 / a))`, and 0 where
-    /// alpha is 0.
-    pub fn to_straight_rgba(&self) -> Vec<u8> {
-        let mut bytes = self.to_vec();
-        let swap = self.order() == ByteOrder::Bgra;
-        let unpremultiply = self.alpha_mode() == AlphaMode::Premultiplied;
-        for pixel in bytes.as_chunks_mut::<4>().0 {
-            if swap {
-                pixel.swap(0, 2);
-            }
-            if unpremultiply {
-                *pixel = straight(*pixel);
-            }
-        }
+    /// All rows, converted, one after the other. As [`copy_into`](Self::copy_into).
+    pub fn convert(&self, encoding: PixelEncoding) -> Vec<u8> {
+        let bytes_per_pixel = encoding.format.bytes_per_pixel();
+        let mut bytes = vec![0; self.count() * bytes_per_pixel];
+        self.write(&mut bytes, self.size().width as usize * bytes_per_pixel, encoding);
         bytes
     }
 
-    fn order(&self) -> ByteOrder {
+    /// Converts all rows, in one pass, into memory of the caller's: `stride` bytes from one row to the next. What lies between
+    /// rows is not touched.
+    ///
+    /// In 8 bits a colour is the nearest there is: straight alpha makes it `min(255, round(c * 255 / a))`, and half floats are
+    /// clamped at the end, not on the way (NaN is 0). Half floats are not clamped at all. Colours are converted between colour
+    /// spaces as numbers: sRGB values below 0 and above 1 are P3 colours that sRGB has not.
+    pub fn copy_into(
+        &self,
+        into: &mut [u8],
+        stride: usize,
+        encoding: PixelEncoding,
+    ) -> Result<(), CopyPixelsError> {
+        let size = self.size();
+        if size.is_empty() {
+            return Ok(());
+        }
+        let row = size.width as usize * encoding.format.bytes_per_pixel();
+        if stride < row {
+            return Err(CopyPixelsError::StrideTooSmall { needed: row });
+        }
+        let needed = stride.saturating_mul(size.height as usize - 1).saturating_add(row);
+        if into.len() < needed {
+            return Err(CopyPixelsError::TooShort { needed });
+        }
+        self.write(into, stride, encoding);
+        Ok(())
+    }
+
+    /// All rows as [`PixelEncoding::IMAGE_DATA`]: RGBA, 8 bits, sRGB, straight alpha.
+    pub fn to_straight_rgba(&self) -> Vec<u8> {
+        self.convert(PixelEncoding::IMAGE_DATA)
+    }
+
+    /// There is room.
+    fn write(&self, into: &mut [u8], stride: usize, encoding: PixelEncoding) {
+        let conversion = Conversion::new(self.pixels(), encoding);
+        let row = self.size().width as usize * encoding.format.bytes_per_pixel();
+        // An image without rows may have a stride of 0.
+        for (from, into) in self.rows().zip(into.chunks_mut(stride.max(1))) {
+            conversion.row(from, &mut into[..row]);
+        }
+    }
+
+    fn count(&self) -> usize {
+        let size = self.size();
+        size.width as usize * size.height as usize
+    }
+
+    fn pixels(&self) -> CanvasPixels {
+        let shown = |layout: &FrameLayout| CanvasPixels {
+            format: layout.order().format(),
+            color_space: ColorSpace::Srgb,
+            alpha_mode: layout.alpha_mode(),
+        };
         match &self.0 {
-            Contents::Frame(frame) => frame.layout().order(),
-            Contents::Cleared { alpha_mode, .. } => FrameLayout::cleared(*alpha_mode).order(),
+            Contents::Frame(frame) => shown(frame.layout()),
+            Contents::Original(original) => original.layout().pixels(),
+            Contents::Cleared { alpha_mode, .. } => shown(&FrameLayout::cleared(*alpha_mode)),
         }
     }
 }
@@ -112,39 +170,15 @@ impl std::fmt::Debug for Snapshot {
         f.debug_struct("Snapshot")
             .field("size", &self.size())
             .field("format", &self.format())
+            .field("color_space", &self.color_space())
             .field("alpha_mode", &self.alpha_mode())
             .finish_non_exhaustive()
     }
 }
 
-/// Divides the colours of a pixel by its alpha, the last byte.
-fn straight([red, green, blue, alpha]: [u8; 4]) -> [u8; 4] {
-    let divide = |colour: u8| match u32::from(alpha) {
-        0 => 0,
-        // Rounds to nearest, halves up; the cast is of at most 255.
-        a => ((u32::from(colour) * 510 + a) / (2 * a)).min(255) as u8,
-    };
-    [divide(red), divide(green), divide(blue), alpha]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    // R3, against floating point, and the specification's extreme.
-    #[test]
-    fn straight_alpha_is_the_rounded_quotient() {
-        for alpha in 0..=255u8 {
-            for colour in 0..=255u8 {
-                let expected = match alpha {
-                    0 => 0,
-                    _ => (f64::from(colour) * 255.0 / f64::from(alpha)).round().min(255.0) as u8,
-                };
-                assert_eq!(straight([colour, 0, 0, alpha]), [expected, 0, 0, alpha], "{colour} over {alpha}");
-            }
-        }
-        assert_eq!(straight([255, 128, 64, 1]), [255, 255, 255, 1]);
-    }
 
     #[test]
     fn a_cleared_snapshot_has_all_its_rows() {

@@ -166,7 +166,7 @@ impl MappingBuffer {
             Some(Ok(Readable::Copied(bytes, memory))) => {
                 let counted = self.counted.more(Use::Frame, bytes.capacity());
                 self.give_back(Some(memory));
-                Ok(MappedBuffer(Bytes::Copied { counted, bytes }))
+                Ok(MappedBuffer(Bytes::Copied(PooledBytes { counted, bytes })))
             }
             Some(Err(Unreadable::InFlight(memory))) => {
                 self.memory = Some(memory);
@@ -195,30 +195,29 @@ pub(crate) struct MappedBuffer(Bytes);
 
 enum Bytes {
     InPlace(Buffer<FrameMemory>),
-    Copied { counted: Counted, bytes: Vec<u8> },
+    Copied(PooledBytes),
 }
 
 impl MappedBuffer {
     pub(crate) fn bytes(&self) -> &[u8] {
         match &self.0 {
             Bytes::InPlace(buffer) => buffer.memory.as_ref().map_or(&[], FrameMemory::bytes),
-            Bytes::Copied { bytes, .. } => bytes,
+            Bytes::Copied(pooled) => pooled.bytes(),
         }
     }
 
     pub(crate) fn memory(&self) -> FrameMemoryKind {
         match &self.0 {
             Bytes::InPlace(_) => FrameMemoryKind::Owned,
-            Bytes::Copied { .. } => FrameMemoryKind::Portable,
+            Bytes::Copied(_) => FrameMemoryKind::Portable,
         }
     }
 
     /// Whether dropping it frees memory instead of giving it back.
     pub(crate) fn is_orphan(&self) -> bool {
         match &self.0 {
-            Bytes::InPlace(Buffer { counted, .. }) | Bytes::Copied { counted, .. } => {
-                counted.tray().is_closed()
-            }
+            Bytes::InPlace(buffer) => buffer.counted.tray().is_closed(),
+            Bytes::Copied(pooled) => pooled.is_orphan(),
         }
     }
 
@@ -229,15 +228,47 @@ impl MappedBuffer {
                     memory.edit(change);
                 }
             }
-            Bytes::Copied { bytes, .. } => change(bytes),
+            Bytes::Copied(pooled) => change(pooled.bytes_mut()),
         }
+    }
+
+    /// As many bytes of the same context, with anything in them. `None` if there is no memory.
+    pub(crate) fn spare(&self, len: usize) -> Option<PooledBytes> {
+        let counted = match &self.0 {
+            Bytes::InPlace(buffer) => &buffer.counted,
+            Bytes::Copied(pooled) => &pooled.counted,
+        };
+        let mut bytes = counted.tray().take_spare(len);
+        bytes.truncate(len);
+        bytes.try_reserve_exact(len - bytes.len()).ok()?;
+        bytes.resize(len, 0);
+        Some(PooledBytes { counted: counted.more(Use::Frame, bytes.capacity()), bytes })
     }
 }
 
-impl Drop for MappedBuffer {
+/// Bytes of a frame that go to the tray as a spare.
+pub(crate) struct PooledBytes {
+    counted: Counted,
+    bytes: Vec<u8>,
+}
+
+impl PooledBytes {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
+    /// Whether dropping it frees memory instead of giving it back.
+    pub(crate) fn is_orphan(&self) -> bool {
+        self.counted.tray().is_closed()
+    }
+}
+
+impl Drop for PooledBytes {
     fn drop(&mut self) {
-        if let Bytes::Copied { counted, bytes } = &mut self.0 {
-            counted.tray().put_spare(std::mem::take(bytes));
-        }
+        self.counted.tray().put_spare(std::mem::take(&mut self.bytes));
     }
 }

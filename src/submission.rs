@@ -8,7 +8,7 @@ use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 
 use crate::context::ContextData;
 use crate::gpu::{Copy, Gpu, GpuDevice, SubmitError};
-use crate::layout::FrameLayout;
+use crate::layout::CopyLayout;
 use crate::outbox::{Message, Outbox, Reply};
 use crate::ring::StagingRing;
 use crate::staging::AvailableBuffer;
@@ -59,7 +59,7 @@ pub(crate) struct Recorded {
     pub(crate) purpose: Purpose,
     pub(crate) reply: Option<Reply>,
     pub(crate) texture: PendingTexture,
-    pub(crate) layout: FrameLayout,
+    pub(crate) layout: CopyLayout,
 }
 
 /// Where a copy goes.

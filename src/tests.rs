@@ -17,6 +17,7 @@ macro_rules! with_memory {
             mod memory;
             mod order;
             mod owners;
+            mod pixels;
             mod polling;
             mod properties;
             mod recycling;
@@ -28,6 +29,7 @@ macro_rules! with_memory {
     };
 }
 
+mod conversions;
 #[cfg(loom)]
 mod loom;
 

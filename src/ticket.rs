@@ -2,7 +2,7 @@
 
 use wgpu_core::id::DeviceId;
 
-use crate::layout::FrameLayout;
+use crate::layout::CopyLayout;
 use crate::outbox::Reply;
 use crate::staging::MappingBuffer;
 use crate::{AlphaMode, CanvasEpoch};
@@ -38,7 +38,7 @@ pub(crate) struct Ticket {
     /// Names the ticket within its context.
     pub(crate) number: u64,
     pub(crate) purpose: Purpose,
-    pub(crate) layout: FrameLayout,
+    pub(crate) layout: CopyLayout,
     /// `None` while its frame is being made.
     pub(crate) buffer: Option<MappingBuffer>,
     /// Who waits for this very frame.
@@ -90,7 +90,7 @@ impl Tickets {
     }
 
     /// What a frame is made of; its ticket stays.
-    pub(crate) fn take_buffer(&mut self, number: u64) -> Option<(FrameLayout, MappingBuffer)> {
+    pub(crate) fn take_buffer(&mut self, number: u64) -> Option<(CopyLayout, MappingBuffer)> {
         let ticket = self.0.iter_mut().find(|ticket| ticket.number == number)?;
         ticket.buffer.take().map(|buffer| (ticket.layout, buffer))
     }
@@ -111,9 +111,17 @@ impl Tickets {
         self.0[index].replies.is_empty().then(|| self.0.remove(index))
     }
 
-    /// The newest present, if it is newer than this one.
-    pub(crate) fn newest_after(&mut self, sequence: u64) -> Option<&mut Ticket> {
-        let newer = self.0.iter_mut().filter(|ticket| ticket.sequence() > Some(sequence));
+    /// Of the newest present; 0 if there is none.
+    pub(crate) fn newest_sequence(&self) -> u64 {
+        self.0.iter().filter_map(Ticket::sequence).max().unwrap_or(0)
+    }
+
+    /// The newest present that is newer than the first one, and not newer than the second.
+    pub(crate) fn newest_between(&mut self, after: u64, through: u64) -> Option<&mut Ticket> {
+        let between = |ticket: &&mut Ticket| {
+            ticket.sequence().is_some_and(|sequence| after < sequence && sequence <= through)
+        };
+        let newer = self.0.iter_mut().filter(between);
         newer.max_by_key(|ticket| ticket.sequence())
     }
 

@@ -110,7 +110,9 @@ impl Tray {
     pub(crate) fn take_spare(&self, len: usize) -> Vec<u8> {
         let fits = len..=len.saturating_mul(LARGEST_EXCESS);
         let mut state = self.0.lock();
-        match state.spares.iter().position(|spare| fits.contains(&spare.capacity())) {
+        let fitting = state.spares.iter().enumerate().filter(|(_, spare)| fits.contains(&spare.capacity()));
+        // The smallest: a canvas of half floats has spares of two sizes.
+        match fitting.min_by_key(|(_, spare)| spare.capacity()).map(|(index, _)| index) {
             Some(index) => state.spares.swap_remove(index),
             None => {
                 let unfit = std::mem::take(&mut state.spares);

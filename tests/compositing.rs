@@ -108,6 +108,7 @@ impl Stage {
             device_id: self.device.id,
             queue_id: self.device.queue,
             format,
+            color_space: ColorSpace::Srgb,
             alpha_mode,
             size,
         };
@@ -182,6 +183,10 @@ macro_rules! stage {
         }
     };
 }
+
+// Below the macro that it uses.
+#[path = "compositing/pixels.rs"]
+mod pixels;
 
 /// Premultiplied pixels that differ from each other.
 fn pattern(width: u32, height: u32, opaque: bool) -> Vec<u8> {

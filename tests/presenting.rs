@@ -5,7 +5,7 @@
 mod support;
 
 macro_rules! on {
-    ($name:ident: $kind:ident, $gpu:ident) => {
+    ($name:ident: $kind:ident, $gpu:ident $(, mod $more:ident)*) => {
         #[path = "presenting"]
         mod $name {
             use crate::support::gpu::Gpu;
@@ -22,11 +22,13 @@ macro_rules! on {
             mod frames;
             mod moments;
             mod world;
+            $(mod $more;)*
         }
     };
 }
 
-on!(owned: Owned, for_test);
-on!(portable: Portable, for_test);
+// On GL no view has another format.
+on!(owned: Owned, for_test, mod views);
+on!(portable: Portable, for_test, mod views);
 #[cfg(feature = "gles")]
 on!(gles: Portable, gles_for_test);

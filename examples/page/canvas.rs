@@ -123,6 +123,7 @@ impl Canvas {
             device_id: look.gfx.device.id,
             queue_id: look.gfx.device.queue,
             format: look.format,
+            color_space: ColorSpace::Srgb,
             alpha_mode,
             size,
         };

@@ -107,7 +107,7 @@ impl Truth {
         if self.alpha_mode == AlphaMode::Opaque {
             bytes.iter_mut().skip(3).step_by(4).for_each(|alpha| *alpha = 255);
         }
-        snapshot.format() == self.format
+        TextureFormat::from(snapshot.format()) == self.format
             && snapshot.alpha_mode() == self.alpha_mode
             && snapshot.size().to_i32().to_tuple() == (self.region.area.width(), self.region.area.height())
             && snapshot.to_vec() == bytes

@@ -6,7 +6,7 @@ use euclid::default::Size2D;
 use webrender_api::IdNamespace;
 
 use super::{ContextData, Life, State};
-use crate::content::Content;
+use crate::content::{Cleared, Content};
 use crate::offers::Offers;
 use crate::staging::MappingBuffer;
 use crate::tray::Tray;
@@ -44,7 +44,8 @@ impl ContextData {
         let mut state = self.state.lock();
         let left = self.end_presents(&mut state);
         state.life = Life::Gone;
-        let cleared = Content::Cleared { size: Size2D::zero(), alpha_mode: AlphaMode::Premultiplied };
+        let cleared =
+            Content::Cleared(Cleared { size: Size2D::zero(), alpha_mode: AlphaMode::Premultiplied });
         let content = std::mem::replace(&mut state.current.content, cleared);
         let (offers, held) = state.display.destroy();
         (offers, (left, content, held, state.tray.take().map(ClosedOnDrop)))

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use arrayvec::ArrayVec;
 use parking_lot::{Condvar, Mutex};
 use wgpu_core::SubmissionIndex;
 use wgpu_core::id::{BufferId, CommandBufferId, CommandEncoderId, DeviceId, Id, QueueId, TextureId};
@@ -83,12 +84,15 @@ struct State {
     submits: usize,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Texture {
     device: DeviceId,
-    pixel: [u8; 4],
+    pixel: Pixel,
     fault: Option<Fault>,
 }
+
+/// 4 or 8 bytes.
+type Pixel = ArrayVec<u8, 8>;
 
 /// What is wrong with a texture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +102,7 @@ pub(crate) enum Fault {
 }
 
 /// A copy that was submitted: where, what, and the colour of the texture at that time.
-type Resolved = (Arc<FakeMemory>, Copy, [u8; 4]);
+type Resolved = (Arc<FakeMemory>, Copy, Pixel);
 
 #[derive(Default)]
 struct Device {
@@ -120,6 +124,12 @@ impl FakeGpu {
 
     /// A texture on the device in which every pixel is `pixel`.
     pub(crate) fn texture(&self, device: DeviceId, pixel: [u8; 4], fault: Option<Fault>) -> TextureId {
+        self.texture_of(device, &pixel, fault)
+    }
+
+    /// The same, of pixels of any number of bytes.
+    pub(crate) fn texture_of(&self, device: DeviceId, pixel: &[u8], fault: Option<Fault>) -> TextureId {
+        let pixel = pixel.iter().copied().collect();
         let mut state = self.0.state.lock();
         state.next_id += 1;
         let id = TextureId::zip(state.next_id, 1);
@@ -289,7 +299,7 @@ impl GpuDevice for FakeDevice {
         }
         let mut resolved = Vec::new();
         for copy in copies {
-            let texture = state.textures[&copy.texture];
+            let texture = &state.textures[&copy.texture];
             let (owner, memory) = &state.buffers[&copy.buffer];
             if texture.device != self.id || *owner != self.id {
                 return Err(refused(PresentError::WrongDevice));
@@ -297,7 +307,7 @@ impl GpuDevice for FakeDevice {
             match texture.fault {
                 Some(Fault::Invalid) => return Err(refused(PresentError::TextureInvalid)),
                 Some(Fault::Destroyed) => return Err(refused(PresentError::TextureDestroyed)),
-                None => resolved.push((memory.clone(), *copy, texture.pixel)),
+                None => resolved.push((memory.clone(), *copy, texture.pixel.clone())),
             }
         }
         device.submitted += 1;

@@ -52,7 +52,7 @@ fn a_failed_present_keeps_the_last_good_frame() {
 
     let mut world = showing_red();
     let mut texture = world.texture(GREEN, size(4, 2));
-    texture.configuration.format = wgpu_types::TextureFormat::Rgba16Float;
+    texture.configuration.format = wgpu_types::TextureFormat::Rgba32Float;
     assert!(matches!(fail(&mut world, texture), PresentError::UnsupportedFormat(_)));
     assert_eq!((world.shown(), world.read_pixel()), (RED, RED));
 }

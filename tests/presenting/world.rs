@@ -83,6 +83,7 @@ impl World {
             device_id: self.device.id,
             queue_id: self.device.queue,
             format: TextureFormat::Bgra8Unorm,
+            color_space: ColorSpace::Srgb,
             alpha_mode: AlphaMode::Premultiplied,
             size,
         }

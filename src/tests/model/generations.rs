@@ -15,13 +15,13 @@
 use std::sync::{Arc, Weak};
 
 use euclid::default::Size2D;
-use wgpu_types::TextureFormat;
 
 use super::{Choices, Violation, run_all};
 use crate::AlphaMode;
 use crate::frame::Frame;
 use crate::frame::tests::marked_frame;
 use crate::layout::FrameLayout;
+use crate::layout::tests::frame_layout;
 use crate::offers::Offers;
 
 const MOST_LARGE: usize = 3;
@@ -59,10 +59,7 @@ fn layout(index: u32) -> FrameLayout {
     match index {
         0 => FrameLayout::cleared(AlphaMode::Opaque),
         1 => FrameLayout::cleared(AlphaMode::Premultiplied),
-        width => {
-            let size = Size2D::new(width, width);
-            FrameLayout::for_copy(size, TextureFormat::Bgra8Unorm, AlphaMode::Opaque).unwrap()
-        }
+        width => frame_layout(Size2D::new(width, width)),
     }
 }
 

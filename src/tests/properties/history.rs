@@ -15,7 +15,7 @@ use crate::gpu::Gpu;
 use crate::gpu::fake::{self, Fault};
 use crate::{
     AlphaMode, Awaited, BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId,
-    ContextMap, CreateContextError, EncoderIds, FrameMemoryKind, GetImageError, OwnerId, PendingTexture,
+    ContextMap, CreateContextError, EncoderIds, FrameMemoryKind, GetImageError, OwnerId, PendingTexture, PixelFormat,
     PresentEnd, PresentError, ReturnedId, Snapshot, TransactionId, UnknownContext,
 };
 
@@ -53,7 +53,7 @@ impl Image {
             }
             Self::Held(snapshot) => {
                 let mut pixel = first_pixel(snapshot);
-                if snapshot.format() == TextureFormat::Bgra8Unorm {
+                if snapshot.format() == PixelFormat::Bgra8 {
                     pixel.swap(0, 2);
                 }
                 Picture { pixel, size: snapshot.size() }
@@ -255,7 +255,7 @@ impl History {
         let owner = if trouble == Trouble::WrongDevice { FOREIGN } else { number };
         let texture_id = engine.gpu.texture(fake::device(owner), bytes, fault);
         let format = match trouble {
-            Trouble::UnsupportedFormat => TextureFormat::Rgba16Float,
+            Trouble::UnsupportedFormat => TextureFormat::Rgba32Float,
             _ if rgba => TextureFormat::Rgba8Unorm,
             _ => TextureFormat::Bgra8Unorm,
         };

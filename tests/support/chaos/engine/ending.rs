@@ -180,7 +180,7 @@ impl Engine {
         renderers.iter().for_each(|renderer| renderer.lock().let_all_go());
         for (image, sight) in snapshots {
             if let Sight::Picture(picture) = sight
-                && !picture.is(image.format(), image.rows())
+                && !picture.is(image.format().into(), image.rows())
             {
                 ledger.fault(format!("a snapshot of {picture:?} has not outlived its device"));
             }

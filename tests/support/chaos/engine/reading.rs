@@ -81,7 +81,7 @@ impl Engine {
         if self.ledger.blind {
             return Sight::Unknown;
         }
-        see_rows(&self.ledger, || image.rows(), image.format()).unwrap_or_else(|fault| {
+        see_rows(&self.ledger, || image.rows(), image.format().into()).unwrap_or_else(|fault| {
             self.ledger.fault(format!("{fault}: {image:?}"));
             Sight::Unknown
         })
@@ -98,7 +98,7 @@ impl Engine {
 
     pub(super) fn look_again(&self, image: &Snapshot, sight: &Sight) {
         if let Sight::Picture(picture) = sight
-            && !picture.is(image.format(), image.rows())
+            && !picture.is(image.format().into(), image.rows())
         {
             self.ledger.fault(format!("a snapshot of {picture:?} has changed"));
         }

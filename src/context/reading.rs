@@ -1,0 +1,100 @@
+//! What script reads of a context.
+//!
+//! A read gets the drawing buffer: what was presented last, even if its copy is in flight, or after a [`take`] the cleared one that
+//! took its place. Failed presents do not count, so who waits for one reads again.
+//!
+//! [`take`]: ContextData::take
+
+use euclid::default::Size2D;
+
+use super::{ContextData, Life, State};
+use crate::content::Cleared;
+use crate::outbox::Reply;
+use crate::ticket::Ticket;
+use crate::{AlphaMode, GetImageError, UnknownContext};
+
+/// The drawing buffer was taken away: what was presented up to then is read no more. It is still shown.
+pub(super) struct Taken {
+    /// Of the newest present that was taken.
+    through: u64,
+    left: Cleared,
+}
+
+impl ContextData {
+    /// Answers with the newest frame presented, as soon as its copy is done.
+    pub(crate) fn read(&self, reply: Reply) {
+        let mut state = self.state.lock();
+        self.read_locked(&mut state, reply);
+    }
+
+    /// The same, and leaves a cleared drawing buffer.
+    pub(crate) fn take(&self, reply: Reply) {
+        let mut state = self.state.lock();
+        let left = state.drawing_buffer();
+        self.read_locked(&mut state, reply);
+        state.leave(left);
+    }
+
+    /// Leaves a cleared drawing buffer.
+    pub(crate) fn replace_drawing_buffer(&self, size: Size2D<u32>, alpha_mode: AlphaMode) {
+        self.state.lock().leave(Cleared { size, alpha_mode });
+    }
+
+    /// The present that somebody waited for has failed.
+    pub(super) fn read_again(&self, state: &mut State, failed: u64, reply: Reply) {
+        match state.taken.as_ref().map(|taken| taken.through) {
+            // It was asked for before it was taken away.
+            Some(through) if failed <= through => self.read_presented(state, through, reply),
+            Some(_) | None => self.read_locked(state, reply),
+        }
+    }
+
+    fn read_locked(&self, state: &mut State, reply: Reply) {
+        match state.left() {
+            Some(left) if state.is_alive() => self.outbox.answer(reply, left.snapshot()),
+            Some(_) | None => self.read_presented(state, u64::MAX, reply),
+        }
+    }
+
+    /// Answers with the newest frame up to a present.
+    fn read_presented(&self, state: &mut State, through: u64, reply: Reply) {
+        match state.in_flight.newest_between(state.current.sequence, through) {
+            Some(ticket) => ticket.replies.push(reply),
+            None if state.life != Life::Alive => {
+                let error = GetImageError::UnknownContext(UnknownContext(self.id));
+                self.outbox.answer(reply, Err(error));
+            }
+            None => self.outbox.answer(reply, state.current.content.snapshot()),
+        }
+    }
+}
+
+impl State {
+    /// The sequence number of what is current, or of the newest that will be.
+    fn newest_present(&self) -> u64 {
+        self.current.sequence.max(self.in_flight.newest_sequence())
+    }
+
+    /// The drawing buffer that took the place of one taken, unless something was presented since.
+    fn left(&self) -> Option<&Cleared> {
+        let newest = self.newest_present();
+        self.taken.as_ref().filter(|taken| newest <= taken.through).map(|taken| &taken.left)
+    }
+
+    /// What a cleared drawing buffer is like that takes the place of this one.
+    fn drawing_buffer(&mut self) -> Cleared {
+        if let Some(left) = self.left() {
+            return *left;
+        }
+        match self.in_flight.newest_between(self.current.sequence, u64::MAX) {
+            Some(Ticket { layout, .. }) => {
+                Cleared { size: layout.size(), alpha_mode: layout.pixels().alpha_mode }
+            }
+            None => self.current.content.cleared(),
+        }
+    }
+
+    fn leave(&mut self, left: Cleared) {
+        self.taken = Some(Taken { through: self.newest_present(), left });
+    }
+}
