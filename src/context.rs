@@ -274,11 +274,8 @@ impl ContextData {
             Ok(frame) => return Some((None, Some(frame))),
             Err(original) => original,
         };
-        let state = self.state.lock();
-        let shown = state.in_flight.is_present(number);
-        let order = state.display.order().unwrap_or(original.layout().natural_order());
-        drop(state);
-        let frame = if shown { Some(Frame::converted(&original, order)?) } else { None };
+        let shown = self.state.lock().in_flight.is_present(number);
+        let frame = if shown { Some(Frame::converted(&original)?) } else { None };
         Some((Some(original), frame))
     }
 

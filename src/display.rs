@@ -64,11 +64,6 @@ impl Display {
         self.key.map(|key| key.0)
     }
 
-    /// The byte order of all frames larger than a pixel, once there was one.
-    pub(crate) fn order(&self) -> Option<ByteOrder> {
-        self.order
-    }
-
     /// The byte order that a frame must have to be shown.
     pub(crate) fn order_of(&self, frame: &Frame) -> ByteOrder {
         match self.order {

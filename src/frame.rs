@@ -28,11 +28,11 @@ impl Frame {
         }
     }
 
-    /// What WebRender is to show of an original: sRGB of 8 bits, in `order`. `None` without memory for it.
-    pub(crate) fn converted(original: &Original, order: ByteOrder) -> Option<Self> {
-        let layout = original.layout().converted(order);
+    /// What WebRender is to show of an original: sRGB of 8 bits. `None` without memory for it.
+    pub(crate) fn converted(original: &Original) -> Option<Self> {
+        let layout = original.layout().converted();
         let mut pooled = original.spare(layout.byte_len())?;
-        let conversion = Conversion::new(original.layout().pixels(), order.encoding());
+        let conversion = Conversion::new(original.layout().pixels(), layout.order().encoding());
         let rows = pooled.bytes_mut().chunks_exact_mut(layout.stride() as usize);
         original.rows().zip(rows).for_each(|(from, to)| conversion.row(from, to));
         Some(Self { layout, pixels: Pixels::Converted(pooled) })

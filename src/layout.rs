@@ -105,19 +105,15 @@ impl CopyLayout {
     }
 
     /// The layout of a frame that is made of these pixels: without padding.
-    pub(crate) fn converted(&self, order: ByteOrder) -> FrameLayout {
-        // No more than the stride of these pixels.
-        let stride = self.size.width * BYTES_PER_PIXEL;
-        FrameLayout { size: self.size, stride, order, alpha_mode: self.pixels.alpha_mode }
-    }
-
-    /// The byte order that such a frame has by itself.
-    pub(crate) fn natural_order(&self) -> ByteOrder {
-        match self.pixels.format {
+    pub(crate) fn converted(&self) -> FrameLayout {
+        let order = match self.pixels.format {
             PixelFormat::Rgba8 => ByteOrder::Rgba,
             // WebRender's own.
             PixelFormat::Bgra8 | PixelFormat::Rgba16Float => ByteOrder::Bgra,
-        }
+        };
+        // No more than the stride of these pixels.
+        let stride = self.size.width * BYTES_PER_PIXEL;
+        FrameLayout { size: self.size, stride, order, alpha_mode: self.pixels.alpha_mode }
     }
 }
 
@@ -289,8 +285,8 @@ pub(crate) mod tests {
     fn frames_that_are_made_have_no_padding() {
         let halves = copy_layout(Size2D::new(33, 3), TextureFormat::Rgba16Float, AlphaMode::Opaque).unwrap();
         assert!(halves.shown_as_it_is().is_none());
-        let layout = halves.converted(ByteOrder::Rgba);
-        assert_eq!((layout.stride(), layout.byte_len(), layout.order()), (132, 396, ByteOrder::Rgba));
+        let layout = halves.converted();
+        assert_eq!((layout.stride(), layout.byte_len(), layout.order()), (132, 396, ByteOrder::Bgra));
         assert_eq!(layout.descriptor().stride, Some(132));
     }
 }

@@ -223,3 +223,20 @@ impl Drop for Counted {
         self.change(|lent| *lent.of(self.used) -= self.bytes);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // A canvas of half floats in portable memory has spares of two sizes.
+    #[test]
+    fn the_smallest_spare_that_fits_is_taken() {
+        let tray = Tray::default();
+        for size in [800, 400, 801] {
+            tray.put_spare(Vec::with_capacity(size));
+        }
+        assert_eq!(tray.take_spare(300).capacity(), 400);
+        assert_eq!(tray.take_spare(400).capacity(), 800);
+        assert_eq!(tray.spares(), [801]);
+    }
+}
