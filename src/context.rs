@@ -342,7 +342,7 @@ impl ContextData {
                 state.display.acknowledge(present.promised);
                 state.ends.failed(present, error);
                 for reply in ticket.replies {
-                    self.read_again(state, present.sequence, reply);
+                    self.read_again(state, present.sequence, error, reply);
                 }
             }
             Purpose::Capture => {

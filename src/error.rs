@@ -40,7 +40,8 @@ pub enum PresentError {
     /// Only `Bgra8Unorm`, `Rgba8Unorm` and `Rgba16Float` can be presented.
     #[error("canvas format {0:?} is not supported")]
     UnsupportedFormat(TextureFormat),
-    /// The bytes of an image must number less than 2³¹ (WebRender counts them in an `i32`).
+    /// The bytes of an image must number less than 2³¹ (WebRender counts them in an `i32`), and its sides are bounded by the
+    /// device's limit: the texture is an error texture, or could not be shown. The canvas shows the cleared frame.
     #[error("a canvas of {}×{} pixels is too large", .0.width, .0.height)]
     TooLarge(Size2D<u32>),
     /// This crate was built without the feature of the device's backend.
@@ -77,7 +78,7 @@ pub enum PresentError {
 impl PresentError {
     /// Whether the canvas shows the cleared frame instead of keeping its last good one.
     pub(crate) fn shows_cleared(&self) -> bool {
-        matches!(self, Self::TextureInvalid | Self::TextureDestroyed)
+        matches!(self, Self::TextureInvalid | Self::TextureDestroyed | Self::TooLarge(_))
     }
 }
 
@@ -109,7 +110,7 @@ pub enum GetImageError {
     /// The given texture could not be copied.
     #[error("the texture could not be read")]
     Texture(#[source] PresentError),
-    /// Nothing was presented yet, and a cleared canvas of the context's size has 2³¹ bytes or more.
+    /// The drawing buffer is a cleared one, of 2³¹ bytes or more.
     #[error("a canvas of {}×{} pixels is too large", .0.width, .0.height)]
     TooLarge(Size2D<u32>),
 }

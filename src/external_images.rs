@@ -10,12 +10,13 @@ use webrender_api::{ExternalImage, ExternalImageHandler, ExternalImageId, Extern
 use crate::context::ContextData;
 use crate::display::{HandlerId, Locked};
 use crate::frame::Frame;
-use crate::{ContextId, ContextMap, sync};
+use crate::sync::{self, thread};
+use crate::{ContextId, ContextMap};
 
 /// Hands the frames of canvases to one WebRender instance.
 ///
 /// Called on the renderer's thread. It waits neither for the GPU nor for snapshots nor for other canvases, and it frees no
-/// frame's memory. Each value has its own locks; dropping it releases them.
+/// frame's memory. Each value has its own locks; dropping it releases them, and waits until all memory is freed that it let go.
 ///
 /// A generation is one of 256: a renderer that draws a canvas which another one draws too must not fall 255 updates behind that
 /// one, or else it may show another frame of the canvas, or none.
@@ -27,6 +28,8 @@ pub struct ExternalImages {
     id: HandlerId,
     /// What is locked now.
     locks: FxHashMap<ExternalImageId, SmallVec<[Held; 1]>>,
+    /// They free memory.
+    threads: Vec<thread::JoinHandle<()>>,
 }
 
 struct Held {
@@ -40,7 +43,7 @@ struct Held {
 impl ExternalImages {
     /// For one WebRender instance; several may share a map.
     pub fn new(map: &ContextMap) -> Self {
-        Self { map: map.clone(), id: map.new_handler(), locks: FxHashMap::default() }
+        Self { map: map.clone(), id: map.new_handler(), locks: FxHashMap::default(), threads: Vec::new() }
     }
 
     /// The bytes of an image: those that the image update of this generation described, or a newer frame's of the same
@@ -102,8 +105,19 @@ impl ExternalImages {
                 if locks.is_empty() {
                     self.locks.remove(&id);
                 }
-                drop_elsewhere(held.locked);
+                self.drop_elsewhere(held.locked);
             }
+        }
+    }
+
+    /// Drops a frame without freeing its memory on this thread.
+    fn drop_elsewhere(&mut self, locked: Locked) {
+        if let Locked::Frame(frame) = locked
+            && let Some(frame) = Arc::into_inner(frame)
+            && frame.is_orphan()
+        {
+            self.threads.retain(|thread| !sync::is_finished(thread));
+            self.threads.extend(sync::elsewhere(move || drop::<Frame>(frame)));
         }
     }
 }
@@ -121,21 +135,15 @@ impl Held {
     }
 }
 
-/// Drops a frame without freeing its memory on this thread.
-fn drop_elsewhere(locked: Locked) {
-    if let Locked::Frame(frame) = locked
-        && let Some(frame) = Arc::into_inner(frame)
-        && frame.is_orphan()
-    {
-        sync::elsewhere(move || drop::<Frame>(frame));
-    }
-}
-
 impl Drop for ExternalImages {
+    /// Nothing of a GPU is freed after it: a process that ends unloads the driver.
     fn drop(&mut self) {
         self.map.forget_handler(self.id);
-        for held in self.locks.drain().flat_map(|(_, locks)| locks) {
-            drop_elsewhere(held.locked);
+        self.locks.clear();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                log::error!("webgpu-presentation: freeing a frame panicked");
+            }
         }
     }
 }

@@ -74,7 +74,7 @@ impl From<PixelFormat> for TextureFormat {
 pub enum Alpha {
     /// Colour is multiplied by alpha.
     Premultiplied,
-    /// It is not; where alpha is 0, colour is.
+    /// It is not; where the canvas' alpha is 0, colour is.
     Straight,
 }
 

@@ -191,7 +191,8 @@ impl Presenter {
     ///
     /// Changes nothing on screen, and acknowledges nothing: what is displayed is what was presented, and what script draws next
     /// (or [`Contents::Cleared`], if it draws nothing) is presented at the next update of the rendering. A texture that
-    /// was presented to is not changed either: that the next one begins cleared is the engine's part.
+    /// was presented to is not changed either: that the next one begins cleared is the engine's part. The drawing buffer is
+    /// replaced though the answer be an error.
     pub fn take_image(
         &mut self,
         id: ContextId,

@@ -16,7 +16,7 @@ pub(crate) use loom::thread::{self, ThreadId};
 /// Does something rare on a thread of its own, because this one must not be kept waiting; or on this one, if there can be
 /// no other.
 #[cfg(not(all(test, loom)))]
-pub(crate) fn elsewhere<F: FnOnce() + Send + 'static>(action: F) {
+pub(crate) fn elsewhere<F: FnOnce() + Send + 'static>(action: F) -> Option<thread::JoinHandle<()>> {
     use std::sync::Arc;
 
     fn run<F: FnOnce()>(slot: &Mutex<Option<F>>) {
@@ -28,15 +28,28 @@ pub(crate) fn elsewhere<F: FnOnce() + Send + 'static>(action: F) {
     let slot = Arc::new(Mutex::new(Some(action)));
     let theirs = slot.clone();
     let thread = thread::Builder::new().name("webgpu presentation".into());
-    if let Err(error) = thread.spawn(move || run(&theirs)) {
+    let spawned = thread.spawn(move || run(&theirs));
+    if let Err(error) = &spawned {
         log::error!("webgpu-presentation: no thread: {error}");
         run(&slot);
     }
+    spawned.ok()
 }
 
 #[cfg(all(test, loom))]
-pub(crate) fn elsewhere<F: FnOnce() + Send + 'static>(action: F) {
-    thread::spawn(action);
+pub(crate) fn elsewhere<F: FnOnce() + Send + 'static>(action: F) -> Option<thread::JoinHandle<()>> {
+    Some(thread::spawn(action))
+}
+
+#[cfg(not(all(test, loom)))]
+pub(crate) fn is_finished(thread: &thread::JoinHandle<()>) -> bool {
+    thread.is_finished()
+}
+
+/// Loom's threads do not tell.
+#[cfg(all(test, loom))]
+pub(crate) fn is_finished(_: &thread::JoinHandle<()>) -> bool {
+    false
 }
 
 /// Loom's, in the shape of parking_lot's.

@@ -11,7 +11,7 @@ use super::{ContextData, Life, State};
 use crate::content::Cleared;
 use crate::outbox::Reply;
 use crate::ticket::Ticket;
-use crate::{AlphaMode, GetImageError, UnknownContext};
+use crate::{AlphaMode, GetImageError, PresentError, UnknownContext};
 
 /// The drawing buffer was taken away: what was presented up to then is read no more. It is still shown.
 pub(super) struct Taken {
@@ -41,11 +41,16 @@ impl ContextData {
     }
 
     /// The present that somebody waited for has failed.
-    pub(super) fn read_again(&self, state: &mut State, failed: u64, reply: Reply) {
-        match state.taken.as_ref().map(|taken| taken.through) {
+    pub(super) fn read_again(&self, state: &mut State, failed: u64, error: &PresentError, reply: Reply) {
+        let taken = state.taken.as_ref().is_some_and(|taken| failed <= taken.through);
+        if taken && state.is_alive() && state.current.sequence > failed {
+            // What was presented since is not meant, and what was there before is gone.
+            self.outbox.answer(reply, Err(GetImageError::Texture(error.clone())));
+        } else if taken {
             // It was asked for before it was taken away.
-            Some(through) if failed <= through => self.read_presented(state, through, reply),
-            Some(_) | None => self.read_locked(state, reply),
+            self.read_presented(state, failed, reply);
+        } else {
+            self.read_locked(state, reply);
         }
     }
 

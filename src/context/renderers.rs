@@ -29,7 +29,8 @@ impl ContextData {
         drop(state);
         if tells {
             let outbox = self.outbox.clone();
-            sync::elsewhere(move || outbox.drain());
+            // Nobody need wait for it: it frees nothing.
+            let _ = sync::elsewhere(move || outbox.drain());
         }
         Some(locked)
     }

@@ -169,11 +169,20 @@ fn impossible_sizes_are_errors() {
         let configuration = ContextConfiguration { size: size(width, height), ..real.configuration };
         let texture = PendingTexture { configuration, ..real };
         let result = world.presenter.present(CONTEXT, Contents::Texture(texture), CanvasEpoch(1));
+        let end = world.end();
         assert!(
-            matches!(result, Err(PresentError::TooLarge(_))) || matches!(world.end(), PresentEnd::Failed(_))
+            matches!(result, Err(PresentError::TooLarge(_))) || matches!(end, PresentEnd::Failed(_)),
+            "{end:?}"
         );
+        assert_eq!(world.shown(), CLEAR, "an error texture presents blank");
+        let red = world.solid(RED, size(4, 4));
+        world.present_and_wait(red, 2);
+        // A page can say anything of its canvas. It is one pixel on screen, and nobody can read it.
         let contents = Contents::Cleared { size: size(width, height), alpha_mode: AlphaMode::Opaque };
-        let _ = world.presenter.present(CONTEXT, contents, CanvasEpoch(1));
+        world.presenter.present(CONTEXT, contents, CanvasEpoch(3)).unwrap();
+        assert!(matches!(world.end(), PresentEnd::Presented));
+        assert_eq!(world.shown(), [0, 0, 0, 255]);
+        assert!(matches!(world.get_image(None), Err(GetImageError::TooLarge(_))));
     }
     world.gpu.drop_texture(real.texture_id);
     world.finish();

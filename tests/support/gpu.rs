@@ -96,8 +96,12 @@ impl Gpu {
             log::set_max_level(log::LevelFilter::Debug);
         });
         let alone = VALIDATED.lock();
-        let gpu = Self::new(wgt::InstanceFlags::DEBUG | wgt::InstanceFlags::VALIDATION)
-            .map(|gpu| Self { _alone: Some(alone), ..gpu });
+        // Without labels: the loader of Debian 12 (1.3.239) walks through its devices to name an object while another thread
+        // destroys one.
+        let flags = wgt::InstanceFlags::DEBUG
+            | wgt::InstanceFlags::VALIDATION
+            | wgt::InstanceFlags::DISCARD_HAL_LABELS;
+        let gpu = Self::new(flags).map(|gpu| Self { _alone: Some(alone), ..gpu });
         let adapter = gpu.as_ref().map(|gpu| gpu.name.as_str());
         let validation = !NO_LAYER.load(Ordering::SeqCst);
         if std::env::var_os("WEBGPU_PRESENTATION_REQUIRE_ADAPTER").is_some() {

@@ -190,6 +190,12 @@ impl History {
                             "{picture:?} is older than present {newest}"
                         );
                     }
+                    (Some((life, ends)), None, Err(GetImageError::TooLarge(size))) => {
+                        let (newest, shown) = life.newest(ends, *begun);
+                        let mut later = life.presents.iter().skip(newest);
+                        let is_it = |present: &Present| present.trouble == Trouble::TooLarge;
+                        assert!(shown.size == *size || later.any(is_it), "{size:?} of {life:?}");
+                    }
                     (_, _, answer) => panic!("{read:?}: {answer:?}"),
                 }
             });

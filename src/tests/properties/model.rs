@@ -80,7 +80,9 @@ impl Present {
     pub(super) fn shows(&self, end: &PresentEnd) -> Option<Picture> {
         match end {
             PresentEnd::Presented => Some(self.picture),
-            PresentEnd::Failed(PresentError::TextureInvalid | PresentError::TextureDestroyed) => {
+            PresentEnd::Failed(
+                PresentError::TextureInvalid | PresentError::TextureDestroyed | PresentError::TooLarge(_),
+            ) => {
                 Some(Picture::cleared(self.picture.size, self.picture.is_opaque()))
             }
             _ => None,

@@ -134,7 +134,9 @@ impl Engine {
         ended: &HashMap<(Life, u64), (Present, PresentEnd)>,
     ) -> bool {
         let gone = self.ledger.is_gone(life);
-        if let Seen::Nothing(error) = seen {
+        if let Seen::Nothing(error) = seen
+            && !matches!(error, GetImageError::TooLarge(_))
+        {
             return gone && matches!(error, GetImageError::UnknownContext(_));
         }
         let mut waited_in_vain = false;

@@ -115,7 +115,9 @@ impl State {
 pub fn shows(present: &Present, end: &PresentEnd) -> Option<Shown> {
     match end {
         PresentEnd::Presented => Some(present.shows.clone()),
-        PresentEnd::Failed(PresentError::TextureInvalid | PresentError::TextureDestroyed) => {
+        PresentEnd::Failed(
+            PresentError::TextureInvalid | PresentError::TextureDestroyed | PresentError::TooLarge(_),
+        ) => {
             let (size, alpha_mode) = match &present.shows {
                 Shown::Cleared { size, alpha_mode } => (*size, *alpha_mode),
                 Shown::Picture(picture) => (picture.size, picture.alpha_mode),
@@ -130,9 +132,7 @@ pub(super) fn is_allowed(present: &Present, end: &PresentEnd, gone: bool, may_lo
     let Present { trouble, lost, .. } = *present;
     let cleared = matches!(present.shows, Shown::Cleared { .. });
     match end {
-        PresentEnd::Presented | PresentEnd::Superseded => {
-            !lost && trouble == Trouble::None || cleared && trouble != Trouble::Huge
-        }
+        PresentEnd::Presented | PresentEnd::Superseded => !lost && trouble == Trouble::None || cleared,
         PresentEnd::Failed(error) => match error {
             PresentError::TooLarge(_) => trouble == Trouble::Huge,
             _ if cleared => false,
