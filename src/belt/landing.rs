@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use wgpu_core::id::BufferId;
+use wgpu_core::id::{BufferId, TextureId};
 
 use super::BeltError;
 use super::chunk::{Chunk, Ledger};
@@ -119,6 +119,17 @@ impl Landing {
             (offset, bytes) = (offset + size, later);
         }
         Ok(())
+    }
+
+    /// Leaves out the copies to a buffer.
+    pub(super) fn forget_buffer(&mut self, target: BufferId) {
+        self.copies.retain(|copy| !matches!(copy, Copy::Buffer(copy) if copy.target == target));
+    }
+
+    /// Leaves out the copies to a texture.
+    pub(super) fn forget_texture(&mut self, target: TextureId) {
+        self.copies
+            .retain(|copy| !matches!(copy, Copy::Texture(_, _, copy) if copy.destination.texture == target));
     }
 
     /// Whether the open chunk has `size` bytes in one piece at a multiple of `alignment`, with `others` bytes of room left.

@@ -37,7 +37,7 @@ struct Run {
     end: u64,
     /// Its last bytes; those before were put down already.
     bytes: Vec<u8>,
-    /// The largest end of a write to the destination.
+    /// The largest end of a write to the destination. 0: nothing was written yet.
     furthest: u64,
     bounds: Bounds,
     /// Most bytes since the last [`shrink`](Runs::shrink).
@@ -148,7 +148,6 @@ impl Runs {
             Some(index) => {
                 let run = &mut self.runs[index];
                 run.bounds.check(device, target, end)?;
-                run.furthest = run.furthest.max(end);
                 index
             }
             None => {
@@ -157,7 +156,7 @@ impl Runs {
                 let bytes =
                     self.runs.get_mut(self.live).map_or_else(Vec::new, |run| std::mem::take(&mut run.bytes));
                 let peak = self.runs.get(self.live).map_or(0, |run| run.peak);
-                let run = Run { target, end: u64::MAX, bytes, furthest: end, bounds, peak };
+                let run = Run { target, end: u64::MAX, bytes, furthest: 0, bounds, peak };
                 match self.runs.get_mut(self.live) {
                     Some(slot) => *slot = run,
                     None => self.runs.push(run),
@@ -191,6 +190,7 @@ impl Runs {
     pub(super) fn extend(&mut self, destination: Destination, size: usize) -> &mut Vec<u8> {
         let run = &mut self.runs[destination.0];
         run.end += size as u64;
+        run.furthest = run.furthest.max(run.end);
         self.gathered += size as u64;
         &mut run.bytes
     }
@@ -207,6 +207,7 @@ impl Runs {
         run.put(landing)?;
         landing.put(run.target, run.end, data)?;
         run.end += data.len() as u64;
+        run.furthest = run.furthest.max(run.end);
         Ok(())
     }
 
@@ -231,6 +232,27 @@ impl Runs {
             }
         }
         Ok(refused)
+    }
+
+    /// Forgets a destination, and what was gathered for it.
+    pub(super) fn forget(&mut self, target: BufferId) {
+        let Some(index) = self.index.remove(&target) else { return };
+        self.peak = self.peak.max(self.live);
+        self.live -= 1;
+        self.runs.swap(index, self.live);
+        if index < self.live {
+            self.index.insert(self.runs[index].target, index);
+        }
+        let bytes = &mut self.runs[self.live].bytes;
+        self.gathered -= bytes.len() as u64;
+        bytes.clear();
+    }
+
+    /// Forgets a destination to which no write succeeded: it need not stay.
+    pub(super) fn forget_unwritten(&mut self, target: BufferId) {
+        if self.find(target).is_some_and(|index| self.runs[index].furthest == 0) {
+            self.forget(target);
+        }
     }
 
     /// Forgets all destinations, and what was gathered.

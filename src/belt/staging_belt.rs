@@ -33,8 +33,10 @@ const LARGE: usize = 64 << 10;
 ///
 /// # What the engine promises
 ///
-/// wgpu-core's ids are live during the call, and the device during every call but dropping (wgpu-core panics otherwise). The
-/// buffers that [`allocate`](Self::allocate) names are the belt's: they are copied from, not mapped, destroyed or dropped.
+/// wgpu-core's ids are live during the call, and the device during every call but dropping (wgpu-core panics otherwise).
+/// Destinations stay live under the same id until the [`flush`](Self::flush) or [`finish`](Self::finish) after the write: flush,
+/// or [forget](Self::forget_buffer), before one is dropped. (Otherwise wgpu-core panics there; all that was written and not
+/// flushed is discarded then.) The buffers that [`allocate`](Self::allocate) names are the belt's: they are copied from, not mapped, destroyed or dropped.
 pub struct StagingBelt {
     ledger: Rc<Ledger>,
     pool: Pool,
@@ -191,6 +193,17 @@ impl StagingBelt {
         Ok(())
     }
 
+    /// Discards what was written to a buffer and not flushed: to be called before its id is dropped.
+    pub fn forget_buffer(&mut self, target: BufferId) {
+        self.runs.forget(target);
+        self.landing.forget_buffer(target);
+    }
+
+    /// Discards what was written to a texture and not flushed: to be called before its id is dropped.
+    pub fn forget_texture(&mut self, target: TextureId) {
+        self.landing.forget_texture(target);
+    }
+
     /// Bytes in a staging buffer, for commands of the caller's own: it is usable as `COPY_SRC`. `size` is a multiple of 4,
     /// `alignment` a power of two; the bytes lie at a multiple of it and of 4. What is not written is zero.
     ///
@@ -235,13 +248,31 @@ impl StagingBelt {
     }
 
     fn record(&mut self, encoder: CommandEncoderId) -> Result<FlushStats, BeltError> {
-        let Self { runs, landing, ledger, .. } = self;
-        runs.put(landing)?;
-        landing.upload()?;
+        self.runs.put(&mut self.landing)?;
+        self.landing.upload()?;
+        // Taken out: should wgpu-core panic, because a destination was dropped, the next flush does not meet it again.
+        let mut runs = std::mem::take(&mut self.runs);
+        let mut copies = std::mem::take(&mut self.landing.copies);
+        let recorded = self.record_copies(encoder, &runs, &copies);
+        if recorded.is_ok() {
+            runs.clear();
+            copies.clear();
+        }
+        (self.runs, self.landing.copies) = (runs, copies);
+        recorded
+    }
+
+    fn record_copies(
+        &self,
+        encoder: CommandEncoderId,
+        runs: &Runs,
+        copies: &[Copy],
+    ) -> Result<FlushStats, BeltError> {
+        let ledger = &self.ledger;
         let mut refused = runs.refused(&ledger.device)?;
         refused.sort_unstable();
         let mut stats = FlushStats::default();
-        for copy in &landing.copies {
+        for copy in copies {
             let usable = match copy {
                 Copy::Buffer(copy) => refused.binary_search(&copy.target).is_err(),
                 Copy::Texture(_, _, copy) => match ledger.device.check_texture(copy) {
@@ -257,8 +288,6 @@ impl StagingBelt {
                 stats.refused += 1;
             }
         }
-        landing.copies.clear();
-        runs.clear();
         Ok(stats)
     }
 
@@ -348,6 +377,9 @@ impl StagingBelt {
             self.runs.turn_to(&mut self.landing, destination, offset)?;
             Ok(destination)
         });
+        if ready.is_err() {
+            self.runs.forget_unwritten(target);
+        }
         self.unless_lost(ready)
     }
 

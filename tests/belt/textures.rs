@@ -258,3 +258,20 @@ fn a_texture_is_written_whole_or_not_at_all() {
         assert_eq!(world.texels(&texture), [0; 25_600]);
     });
 }
+
+#[test]
+fn a_forgotten_texture_may_be_dropped() {
+    on_vulkan(|world| {
+        let [gone, kept] =
+            [(); 2].map(|()| world.texture(TextureFormat::R8Unorm, wgt::TextureDimension::D2, [256, 2, 1]));
+        let mut belt = world.belt(roomy());
+        for texture in [&gone, &kept] {
+            let (to, data) = (whole(texture.id), pattern(1, 512));
+            belt.write_texture(&to, texture.format, &data, &layout(0, 256, 2), texture.size).unwrap();
+        }
+        belt.forget_texture(gone.id);
+        world.gpu.global.texture_drop(gone.id);
+        assert_eq!(world.frame(&mut belt).copies, 1);
+        assert_eq!(world.texels(&kept), pattern(1, 512));
+    });
+}
