@@ -13,6 +13,9 @@ const GATHERED: u64 = 1 << 20;
 /// So many, as long as only one run is open: then nothing is won by waiting, and these stay in the CPU's cache.
 const WINDOW: u64 = 64 << 10;
 
+/// All runs together keep so many bytes of memory for the next flush, however many destinations there were.
+const KEPT: u64 = 2 * GATHERED;
+
 /// The destinations of the writes since the last flush, each with its open run.
 ///
 /// Different buffers do not overlap, so their copies may be recorded in any order; those of one buffer keep theirs, because
@@ -258,7 +261,16 @@ impl Runs {
     /// Forgets all destinations, and what was gathered.
     pub(super) fn clear(&mut self) {
         self.peak = self.peak.max(self.live);
-        self.runs[..self.live].iter_mut().for_each(|run| run.bytes.clear());
+        let mut kept = 0;
+        for run in &mut self.runs {
+            run.bytes.clear();
+            let capacity = run.bytes.capacity() as u64;
+            if kept + capacity > KEPT {
+                run.bytes = Vec::new();
+            } else {
+                kept += capacity;
+            }
+        }
         (self.live, self.latest, self.gathered) = (0, 0, 0);
         self.index.clear();
     }
@@ -279,7 +291,32 @@ impl Run {
             landing.put(self.target, self.end - self.bytes.len() as u64, &self.bytes)?;
             self.peak = self.peak.max(self.bytes.len());
             self.bytes.clear();
+            // Of a large view.
+            if self.bytes.capacity() as u64 > GATHERED {
+                self.bytes = Vec::new();
+            }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn little_memory_is_kept_however_many_destinations_there_were() {
+        let run = |index| Run {
+            target: BufferId::zip(index, 1),
+            end: 0,
+            bytes: Vec::with_capacity(GATHERED as usize / 2),
+            furthest: 0,
+            bounds: Bounds::UNKNOWN,
+            peak: 0,
+        };
+        let mut runs = Runs { runs: (0..50).map(run).collect(), live: 20, ..Runs::default() };
+        runs.clear();
+        let kept: usize = runs.runs.iter().map(|run| run.bytes.capacity()).sum();
+        assert_eq!(kept as u64, KEPT);
     }
 }
