@@ -16,7 +16,7 @@ use super::device::Device;
 use super::landing::Landing;
 use super::pool::Pool;
 use super::runs::{Destination, Runs};
-use super::texture::TextureWrite;
+use super::texture::{Piece, TextureWrite};
 use super::writes::Copy;
 use super::{
     Allocation, Batch, BeltDescriptor, BeltError, BeltStats, FlushStats, RecallError, RecallMistake,
@@ -167,22 +167,33 @@ impl StagingBelt {
         size: Extent3d,
     ) -> Result<(), BeltError> {
         let Some(write) = TextureWrite::new(destination, format, data, layout, size)? else { return Ok(()) };
-        let recorded = self.landing.copies.len();
         let written = self.write_pieces(&write);
-        if written.is_err() {
-            // Pieces that were put down already are not copied.
-            let mut index = 0;
-            self.landing.copies.retain(|copy| {
-                index += 1;
-                index <= recorded || matches!(copy, Copy::Buffer(_))
-            });
-        }
         self.unless_lost(written)
     }
 
     fn write_pieces(&mut self, write: &TextureWrite<'_>) -> Result<(), BeltError> {
         self.ledger.device.check_texture(write.whole())?;
-        for piece in write.pieces(self.descriptor.max_chunk_size)? {
+        let pieces = write.pieces(self.descriptor.max_chunk_size)?;
+        // A single one that finds no room has done nothing.
+        if pieces.clone().nth(1).is_none() {
+            return self.put_pieces(write, pieces);
+        }
+        // What gathered goes first: then all that comes behind the mark is of this write.
+        self.runs.put(&mut self.landing)?;
+        let mark = self.landing.mark()?;
+        let put = self.put_pieces(write, pieces);
+        if put.is_err() {
+            self.landing.go_back(mark).into_iter().for_each(|chunk| self.pool.rest(chunk));
+        }
+        put
+    }
+
+    fn put_pieces(
+        &mut self,
+        write: &TextureWrite<'_>,
+        pieces: impl Iterator<Item = Piece>,
+    ) -> Result<(), BeltError> {
+        for piece in pieces {
             let (copy, bytes) = write.copy(piece);
             self.make_piece(bytes, write.alignment)?;
             if let Some((chunk, offset, bytes)) = self.landing.reserve(bytes, write.alignment) {
@@ -386,21 +397,35 @@ impl StagingBelt {
     /// Makes room for `size` bytes besides those that gathered.
     fn make_room(&mut self, size: u64) -> Result<(), BeltError> {
         let needed = self.runs.gathered().saturating_add(size);
-        while self.landing.room() < needed {
-            let missing = (needed - self.landing.room()).min(self.descriptor.max_chunk_size);
-            let chunk = self.pool.acquire(missing, self.landing.held())?;
-            self.landing.add(chunk);
+        let (mut room, mut held) = (self.landing.room(), self.landing.held());
+        let mut chunks = Vec::new();
+        while room < needed {
+            let missing = (needed - room).min(self.descriptor.max_chunk_size);
+            match self.pool.acquire(missing, held) {
+                Ok(chunk) => {
+                    room += chunk.capacity;
+                    held += chunk.capacity;
+                    chunks.push(chunk);
+                }
+                Err(error) => {
+                    chunks.into_iter().for_each(|chunk| self.pool.rest(chunk));
+                    return Err(error);
+                }
+            }
         }
+        chunks.into_iter().for_each(|chunk| self.landing.add(chunk));
         Ok(())
     }
 
     /// Makes room for bytes in one piece.
     fn make_piece(&mut self, size: u64, alignment: u64) -> Result<(), BeltError> {
         if !self.landing.fits(size, alignment, self.runs.gathered()) {
-            let chunk = self.pool.acquire(size, self.landing.held())?;
-            // What gathered goes into the chunks that were made for it.
+            // What gathered goes into the chunks that were made for it. The others are free then.
             self.runs.put(&mut self.landing)?;
-            self.landing.turn_to(chunk)?;
+            if !self.landing.fits(size, alignment, 0) && !self.landing.turn_to_spare(size)? {
+                let chunk = self.pool.acquire(size, self.landing.held())?;
+                self.landing.turn_to(chunk)?;
+            }
         }
         self.landing.make_tail(size)
     }
