@@ -47,6 +47,10 @@
 //! A write that cannot be done fails alone, when it is made: bounds, usage, alignment, device and whether the destination is
 //! destroyed or mapped are checked then. Destinations that become unusable later are left out of the next flush (see
 //! [`FlushStats::refused`]); the encoder stays valid. Nothing panics, and no write is done in part, except on a lost device.
+//!
+//! Flush, and submit, before a destination is mapped, destroyed or dropped. Use an encoder of the engine's own: one that is or
+//! becomes invalid takes the writes along, unnoticed. A destination that was written since the last flush is not asked again; what
+//! became of it shows in `refused`.
 
 mod error;
 mod stats;

@@ -103,7 +103,8 @@ impl Drop for Chunk {
 /// Once its encoders are submitted, [`recall`](super::StagingBelt::recall) makes the chunks usable again. Dropping it frees
 /// them: it is always right, whether or not the encoders were or will be submitted, but new chunks must then be made. A
 /// batch that is kept keeps its chunks, and they count against
-/// [`BeltDescriptor::max_bytes`](super::BeltDescriptor::max_bytes).
+/// [`BeltDescriptor::max_bytes`](super::BeltDescriptor::max_bytes). Those of a dropped one do not, though wgpu-core keeps their
+/// memory until the GPU is done with it.
 #[must_use = "its chunks are freed unless it is recalled once its encoders are submitted"]
 pub struct Batch {
     pub(super) ledger: Rc<Ledger>,
@@ -115,8 +116,10 @@ pub struct Batch {
 
 impl Batch {
     pub(super) fn new(ledger: Rc<Ledger>, chunks: Vec<Chunk>, stats: FlushStats) -> Self {
+        // First: it runs closures of the engine's, and one may panic.
+        let after = ledger.device.last_submission();
         ledger.finished.set(ledger.finished.get() + chunks.len());
-        Self { after: ledger.device.last_submission(), ledger, chunks, stats }
+        Self { after, ledger, chunks, stats }
     }
 
     /// What was recorded since the batch before it was finished.

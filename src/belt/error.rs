@@ -35,7 +35,8 @@ pub enum BeltError {
         max_chunk_size: u64,
     },
     /// All chunks together would take more than [`BeltDescriptor::max_bytes`](super::BeltDescriptor::max_bytes). Chunks
-    /// that the GPU still reads count, and so do those of batches that were not recalled.
+    /// that the GPU still reads count, and so do those of batches that were not recalled: recall them, poll the device and try
+    /// again.
     #[error("no {needed} bytes more within the budget of {max_bytes}")]
     BudgetExceeded {
         /// What was missing, in bytes.

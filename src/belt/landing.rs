@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use wgpu_core::id::BufferId;
+use wgpu_core::id::{BufferId, TextureId};
 
 use super::BeltError;
 use super::chunk::{Chunk, Ledger};
@@ -32,6 +32,14 @@ pub(super) struct Landing {
     /// The largest tail of this frame.
     peak: usize,
     pub(super) copies: Vec<Copy>,
+}
+
+/// How far a [`Landing`] was filled.
+pub(super) struct Mark {
+    full: usize,
+    /// Of the open chunk, if there was one.
+    used: Option<u64>,
+    copies: usize,
 }
 
 struct Open {
@@ -121,6 +129,17 @@ impl Landing {
         Ok(())
     }
 
+    /// Leaves out the copies to a buffer.
+    pub(super) fn forget_buffer(&mut self, target: BufferId) {
+        self.copies.retain(|copy| !matches!(copy, Copy::Buffer(copy) if copy.target == target));
+    }
+
+    /// Leaves out the copies to a texture.
+    pub(super) fn forget_texture(&mut self, target: TextureId) {
+        self.copies
+            .retain(|copy| !matches!(copy, Copy::Texture(_, _, copy) if copy.destination.texture == target));
+    }
+
     /// Whether the open chunk has `size` bytes in one piece at a multiple of `alignment`, with `others` bytes of room left.
     pub(super) fn fits(&self, size: u64, alignment: u64, others: u64) -> bool {
         let Some(open) = &self.open else { return false };
@@ -145,6 +164,35 @@ impl Landing {
         self.tail.resize(first + size as usize, 0);
         self.peak = self.peak.max(self.tail.len());
         Some((open.chunk.id, start, &mut self.tail[first..]))
+    }
+
+    /// Where to [go back](Self::go_back) to.
+    pub(super) fn mark(&mut self) -> Result<Mark, BeltError> {
+        self.upload()?;
+        let used = self.open.as_ref().map(|open| open.used);
+        Ok(Mark { full: self.full.len(), used, copies: self.copies.len() })
+    }
+
+    /// Forgets what was put down since the mark, and returns the chunks behind it.
+    pub(super) fn go_back(&mut self, mark: Mark) -> VecDeque<Chunk> {
+        self.tail.clear();
+        self.copies.truncate(mark.copies);
+        let mut behind: VecDeque<Chunk> = self.full.drain(mark.full.min(self.full.len())..).collect();
+        behind.extend(self.open.take().map(|open| open.chunk));
+        behind.append(&mut self.spares);
+        self.open = mark.used.and_then(|used| Some(Open { chunk: behind.pop_front()?, used }));
+        self.room = self.open.as_ref().map_or(0, |open| open.chunk.capacity - open.used);
+        self.held -= behind.iter().map(|chunk| chunk.capacity).sum::<u64>();
+        behind
+    }
+
+    /// Opens the next spare if it has `size` bytes, and leaves the rest of the open chunk unused. Whether it has.
+    pub(super) fn turn_to_spare(&mut self, size: u64) -> Result<bool, BeltError> {
+        let has = self.spares.front().is_some_and(|chunk| chunk.capacity >= size);
+        if has {
+            self.advance()?;
+        }
+        Ok(has)
     }
 
     /// Opens `chunk`, and leaves the rest of the open one unused.

@@ -6,7 +6,8 @@ use std::rc::Rc;
 use super::chunk::{Chunk, Ledger};
 use super::{BeltDescriptor, BeltError};
 
-/// No GPU lags so many frames behind: a chunk that is not mapped by then never is. It is freed, which is right in any case.
+/// No GPU lags so many frames behind, nor as many as a chunk may be idle: one that is not mapped by then never is. It is freed,
+/// which is right in any case.
 const LATEST: u64 = 64;
 
 pub(super) struct Pool {
@@ -48,7 +49,18 @@ impl Pool {
             return Err(BeltError::BudgetExceeded { needed: need, max_bytes });
         }
         let wanted = need.max(used).div_ceil(chunk_size).saturating_mul(chunk_size);
-        Chunk::create(&self.ledger, wanted.min(max_chunk_size).min(left))
+        loop {
+            match Chunk::create(&self.ledger, wanted.min(max_chunk_size).min(left)) {
+                // One that rests gives its id, or its memory.
+                Err(BeltError::NoBufferIds | BeltError::OutOfMemory) if self.free.pop().is_some() => (),
+                made => return made,
+            }
+        }
+    }
+
+    /// An acquired chunk that is not needed after all. It may have been written to: whatever is copied from it is written anew.
+    pub(super) fn rest(&mut self, chunk: Chunk) {
+        self.free.push((chunk, self.frame));
     }
 
     /// A chunk whose copies were submitted. If it cannot be mapped it is freed.
@@ -63,14 +75,14 @@ impl Pool {
     pub(super) fn end_frame(&mut self) {
         self.frame += 1;
         let frame = self.frame;
+        let idle = u64::from(self.descriptor.idle_frames);
         for (chunk, since) in std::mem::take(&mut self.recalled) {
             if self.ledger.device.is_mapped(chunk.id) {
                 self.free.push((chunk, since));
-            } else if frame - since < LATEST {
+            } else if frame - since < LATEST.max(idle) {
                 self.recalled.push_back((chunk, since));
             }
         }
-        let idle = u64::from(self.descriptor.idle_frames);
         self.free.retain(|&(_, since)| frame - since < idle);
     }
 

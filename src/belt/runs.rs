@@ -13,6 +13,9 @@ const GATHERED: u64 = 1 << 20;
 /// So many, as long as only one run is open: then nothing is won by waiting, and these stay in the CPU's cache.
 const WINDOW: u64 = 64 << 10;
 
+/// All runs together keep so many bytes of memory for the next flush, however many destinations there were.
+const KEPT: u64 = 2 * GATHERED;
+
 /// The destinations of the writes since the last flush, each with its open run.
 ///
 /// Different buffers do not overlap, so their copies may be recorded in any order; those of one buffer keep theirs, because
@@ -37,7 +40,7 @@ struct Run {
     end: u64,
     /// Its last bytes; those before were put down already.
     bytes: Vec<u8>,
-    /// The largest end of a write to the destination.
+    /// The largest end of a write to the destination. 0: nothing was written yet.
     furthest: u64,
     bounds: Bounds,
     /// Most bytes since the last [`shrink`](Runs::shrink).
@@ -148,7 +151,6 @@ impl Runs {
             Some(index) => {
                 let run = &mut self.runs[index];
                 run.bounds.check(device, target, end)?;
-                run.furthest = run.furthest.max(end);
                 index
             }
             None => {
@@ -157,7 +159,7 @@ impl Runs {
                 let bytes =
                     self.runs.get_mut(self.live).map_or_else(Vec::new, |run| std::mem::take(&mut run.bytes));
                 let peak = self.runs.get(self.live).map_or(0, |run| run.peak);
-                let run = Run { target, end: u64::MAX, bytes, furthest: end, bounds, peak };
+                let run = Run { target, end: u64::MAX, bytes, furthest: 0, bounds, peak };
                 match self.runs.get_mut(self.live) {
                     Some(slot) => *slot = run,
                     None => self.runs.push(run),
@@ -191,6 +193,7 @@ impl Runs {
     pub(super) fn extend(&mut self, destination: Destination, size: usize) -> &mut Vec<u8> {
         let run = &mut self.runs[destination.0];
         run.end += size as u64;
+        run.furthest = run.furthest.max(run.end);
         self.gathered += size as u64;
         &mut run.bytes
     }
@@ -207,6 +210,7 @@ impl Runs {
         run.put(landing)?;
         landing.put(run.target, run.end, data)?;
         run.end += data.len() as u64;
+        run.furthest = run.furthest.max(run.end);
         Ok(())
     }
 
@@ -233,10 +237,40 @@ impl Runs {
         Ok(refused)
     }
 
+    /// Forgets a destination, and what was gathered for it.
+    pub(super) fn forget(&mut self, target: BufferId) {
+        let Some(index) = self.index.remove(&target) else { return };
+        self.peak = self.peak.max(self.live);
+        self.live -= 1;
+        self.runs.swap(index, self.live);
+        if index < self.live {
+            self.index.insert(self.runs[index].target, index);
+        }
+        let bytes = &mut self.runs[self.live].bytes;
+        self.gathered -= bytes.len() as u64;
+        bytes.clear();
+    }
+
+    /// Forgets a destination to which no write succeeded: it need not stay.
+    pub(super) fn forget_unwritten(&mut self, target: BufferId) {
+        if self.find(target).is_some_and(|index| self.runs[index].furthest == 0) {
+            self.forget(target);
+        }
+    }
+
     /// Forgets all destinations, and what was gathered.
     pub(super) fn clear(&mut self) {
         self.peak = self.peak.max(self.live);
-        self.runs[..self.live].iter_mut().for_each(|run| run.bytes.clear());
+        let mut kept = 0;
+        for run in &mut self.runs {
+            run.bytes.clear();
+            let capacity = run.bytes.capacity() as u64;
+            if kept + capacity > KEPT {
+                run.bytes = Vec::new();
+            } else {
+                kept += capacity;
+            }
+        }
         (self.live, self.latest, self.gathered) = (0, 0, 0);
         self.index.clear();
     }
@@ -257,7 +291,32 @@ impl Run {
             landing.put(self.target, self.end - self.bytes.len() as u64, &self.bytes)?;
             self.peak = self.peak.max(self.bytes.len());
             self.bytes.clear();
+            // Of a large view.
+            if self.bytes.capacity() as u64 > GATHERED {
+                self.bytes = Vec::new();
+            }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn little_memory_is_kept_however_many_destinations_there_were() {
+        let run = |index| Run {
+            target: BufferId::zip(index, 1),
+            end: 0,
+            bytes: Vec::with_capacity(GATHERED as usize / 2),
+            furthest: 0,
+            bounds: Bounds::UNKNOWN,
+            peak: 0,
+        };
+        let mut runs = Runs { runs: (0..50).map(run).collect(), live: 20, ..Runs::default() };
+        runs.clear();
+        let kept: usize = runs.runs.iter().map(|run| run.bytes.capacity()).sum();
+        assert_eq!(kept as u64, KEPT);
     }
 }

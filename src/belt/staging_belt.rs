@@ -16,7 +16,7 @@ use super::device::Device;
 use super::landing::Landing;
 use super::pool::Pool;
 use super::runs::{Destination, Runs};
-use super::texture::TextureWrite;
+use super::texture::{Piece, TextureWrite};
 use super::writes::Copy;
 use super::{
     Allocation, Batch, BeltDescriptor, BeltError, BeltStats, FlushStats, RecallError, RecallMistake,
@@ -33,8 +33,10 @@ const LARGE: usize = 64 << 10;
 ///
 /// # What the engine promises
 ///
-/// wgpu-core's ids are live during the call, and the device during every call but dropping (wgpu-core panics otherwise). The
-/// buffers that [`allocate`](Self::allocate) names are the belt's: they are copied from, not mapped, destroyed or dropped.
+/// wgpu-core's ids are live during the call, and the device during every call but dropping (wgpu-core panics otherwise).
+/// Destinations stay live under the same id until the [`flush`](Self::flush) or [`finish`](Self::finish) after the write: flush,
+/// or [forget](Self::forget_buffer), before one is dropped. (Otherwise wgpu-core panics there; all that was written and not
+/// flushed is discarded then.) The buffers that [`allocate`](Self::allocate) names are the belt's: they are copied from, not mapped, destroyed or dropped.
 pub struct StagingBelt {
     ledger: Rc<Ledger>,
     pool: Pool,
@@ -165,22 +167,33 @@ impl StagingBelt {
         size: Extent3d,
     ) -> Result<(), BeltError> {
         let Some(write) = TextureWrite::new(destination, format, data, layout, size)? else { return Ok(()) };
-        let recorded = self.landing.copies.len();
         let written = self.write_pieces(&write);
-        if written.is_err() {
-            // Pieces that were put down already are not copied.
-            let mut index = 0;
-            self.landing.copies.retain(|copy| {
-                index += 1;
-                index <= recorded || matches!(copy, Copy::Buffer(_))
-            });
-        }
         self.unless_lost(written)
     }
 
     fn write_pieces(&mut self, write: &TextureWrite<'_>) -> Result<(), BeltError> {
         self.ledger.device.check_texture(write.whole())?;
-        for piece in write.pieces(self.descriptor.max_chunk_size)? {
+        let pieces = write.pieces(self.descriptor.max_chunk_size)?;
+        // A single one that finds no room has done nothing.
+        if pieces.clone().nth(1).is_none() {
+            return self.put_pieces(write, pieces);
+        }
+        // What gathered goes first: then all that comes behind the mark is of this write.
+        self.runs.put(&mut self.landing)?;
+        let mark = self.landing.mark()?;
+        let put = self.put_pieces(write, pieces);
+        if put.is_err() {
+            self.landing.go_back(mark).into_iter().for_each(|chunk| self.pool.rest(chunk));
+        }
+        put
+    }
+
+    fn put_pieces(
+        &mut self,
+        write: &TextureWrite<'_>,
+        pieces: impl Iterator<Item = Piece>,
+    ) -> Result<(), BeltError> {
+        for piece in pieces {
             let (copy, bytes) = write.copy(piece);
             self.make_piece(bytes, write.alignment)?;
             if let Some((chunk, offset, bytes)) = self.landing.reserve(bytes, write.alignment) {
@@ -189,6 +202,17 @@ impl StagingBelt {
             }
         }
         Ok(())
+    }
+
+    /// Discards what was written to a buffer and not flushed: to be called before its id is dropped.
+    pub fn forget_buffer(&mut self, target: BufferId) {
+        self.runs.forget(target);
+        self.landing.forget_buffer(target);
+    }
+
+    /// Discards what was written to a texture and not flushed: to be called before its id is dropped.
+    pub fn forget_texture(&mut self, target: TextureId) {
+        self.landing.forget_texture(target);
     }
 
     /// Bytes in a staging buffer, for commands of the caller's own: it is usable as `COPY_SRC`. `size` is a multiple of 4,
@@ -235,13 +259,31 @@ impl StagingBelt {
     }
 
     fn record(&mut self, encoder: CommandEncoderId) -> Result<FlushStats, BeltError> {
-        let Self { runs, landing, ledger, .. } = self;
-        runs.put(landing)?;
-        landing.upload()?;
+        self.runs.put(&mut self.landing)?;
+        self.landing.upload()?;
+        // Taken out: should wgpu-core panic, because a destination was dropped, the next flush does not meet it again.
+        let mut runs = std::mem::take(&mut self.runs);
+        let mut copies = std::mem::take(&mut self.landing.copies);
+        let recorded = self.record_copies(encoder, &runs, &copies);
+        if recorded.is_ok() {
+            runs.clear();
+            copies.clear();
+        }
+        (self.runs, self.landing.copies) = (runs, copies);
+        recorded
+    }
+
+    fn record_copies(
+        &self,
+        encoder: CommandEncoderId,
+        runs: &Runs,
+        copies: &[Copy],
+    ) -> Result<FlushStats, BeltError> {
+        let ledger = &self.ledger;
         let mut refused = runs.refused(&ledger.device)?;
         refused.sort_unstable();
         let mut stats = FlushStats::default();
-        for copy in &landing.copies {
+        for copy in copies {
             let usable = match copy {
                 Copy::Buffer(copy) => refused.binary_search(&copy.target).is_err(),
                 Copy::Texture(_, _, copy) => match ledger.device.check_texture(copy) {
@@ -257,8 +299,6 @@ impl StagingBelt {
                 stats.refused += 1;
             }
         }
-        landing.copies.clear();
-        runs.clear();
         Ok(stats)
     }
 
@@ -348,27 +388,44 @@ impl StagingBelt {
             self.runs.turn_to(&mut self.landing, destination, offset)?;
             Ok(destination)
         });
+        if ready.is_err() {
+            self.runs.forget_unwritten(target);
+        }
         self.unless_lost(ready)
     }
 
     /// Makes room for `size` bytes besides those that gathered.
     fn make_room(&mut self, size: u64) -> Result<(), BeltError> {
         let needed = self.runs.gathered().saturating_add(size);
-        while self.landing.room() < needed {
-            let missing = (needed - self.landing.room()).min(self.descriptor.max_chunk_size);
-            let chunk = self.pool.acquire(missing, self.landing.held())?;
-            self.landing.add(chunk);
+        let (mut room, mut held) = (self.landing.room(), self.landing.held());
+        let mut chunks = Vec::new();
+        while room < needed {
+            let missing = (needed - room).min(self.descriptor.max_chunk_size);
+            match self.pool.acquire(missing, held) {
+                Ok(chunk) => {
+                    room += chunk.capacity;
+                    held += chunk.capacity;
+                    chunks.push(chunk);
+                }
+                Err(error) => {
+                    chunks.into_iter().for_each(|chunk| self.pool.rest(chunk));
+                    return Err(error);
+                }
+            }
         }
+        chunks.into_iter().for_each(|chunk| self.landing.add(chunk));
         Ok(())
     }
 
     /// Makes room for bytes in one piece.
     fn make_piece(&mut self, size: u64, alignment: u64) -> Result<(), BeltError> {
         if !self.landing.fits(size, alignment, self.runs.gathered()) {
-            let chunk = self.pool.acquire(size, self.landing.held())?;
-            // What gathered goes into the chunks that were made for it.
+            // What gathered goes into the chunks that were made for it. The others are free then.
             self.runs.put(&mut self.landing)?;
-            self.landing.turn_to(chunk)?;
+            if !self.landing.fits(size, alignment, 0) && !self.landing.turn_to_spare(size)? {
+                let chunk = self.pool.acquire(size, self.landing.held())?;
+                self.landing.turn_to(chunk)?;
+            }
         }
         self.landing.make_tail(size)
     }

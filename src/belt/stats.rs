@@ -7,10 +7,12 @@ pub struct BeltDescriptor {
     pub chunk_size: u64,
     /// The largest chunk: a frame that writes more than `chunk_size` gets larger ones, up to this. Also the largest allocation.
     pub max_chunk_size: u64,
-    /// All chunks together, at any moment.
+    /// All chunks together, at any moment. Those of dropped batches no longer count, though wgpu-core keeps their memory until the
+    /// GPU is done with it.
     pub max_bytes: u64,
-    /// A chunk that was not needed in so many frames (calls of [`finish`](super::StagingBelt::finish)) is freed. At least as many
-    /// as may be in flight: else chunks that the GPU is done with are freed at once, and each frame makes new ones.
+    /// A chunk that was not needed in so many frames is freed. Every call of [`finish`](super::StagingBelt::finish) counts as one,
+    /// also if there are several in a frame, or nothing was written. At least as many as may be in flight: else chunks that the
+    /// GPU is done with are freed at once, and each frame makes new ones.
     pub idle_frames: u32,
 }
 

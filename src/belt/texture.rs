@@ -88,7 +88,7 @@ impl<'a> TextureWrite<'a> {
     pub(super) fn pieces(
         &self,
         max_chunk_size: u64,
-    ) -> Result<impl Iterator<Item = Piece> + use<>, BeltError> {
+    ) -> Result<impl Iterator<Item = Piece> + Clone + use<>, BeltError> {
         let (stride, rows) = (u64::from(self.whole.stride), self.whole.rows);
         let layers = self.whole.size.depth_or_array_layers;
         // Saturating: whatever is that large is larger than a chunk.

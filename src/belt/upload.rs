@@ -1,7 +1,7 @@
 //! The one place where bytes go to memory that wgpu-core mapped.
 //!
 //! wgpu-core frees that memory when the device is destroyed, from whatever thread polls next. So no pointer to it outlives
-//! [`upload`], and nobody gets to see one: the belt's users write to memory of ours.
+//! [`upload_piece`], and nobody gets to see one: the belt's users write to memory of ours.
 
 use wgpu_core::api;
 use wgpu_core::global::Global;
@@ -33,9 +33,26 @@ pub(super) fn guard_of(global: &Global, device: DeviceId) -> Option<Guarded> {
     None
 }
 
+/// So many bytes are copied under one guard: it is a lock that other threads wait for.
+const PIECE: usize = 256 << 10;
+
 /// Copies `bytes` to `offset` in a buffer that is mapped for writing as a whole. `None`: it is not mapped any more, or not
 /// that large: the device was destroyed, or somebody else used our id.
 pub(super) fn upload(
+    global: &Global,
+    guarded: Guarded,
+    buffer: BufferId,
+    offset: u64,
+    bytes: &[u8],
+) -> Option<()> {
+    // Pointer and guard are asked for anew each time: in between the memory may be freed.
+    bytes
+        .chunks(PIECE)
+        .zip((offset..).step_by(PIECE))
+        .try_for_each(|(bytes, offset)| upload_piece(global, guarded, buffer, offset, bytes))
+}
+
+fn upload_piece(
     global: &Global,
     guarded: Guarded,
     buffer: BufferId,

@@ -136,6 +136,61 @@ fn the_budget_holds() {
     });
 }
 
+// What fits is written, whatever failed before.
+#[test]
+fn a_failed_write_takes_nothing_of_the_budget() {
+    on_all(|world| {
+        let max_bytes = 64 * KIB;
+        let sizes = (16 * KIB, 16 * KIB);
+        let descriptor =
+            BeltDescriptor { chunk_size: sizes.0, max_chunk_size: sizes.1, max_bytes, ..Default::default() };
+        let buffer = world.buffer(MIB);
+        for before in [0, 4, 16 * KIB, 20 * KIB] {
+            let mut belt = world.belt(descriptor);
+            let mut data = vec![0; before as usize];
+            if before > 0 {
+                data = pattern(1, before as usize);
+                belt.write_buffer(buffer, 0, &data).unwrap();
+            }
+            let active = belt.stats().active;
+            let refused = belt.write_buffer(buffer, before, &vec![9; max_bytes as usize + 4]);
+            assert!(matches!(refused, Err(BeltError::BudgetExceeded { .. })), "{refused:?}");
+            assert_eq!(belt.stats().active, active);
+            let fits = (max_bytes - before) & !(16 * KIB - 1);
+            // In one piece each: no room is lost in a chunk that was made for the failed write.
+            for _ in 0..fits / (16 * KIB) {
+                belt.allocate(16 * KIB, 4).unwrap();
+            }
+            world.frame(&mut belt);
+            assert_eq!(world.read(buffer, MIB)[..before as usize], data);
+        }
+    });
+}
+
+// Room that was made for buffers serves allocations too.
+#[test]
+fn an_allocation_goes_into_a_spare_chunk() {
+    on_all(|world| {
+        let descriptor = BeltDescriptor {
+            chunk_size: 16 * KIB,
+            max_chunk_size: 16 * KIB,
+            max_bytes: 48 * KIB,
+            ..Default::default()
+        };
+        let mut belt = world.belt(descriptor);
+        let buffer = world.buffer(MIB);
+        // Gathers in two chunks, and is put into the first when the room is asked for.
+        belt.write_buffer(buffer, 0, &pattern(1, 15 << 10)).unwrap();
+        belt.write_buffer(buffer, 15 << 10, &pattern(2, 4 << 10)).unwrap();
+        for _ in 0..2 {
+            belt.allocate(12 * KIB, 4).unwrap();
+        }
+        assert_eq!(belt.stats().created, 3);
+        world.frame(&mut belt);
+        assert_eq!(world.read(buffer, MIB)[15 << 10..19 << 10], pattern(2, 4 << 10));
+    });
+}
+
 #[test]
 fn chunks_at_rest_make_room_for_a_larger_one() {
     on_all(|world| {

@@ -179,3 +179,21 @@ fn ids_of_the_engine_s_come_back_once() {
         assert_eq!(returned, ids);
     });
 }
+
+#[test]
+fn a_chunk_at_rest_gives_its_id_to_a_larger_one() {
+    on_all(|world| {
+        let ids = (0..2).map(|index| BufferId::zip(index, 1)).collect();
+        let descriptor = BeltDescriptor { chunk_size: 4 * KIB, ..Default::default() };
+        let (device, queue) = (world.device.id, world.device.queue);
+        let global = world.gpu.global.clone();
+        let mut belt = StagingBelt::with_buffer_ids(global, device, queue, &descriptor, ids, |_| ()).unwrap();
+        belt.allocate(4 * KIB, 4).unwrap();
+        belt.allocate(4 * KIB, 4).unwrap();
+        world.frame(&mut belt);
+        world.wait();
+        assert_eq!(belt.allocate(MIB, 4).map(drop).map_err(|error| error.to_string()), Ok(()));
+        let stats = belt.stats();
+        assert_eq!((stats.active, stats.created - stats.freed), (1, 2), "{stats:?}");
+    });
+}

@@ -223,3 +223,64 @@ fn what_an_ended_encoder_does_not_take_waits_for_another() {
         assert_eq!(world.read(buffer, 4), [5; 4]);
     });
 }
+
+#[test]
+fn what_is_forgotten_is_not_copied_and_may_be_dropped() {
+    on_all(|world| {
+        let [first, gone, last] = [(); 3].map(|()| world.buffer(200_000));
+        let mut belt = world.belt(roomy());
+        for (number, buffer) in [first, gone, last].into_iter().enumerate() {
+            // Put down already, gathered, and gathered elsewhere.
+            belt.write_buffer(buffer, 0, &vec![number as u8 + 1; 100_000]).unwrap();
+            belt.write_buffer(buffer, 100_000, &[number as u8 + 1; 64]).unwrap();
+            belt.write_buffer(buffer, 150_000, &[number as u8 + 1; 64]).unwrap();
+        }
+        belt.forget_buffer(gone);
+        world.gpu.global.buffer_drop(gone);
+        belt.write_buffer(last, 150_064, &[3; 64]).unwrap();
+        belt.write_buffer(first, 150_064, &[1; 64]).unwrap();
+        let stats = world.frame(&mut belt);
+        assert_eq!((stats.bytes, stats.refused), (2 * 100_192, 0));
+        for (buffer, byte) in [(first, 1), (last, 3)] {
+            let bytes = world.read(buffer, 200_000);
+            let written = |index| index < 100_064 || (150_000..150_128).contains(&index);
+            assert!(
+                bytes
+                    .iter()
+                    .enumerate()
+                    .all(|(index, &found)| found == if written(index) { byte } else { 0 })
+            );
+        }
+    });
+}
+
+// What the caller must not do: wgpu-core panics, once.
+#[test]
+fn a_dropped_destination_does_not_haunt_the_belt() {
+    on_all(|world| {
+        let [gone, good] = [(); 2].map(|()| world.buffer(64));
+        let mut belt = world.belt(roomy());
+        belt.write_buffer(gone, 0, &[1; 64]).unwrap();
+        world.gpu.global.buffer_drop(gone);
+        let encoder = world.encoder();
+        let flushed = std::panic::AssertUnwindSafe(|| belt.flush(encoder));
+        assert!(std::panic::catch_unwind(flushed).is_err());
+        belt.write_buffer(good, 0, &[2; 64]).unwrap();
+        assert_eq!(world.frame(&mut belt).copies, 1);
+        assert_eq!(world.read(good, 64), [2; 64]);
+    });
+}
+
+// Nothing waits for the flush, so it need not stay.
+#[test]
+fn a_destination_without_a_successful_write_may_be_dropped() {
+    on_all(|world| {
+        let descriptor = BeltDescriptor { max_bytes: 0, ..Default::default() };
+        let mut belt = world.belt(descriptor);
+        let buffer = world.buffer(64);
+        let refused = belt.write_buffer(buffer, 0, &[1; 64]);
+        assert!(matches!(refused, Err(BeltError::BudgetExceeded { .. })), "{refused:?}");
+        world.gpu.global.buffer_drop(buffer);
+        assert_eq!(world.frame(&mut belt), FlushStats::default());
+    });
+}

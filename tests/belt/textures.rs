@@ -258,3 +258,57 @@ fn a_texture_is_written_whole_or_not_at_all() {
         assert_eq!(world.texels(&texture), [0; 25_600]);
     });
 }
+
+#[test]
+fn a_forgotten_texture_may_be_dropped() {
+    on_vulkan(|world| {
+        let [gone, kept] =
+            [(); 2].map(|()| world.texture(TextureFormat::R8Unorm, wgt::TextureDimension::D2, [256, 2, 1]));
+        let mut belt = world.belt(roomy());
+        for texture in [&gone, &kept] {
+            let (to, data) = (whole(texture.id), pattern(1, 512));
+            belt.write_texture(&to, texture.format, &data, &layout(0, 256, 2), texture.size).unwrap();
+        }
+        belt.forget_texture(gone.id);
+        world.gpu.global.texture_drop(gone.id);
+        assert_eq!(world.frame(&mut belt).copies, 1);
+        assert_eq!(world.texels(&kept), pattern(1, 512));
+    });
+}
+
+// What fits is written, however many pieces of the other found room.
+#[test]
+fn a_failed_texture_write_takes_nothing_of_the_budget() {
+    on_vulkan(|world| {
+        let size = 8 * 1024;
+        let texture = world.texture(TextureFormat::R8Unorm, wgt::TextureDimension::D2, [256, 160, 1]);
+        let small = world.texture(TextureFormat::R8Unorm, wgt::TextureDimension::D2, [256, 96, 1]);
+        let descriptor = BeltDescriptor {
+            chunk_size: size,
+            max_chunk_size: size,
+            max_bytes: 4 * size,
+            ..Default::default()
+        };
+        for offset in [0, 4] {
+            let mut belt = world.belt(descriptor);
+            let buffer = world.buffer(64);
+            if offset > 0 {
+                belt.write_buffer(buffer, 0, &[7; 64]).unwrap();
+            }
+            for _ in 0..3 {
+                let (to, data) = (whole(texture.id), pattern(9, 256 * 160));
+                let layout = layout(0, 256, 160);
+                let refused = belt.write_texture(&to, texture.format, &data, &layout, texture.size);
+                assert!(matches!(refused, Err(BeltError::BudgetExceeded { .. })), "{refused:?}");
+            }
+            assert_eq!(belt.stats().active, usize::from(offset > 0));
+            belt.write_buffer(buffer, 4, &[8; 4]).unwrap();
+            let (to, data) = (whole(small.id), pattern(3 + offset, 256 * 96));
+            belt.write_texture(&to, small.format, &data, &layout(0, 256, 96), small.size).unwrap();
+            world.frame(&mut belt);
+            assert_eq!(world.texels(&small), data);
+            let first = if offset > 0 { 7 } else { 0 };
+            assert_eq!(world.read(buffer, 64)[..12], [[first; 4], [8; 4], [first; 4]].concat());
+        }
+    });
+}
