@@ -6,8 +6,7 @@ use wgpu_types::TextureFormat;
 use super::world::*;
 use crate::gpu::fake;
 use crate::{
-    Alpha, AlphaMode, BufferIds, CanvasEpoch, ColorSpace, Contents, ContextConfiguration, CopyPixelsError,
-    PendingTexture, PixelEncoding, PixelFormat, PresentError, Snapshot,
+    Alpha, AlphaMode, BufferIds, CanvasEpoch, ColorSpace, Contents, ContextConfiguration, CopyPixelsError, GetImageError, PendingTexture, PixelEncoding, PixelFormat, PresentError, Snapshot,
 };
 
 const P3_RED: [f32; 4] = [1.0, 0.0, 0.0, 1.0];
@@ -228,6 +227,38 @@ fn an_image_taken_in_flight_that_fails_is_the_last_good_one() {
     world.gpu.lose(device(0));
     assert_eq!(first_pixel(&answer(&taken).unwrap()), [1, 2, 3, 4]);
     assert_eq!((world.read_pixel(), world.shown()), ([0; 4], [1, 2, 3, 4]));
+}
+
+// What script took is that image or none: not one that is presented, and read, later.
+#[test]
+fn an_image_taken_that_fails_is_not_what_was_presented_since() {
+    let mut world = World::new();
+    world.present([9; 4], 1);
+    let taken = world.take_image(None);
+    let later = pending(world.gpu.texture(device(1), [1, 2, 3, 4], None), 1, size(4, 2));
+    let later = world.present_texture(later, 2).unwrap();
+    world.gpu.finish(device(1));
+    world.until_ended(later);
+    world.gpu.lose(device(0));
+    let error = answer(&taken).unwrap_err();
+    assert!(matches!(error, GetImageError::Texture(PresentError::DeviceLost)), "{error}");
+    assert_eq!((world.read_pixel(), world.shown()), ([1, 2, 3, 4], [1, 2, 3, 4]));
+}
+
+#[test]
+fn two_images_taken_in_flight_are_two() {
+    let mut world = World::new();
+    let first = world.present([5, 6, 7, 8], 1);
+    world.finish(first);
+    world.present([9; 4], 2);
+    let lost = world.take_image(None);
+    let later = pending(world.gpu.texture(device(1), [1, 2, 3, 4], None), 1, size(4, 2));
+    world.present_texture(later, 3).unwrap();
+    let taken = world.take_image(None);
+    world.gpu.lose(device(0));
+    assert_eq!(first_pixel(&answer(&lost).unwrap()), [5, 6, 7, 8], "the last good one before it");
+    world.gpu.finish(device(1));
+    assert_eq!(first_pixel(&answer(&taken).unwrap()), [1, 2, 3, 4]);
 }
 
 #[test]
