@@ -36,7 +36,9 @@ const LARGE: usize = 64 << 10;
 /// wgpu-core's ids are live during the call, and the device during every call but dropping (wgpu-core panics otherwise).
 /// Destinations stay live under the same id until the [`flush`](Self::flush) or [`finish`](Self::finish) after the write: flush,
 /// or [forget](Self::forget_buffer), before one is dropped. (Otherwise wgpu-core panics there; all that was written and not
-/// flushed is discarded then.) The buffers that [`allocate`](Self::allocate) names are the belt's: they are copied from, not mapped, destroyed or dropped.
+/// flushed is discarded then.) Flush, and submit, before one is mapped or destroyed.
+///
+/// The buffers that [`allocate`](Self::allocate) names are the belt's: they are copied from, not mapped, destroyed or dropped.
 pub struct StagingBelt {
     ledger: Rc<Ledger>,
     pool: Pool,
