@@ -62,6 +62,7 @@ impl Landing {
         }
     }
 
+    #[inline]
     pub(super) fn room(&self) -> u64 {
         self.room
     }

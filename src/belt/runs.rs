@@ -107,6 +107,7 @@ impl Runs {
 
     /// Appends a write to its open run, if nothing more has to be done: the run ends at `offset`, the buffer is known to be
     /// large enough, and `room` is. This is how nearly all of many small writes go.
+    #[inline]
     pub(super) fn append(&mut self, target: BufferId, offset: u64, data: &[u8], room: u64) -> bool {
         let Some(index) = self.find(target) else { return false };
         let run = &mut self.runs[index];
@@ -127,6 +128,7 @@ impl Runs {
         true
     }
 
+    #[inline]
     fn find(&self, target: BufferId) -> Option<usize> {
         match self.runs[..self.live].get(self.latest) {
             Some(run) if run.target == target => Some(self.latest),

@@ -111,13 +111,19 @@ impl StagingBelt {
     /// # Errors
     ///
     /// As [the module](super#errors) says; nothing of this write is done then.
+    // The usual write is a few instructions, fewer still where the caller knows its size.
+    #[inline]
     pub fn write_buffer(&mut self, target: BufferId, offset: u64, data: &[u8]) -> Result<(), BeltError> {
-        if data.is_empty() {
+        if data.is_empty()
+            || data.len() < LARGE && self.runs.append(target, offset, data, self.landing.room())
+        {
             return Ok(());
         }
-        if data.len() < LARGE && self.runs.append(target, offset, data, self.landing.room()) {
-            return Ok(());
-        }
+        self.write_at(target, offset, data)
+    }
+
+    /// A write that is not just appended.
+    fn write_at(&mut self, target: BufferId, offset: u64, data: &[u8]) -> Result<(), BeltError> {
         let destination = self.destination(target, offset, data.len() as u64)?;
         if data.len() < LARGE {
             self.runs.extend(destination, data.len()).extend_from_slice(data);
