@@ -14,7 +14,8 @@ use wgpu_types::TextureFormat;
 
 use crate::context::ContextData;
 use crate::gpu::{Submission, fake};
-use crate::layout::FrameLayout;
+use crate::layout::CopyLayout;
+use crate::layout::tests::copy_layout;
 use crate::outbox::{Outbox, Recipients};
 use crate::staging::AvailableBuffer;
 use crate::sync::Mutex;
@@ -102,9 +103,8 @@ fn key(id: u64) -> ImageKey {
     ImageKey::new(NAMESPACE, id as u32)
 }
 
-fn layout(height: u32) -> FrameLayout {
-    FrameLayout::for_copy(Size2D::new(4, height), TextureFormat::Bgra8Unorm, AlphaMode::Premultiplied)
-        .unwrap()
+fn layout(height: u32) -> CopyLayout {
+    copy_layout(Size2D::new(4, height), TextureFormat::Bgra8Unorm, AlphaMode::Premultiplied).unwrap()
 }
 
 impl Scene {
