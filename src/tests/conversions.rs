@@ -1,13 +1,21 @@
 //! Each conversion against arithmetic that shares nothing with it: integers for what must be exact, `f64` and another crate for
 //! colours.
 
+use std::sync::Arc;
+
 use color::{ColorSpace as _, DisplayP3, Srgb};
+use euclid::default::Size2D;
 use half::f16;
 use proptest::prelude::*;
 
 use crate::convert::Conversion;
+use crate::frame::Frame;
+use crate::gpu::fake;
+use crate::layout::CopyLayout;
+use crate::original::Original;
 use crate::pixels::{Alpha, AlphaMode, CanvasPixels, ColorSpace, PixelEncoding, PixelFormat};
 use crate::planes::BLOCK;
+use crate::{ContextConfiguration, Snapshot};
 
 const FORMATS: [PixelFormat; 3] = [PixelFormat::Bgra8, PixelFormat::Rgba8, PixelFormat::Rgba16Float];
 const SPACES: [ColorSpace; 2] = [ColorSpace::Srgb, ColorSpace::DisplayP3];
@@ -337,5 +345,65 @@ proptest! {
         for (pixel, source) in pixels.zip(&row) {
             assert_written(to.format, pixel, naive(from, to, source))?;
         }
+    }
+}
+
+/// A frame as a texture is copied: rows with padding between them.
+fn original(from: CanvasPixels, (width, height): (u32, u32), pixels: &[Vec<u8>]) -> Original {
+    let configuration = ContextConfiguration {
+        device_id: fake::device(0),
+        queue_id: fake::queue(0),
+        format: from.format.into(),
+        color_space: from.color_space,
+        alpha_mode: from.alpha_mode,
+        size: Size2D::new(width, height),
+    };
+    let layout = CopyLayout::of(&configuration).unwrap();
+    let mut bytes = vec![7; layout.byte_len()];
+    for (row, pixels) in layout.lines().rows_mut(&mut bytes).zip(pixels.chunks(width as usize)) {
+        row.copy_from_slice(&pixels.concat());
+    }
+    Original::new(layout, fake::mapped_buffer(&bytes))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Any size and stride of whole images: every pixel is in its place, and nothing is written between rows.
+    #[test]
+    fn every_pixel_of_an_image_is_what_a_naive_reference_says(
+        ((from, size, pixels), to, slack) in (any_canvas().prop_flat_map(|from| {
+            (1u32..80, 1u32..6).prop_flat_map(move |size| {
+                let pixels = prop::collection::vec(any_pixel(from), (size.0 * size.1) as usize);
+                (Just(from), Just(size), pixels)
+            })
+        }), any_encoding(), 0usize..40)
+    ) {
+        let original = original(from, size, &pixels);
+        let width = size.0 as usize;
+        if let Some(frame) = original.layout().shown_as_it_is().is_none().then(|| Frame::converted(&original)) {
+            let frame = frame.unwrap();
+            let shown = frame.layout().order().encoding();
+            prop_assert_eq!(frame.rows().count(), size.1 as usize);
+            for (row, sources) in frame.rows().zip(pixels.chunks(width)) {
+                prop_assert_eq!(row.len(), 4 * width);
+                for (pixel, source) in row.chunks(4).zip(sources) {
+                    assert_written(shown.format, pixel, naive(from, shown, source))?;
+                }
+            }
+        }
+        let snapshot = Snapshot::of_original(Arc::new(original));
+        let row = width * to.format.bytes_per_pixel();
+        let stride = row + slack;
+        let mut image = vec![0xEE; stride * size.1 as usize];
+        snapshot.copy_into(&mut image, stride, to).unwrap();
+        for (line, sources) in image.chunks(stride).zip(pixels.chunks(width)) {
+            for (pixel, source) in line.chunks(to.format.bytes_per_pixel()).zip(sources) {
+                assert_written(to.format, pixel, naive(from, to, source))?;
+            }
+            prop_assert!(line[row..].iter().all(|byte| *byte == 0xEE), "written between rows");
+        }
+        let tight: Vec<u8> = image.chunks(stride).flat_map(|line| &line[..row]).copied().collect();
+        prop_assert_eq!(snapshot.convert(to), tight);
     }
 }
