@@ -47,7 +47,7 @@ fn record(
         global.device_create_command_encoder(device, &label, ids.map(|ids| ids.command_encoder));
     let recorded = match error {
         Some(error) => Err(device_error(&error)),
-        None => copies.iter().try_for_each(|copy| record_copy(global, encoder, copy)),
+        None => record_copies(global, encoder, copies).map_err(encoder_error),
     };
     let finished = recorded.and_then(|()| {
         let (command_buffer, error) = global.command_encoder_finish(
@@ -67,7 +67,21 @@ fn record(
     finished
 }
 
-fn record_copy(global: &Global, encoder: CommandEncoderId, copy: &Copy) -> Result<(), PresentError> {
+/// All copies, and then one barrier for all of them: wgpu-core looks at every buffer of the device for each.
+fn record_copies(
+    global: &Global,
+    encoder: CommandEncoderId,
+    copies: &[Copy],
+) -> Result<(), CommandEncoderError> {
+    copies.iter().try_for_each(|copy| record_copy(global, encoder, copy))?;
+    // The barrier to MAP_READ makes the copies available to the host: wgpu-core never maps owned memory itself.
+    let readable = copies
+        .iter()
+        .map(|copy| wgt::BufferTransition { buffer: copy.buffer, state: wgt::BufferUses::MAP_READ });
+    Ok(global.command_encoder_transition_resources(encoder, readable, std::iter::empty())?)
+}
+
+fn record_copy(global: &Global, encoder: CommandEncoderId, copy: &Copy) -> Result<(), CommandEncoderError> {
     let source = wgt::TexelCopyTextureInfo {
         texture: copy.texture,
         mip_level: 0,
@@ -78,15 +92,7 @@ fn record_copy(global: &Global, encoder: CommandEncoderId, copy: &Copy) -> Resul
         wgt::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(copy.stride), rows_per_image: None };
     let destination = wgt::TexelCopyBufferInfo { buffer: copy.buffer, layout };
     let size = wgt::Extent3d { width: copy.size.width, height: copy.size.height, depth_or_array_layers: 1 };
-    // The barrier to MAP_READ makes the copy available to the host: the buffer itself is never mapped by wgpu-core.
-    let readable = wgt::BufferTransition { buffer: copy.buffer, state: wgt::BufferUses::MAP_READ };
-    global
-        .command_encoder_copy_texture_to_buffer(encoder, &source, &destination, &size)
-        .and_then(|()| {
-            let (buffers, textures) = (std::iter::once(readable), std::iter::empty());
-            global.command_encoder_transition_resources(encoder, buffers, textures)
-        })
-        .map_err(|error| encoder_error(error.into()))
+    Ok(global.command_encoder_copy_texture_to_buffer(encoder, &source, &destination, &size)?)
 }
 
 fn device_error(error: &DeviceError) -> PresentError {
