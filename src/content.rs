@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use euclid::default::Size2D;
 
-use crate::frame::Frame;
+use crate::frame::{Frame, SharedFrame};
 use crate::layout::check_size;
 use crate::original::Original;
 use crate::{AlphaMode, GetImageError, Snapshot};
@@ -12,7 +12,7 @@ use crate::{AlphaMode, GetImageError, Snapshot};
 /// The drawing buffer as it was presented last.
 pub(crate) enum Content {
     Frame {
-        frame: Arc<Frame>,
+        frame: SharedFrame,
         /// What the frame was made of, if it is not what was copied.
         original: Option<Arc<Original>>,
     },
@@ -35,10 +35,10 @@ pub(crate) struct Current {
 
 impl Content {
     /// What WebRender is offered.
-    pub(crate) fn frame(&self) -> Arc<Frame> {
+    pub(crate) fn frame(&self) -> SharedFrame {
         match self {
             Self::Frame { frame, .. } => frame.clone(),
-            Self::Cleared(cleared) => Arc::new(Frame::cleared(cleared.alpha_mode)),
+            Self::Cleared(cleared) => Frame::cleared(cleared.alpha_mode).into(),
         }
     }
 

@@ -30,7 +30,7 @@ use crate::blank::Blanks;
 use crate::content::{Cleared, Content, Current};
 use crate::display::Display;
 use crate::ends::Ends;
-use crate::frame::Frame;
+use crate::frame::{Frame, SharedFrame, Shells};
 use crate::gpu::Completed;
 use crate::layout::{ByteOrder, CopyLayout};
 use crate::offers::Offers;
@@ -52,6 +52,7 @@ pub(crate) struct ContextData {
     owner: OwnerId,
     outbox: Arc<Outbox>,
     blanks: Arc<Blanks>,
+    shells: Arc<Shells>,
     state: Mutex<State>,
 }
 
@@ -104,7 +105,7 @@ impl ContextData {
             display: Display::new(id, offers, outbox.clone(), blanks.clone()),
             ends: Ends::new(id, outbox.clone(), waiters),
         };
-        Self { id, owner, outbox, blanks, state: Mutex::new(state) }
+        Self { id, owner, outbox, blanks, shells: Arc::default(), state: Mutex::new(state) }
     }
 
     pub(crate) fn id(&self) -> ContextId {
@@ -245,7 +246,7 @@ impl ContextData {
         let Some(ticket) = state.in_flight.remove(number) else { return };
         state.ends.completed(memory);
         let original = original.map(Arc::new);
-        let frame = frame.map(Arc::new);
+        let frame = frame.map(|frame| SharedFrame::new(frame, &self.shells));
         if let (Purpose::Present(present), Some(frame)) = (&ticket.purpose, &frame) {
             if present.sequence > state.current.sequence {
                 let content = Content::Frame { frame: frame.clone(), original: original.clone() };
@@ -382,7 +383,7 @@ impl State {
         if present.sequence > self.current.sequence {
             let content = Content::Cleared(Cleared { size, alpha_mode: present.alpha_mode });
             self.current = Current { sequence: present.sequence, content };
-            self.display.show(Arc::new(Frame::cleared(present.alpha_mode)), present.promised);
+            self.display.show(Frame::cleared(present.alpha_mode).into(), present.promised);
         } else {
             self.display.acknowledge(present.promised);
         }

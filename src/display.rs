@@ -5,7 +5,7 @@ use std::sync::Arc;
 use webrender_api::{ExternalImageData, ExternalImageType, IdNamespace, ImageKey};
 
 use crate::blank::{Blank, Blanks};
-use crate::frame::Frame;
+use crate::frame::{Frame, SharedFrame};
 use crate::layout::ByteOrder;
 use crate::offers::{Generation, Offer, Offers};
 use crate::outbox::{ImageCall, Outbox};
@@ -34,12 +34,12 @@ pub(crate) struct HandlerId(pub(crate) u64);
 struct Answer {
     handler: HandlerId,
     generation: Generation,
-    frame: Arc<Frame>,
+    frame: SharedFrame,
 }
 
 /// What a renderer may read.
 pub(crate) enum Locked {
-    Frame(Arc<Frame>),
+    Frame(SharedFrame),
     Blank(Blank),
 }
 
@@ -73,7 +73,7 @@ impl Display {
     }
 
     /// Shows contexts under `key` from now on, and under no other; `newest` is what it shows first.
-    pub(crate) fn set_key(&mut self, key: ImageKey, newest: impl FnOnce() -> Arc<Frame>) {
+    pub(crate) fn set_key(&mut self, key: ImageKey, newest: impl FnOnce() -> SharedFrame) {
         if self.key == Some(key) {
             return;
         }
@@ -85,7 +85,7 @@ impl Display {
     }
 
     /// Tells the compositor of a frame and an epoch, if there is a key.
-    pub(crate) fn show(&mut self, frame: Arc<Frame>, epoch: CanvasEpoch) {
+    pub(crate) fn show(&mut self, frame: SharedFrame, epoch: CanvasEpoch) {
         if self.key.is_some() {
             let offer = self.offer(frame);
             self.update(offer, Some(epoch));
@@ -140,7 +140,7 @@ impl Display {
     }
 
     /// A renderer is gone. What it held is returned, to be dropped without a lock.
-    pub(crate) fn forget_handler(&mut self, handler: HandlerId) -> Option<Arc<Frame>> {
+    pub(crate) fn forget_handler(&mut self, handler: HandlerId) -> Option<SharedFrame> {
         let gone = self.answers.iter().position(|answer| answer.handler == handler)?;
         Some(self.answers.swap_remove(gone).frame)
     }
@@ -156,10 +156,10 @@ impl Display {
         (ended, (std::mem::take(&mut self.offers), std::mem::take(&mut self.answers)))
     }
 
-    fn offer(&mut self, frame: Arc<Frame>) -> Offer {
+    fn offer(&mut self, frame: SharedFrame) -> Offer {
         // A single pixel is BGRA always, so that a canvas of one pixel and the cleared one do not switch the order.
         let frame = match frame.single(ByteOrder::Bgra) {
-            Some(single) => Arc::new(single),
+            Some(single) => frame.sibling(single),
             None => {
                 self.order.get_or_insert(frame.layout().order());
                 frame

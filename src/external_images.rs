@@ -113,8 +113,7 @@ impl ExternalImages {
     /// Drops a frame without freeing its memory on this thread.
     fn drop_elsewhere(&mut self, locked: Locked) {
         if let Locked::Frame(frame) = locked
-            && let Some(frame) = Arc::into_inner(frame)
-            && frame.is_orphan()
+            && let Some(frame) = frame.into_orphan()
         {
             self.threads.retain(|thread| !sync::is_finished(thread));
             self.threads.extend(sync::elsewhere(move || drop::<Frame>(frame)));

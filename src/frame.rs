@@ -1,5 +1,10 @@
 //! A finished frame: bytes and layout, unchanging and shared. The last holder sends its buffer back to the ring.
 
+mod shared;
+
+#[cfg(test)]
+pub(crate) use self::shared::WeakFrame;
+pub(crate) use self::shared::{SharedFrame, Shells};
 use crate::AlphaMode;
 use crate::convert::Conversion;
 use crate::layout::{ByteOrder, FrameLayout};
@@ -112,8 +117,6 @@ fn swap_red_and_blue(layout: &FrameLayout, bytes: &mut [u8]) {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::sync::Arc;
-
     use euclid::default::Size2D;
     use wgpu_types::TextureFormat;
 
@@ -122,14 +125,14 @@ pub(crate) mod tests {
     use crate::layout::tests::copy_layout;
 
     /// A frame of zeros.
-    pub(crate) fn frame_of(layout: FrameLayout) -> Arc<Frame> {
+    pub(crate) fn frame_of(layout: FrameLayout) -> SharedFrame {
         let buffer = mapped_buffer(&vec![0; layout.byte_len()]);
-        Arc::new(Frame { layout, pixels: Pixels::Staged(buffer) })
+        Frame { layout, pixels: Pixels::Staged(buffer) }.into()
     }
 
     /// A frame of four bytes, whatever its layout says.
-    pub(crate) fn marked_frame(layout: FrameLayout, mark: u32) -> Arc<Frame> {
-        Arc::new(Frame { layout, pixels: Pixels::Single(mark.to_le_bytes()) })
+    pub(crate) fn marked_frame(layout: FrameLayout, mark: u32) -> SharedFrame {
+        Frame { layout, pixels: Pixels::Single(mark.to_le_bytes()) }.into()
     }
 
     fn one_row(width: u32, alpha_mode: AlphaMode, pixel: [u8; 4]) -> Frame {

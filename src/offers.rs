@@ -15,11 +15,10 @@
 //! What was issued before is remembered, without frames, for a second renderer that lags behind the first.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 
-use crate::frame::Frame;
+use crate::frame::SharedFrame;
 use crate::layout::FrameLayout;
 
 /// Names an image update of one context among those that may still be locked. Wraps around.
@@ -47,8 +46,8 @@ pub(crate) struct Offers {
     /// How many of them may still be locked: the last one always, as soon as there is one.
     outstanding: usize,
     /// The newest offered frame of each outstanding layout.
-    kept: ArrayVec<Arc<Frame>, { MOST_LARGE + 2 }>,
-    held_back: Option<Arc<Frame>>,
+    kept: ArrayVec<SharedFrame, { MOST_LARGE + 2 }>,
+    held_back: Option<SharedFrame>,
 }
 
 /// What the compositor is told.
@@ -69,7 +68,7 @@ impl Offers {
     }
 
     /// Offers a frame, the newest there is. If it must be held back the result is the last offer again.
-    pub(crate) fn offer(&mut self, frame: Arc<Frame>) -> Offer {
+    pub(crate) fn offer(&mut self, frame: SharedFrame) -> Offer {
         // Whatever was held back is older.
         self.held_back = None;
         let layout = *frame.layout();
@@ -94,7 +93,7 @@ impl Offers {
     }
 
     /// The frame that answers a generation: of its layout, and not older than it.
-    pub(crate) fn frame(&self, generation: Generation) -> Option<&Arc<Frame>> {
+    pub(crate) fn frame(&self, generation: Generation) -> Option<&SharedFrame> {
         let layout = self.layout(self.age(generation))?;
         self.kept.iter().find(|kept| *kept.layout() == layout)
     }
@@ -107,12 +106,12 @@ impl Offers {
 
     /// The compositor asked for a generation: it will not ask for older ones. Returns what was held back and can be
     /// offered now.
-    pub(crate) fn locked(&mut self, generation: Generation) -> Option<Arc<Frame>> {
+    pub(crate) fn locked(&mut self, generation: Generation) -> Option<SharedFrame> {
         let age = self.age(generation);
         if age + 1 < self.outstanding {
             self.outstanding = age + 1;
             let kept = std::mem::take(&mut self.kept);
-            let outstanding = |frame: &Arc<Frame>| {
+            let outstanding = |frame: &SharedFrame| {
                 (0..self.outstanding).any(|age| self.layout(age) == Some(*frame.layout()))
             };
             self.kept = kept.into_iter().filter(outstanding).collect();
@@ -170,15 +169,16 @@ mod tests {
 
     use super::*;
     use crate::AlphaMode;
+    use crate::frame::Frame;
     use crate::frame::tests::frame_of;
     use crate::layout::tests::frame_layout;
 
-    fn frame(width: u32) -> Arc<Frame> {
+    fn frame(width: u32) -> SharedFrame {
         frame_of(frame_layout(Size2D::new(width, 1)))
     }
 
-    fn answers(offers: &Offers, generation: Generation, frame: &Arc<Frame>) -> bool {
-        offers.frame(generation).is_some_and(|kept| Arc::ptr_eq(kept, frame))
+    fn answers(offers: &Offers, generation: Generation, frame: &SharedFrame) -> bool {
+        offers.frame(generation).is_some_and(|kept| kept.is(frame))
     }
 
     #[test]
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn a_third_layout_is_held_back_until_a_lock() {
         let mut offers = Offers::default();
-        offers.offer(Arc::new(Frame::cleared(AlphaMode::Opaque)));
+        offers.offer(Frame::cleared(AlphaMode::Opaque).into());
         offers.offer(frame(2));
         let second = offers.offer(frame(3));
         let third = frame(4);

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use euclid::default::Size2D;
 
 use crate::convert::Conversion;
-use crate::frame::{Frame, cleared_pixel};
+use crate::frame::{SharedFrame, cleared_pixel};
 use crate::layout::FrameLayout;
 use crate::original::Original;
 use crate::pixels::CanvasPixels;
@@ -21,7 +21,7 @@ pub struct Snapshot(Contents);
 
 #[derive(Clone)]
 enum Contents {
-    Frame(Arc<Frame>),
+    Frame(SharedFrame),
     Original(Arc<Original>),
     /// Its rows are one, made when it is asked for: `size` is what a page wanted.
     Cleared {
@@ -32,7 +32,7 @@ enum Contents {
 }
 
 impl Snapshot {
-    pub(crate) fn of_frame(frame: Arc<Frame>) -> Self {
+    pub(crate) fn of_frame(frame: SharedFrame) -> Self {
         Self(Contents::Frame(frame))
     }
 

@@ -12,13 +12,11 @@
 //!
 //! The table may be handed on to another life of its context in between: then what was sent before may get no frame.
 
-use std::sync::{Arc, Weak};
-
 use euclid::default::Size2D;
 
 use super::{Choices, Violation, run_all};
 use crate::AlphaMode;
-use crate::frame::Frame;
+use crate::frame::{Frame, SharedFrame, WeakFrame};
 use crate::frame::tests::marked_frame;
 use crate::layout::FrameLayout;
 use crate::layout::tests::frame_layout;
@@ -76,7 +74,7 @@ struct Update {
 #[derive(Default)]
 struct Table {
     offers: Offers,
-    alive: Vec<Weak<Frame>>,
+    alive: Vec<WeakFrame>,
     newest: u32,
     updates: Vec<Update>,
     /// How many of them each renderer has drawn or left out.
@@ -92,7 +90,7 @@ impl Table {
                 for _ in 0..count {
                     self.newest += 1;
                     let frame = marked_frame(layout(index), self.newest);
-                    self.alive.push(Arc::downgrade(&frame));
+                    self.alive.push(frame.downgrade());
                     self.offer(frame)?;
                 }
             }
@@ -111,8 +109,8 @@ impl Table {
                 self.ended = self.newest;
             }
         }
-        self.alive.retain(|frame| frame.strong_count() > 0);
-        let frames = self.alive.iter().filter_map(Weak::upgrade);
+        self.alive.retain(|frame| frame.upgrade().is_some());
+        let frames = self.alive.iter().filter_map(WeakFrame::upgrade);
         let (pixels, large): (Vec<_>, Vec<_>) = frames.partition(|frame| frame.layout().is_one_pixel());
         if large.len() > MOST_LARGE || pixels.len() > MOST_PIXELS + 1 {
             return Err(format!("{} large frames and {} pixels are kept", large.len(), pixels.len()));
@@ -126,7 +124,7 @@ impl Table {
         &self.updates[front.saturating_sub(1)..]
     }
 
-    fn offer(&mut self, frame: Arc<Frame>) -> Result<(), Violation> {
+    fn offer(&mut self, frame: SharedFrame) -> Result<(), Violation> {
         let (mark, its_layout) = (mark(&frame), *frame.layout());
         let offer = self.offers.offer(frame);
         let last = self.updates.last().copied();
