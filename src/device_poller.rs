@@ -4,10 +4,9 @@
 //! never for another device, never for later work. A frame is complete without any wgpu-core call. The engine's closures
 //! (`buffer_map_async`, `queue_on_submitted_work_done`) need `device_poll(Poll)`, which happens here as well.
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -15,9 +14,10 @@ use wgpu_core::SubmissionIndex;
 use wgpu_core::id::DeviceId;
 
 use crate::PresentError;
-use crate::context::ContextData;
 use crate::gpu::{Completed, Gpu, GpuDevice, Polled, Waited};
-use crate::outbox::guarded;
+use crate::outbox::{Outbox, guarded};
+use crate::threads::Threads;
+use crate::watches::{Target, Watch, Watches};
 
 /// A wait for the GPU looks this often whether it should end, or whether something older is waited for by now.
 const SLICE: Duration = Duration::from_millis(4);
@@ -31,6 +31,9 @@ const LAST_LINGER: Duration = Duration::from_millis(20);
 
 /// A thread with work asks for maintenance this often.
 const MAINTENANCE: Duration = Duration::from_secs(1);
+
+/// What is completed is told of together, in one transaction of the compositor say; but after this long at most.
+const TELL_AFTER: Duration = Duration::from_millis(4);
 
 /// How long a thread that must poll sleeps between two polls: doubled from the first to the second.
 const BACK_OFF: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(1));
@@ -47,52 +50,16 @@ pub(crate) struct DevicePoller {
     /// Cleared when the device is destroyed or dropped.
     may_poll: AtomicBool,
     /// Of all devices of the presenter.
-    stopped: Arc<AtomicBool>,
+    threads: Arc<Threads>,
 }
 
 #[derive(Default)]
 struct State {
-    /// By submission.
-    watches: VecDeque<Watch>,
-    /// The one that runs, and those that are about to have ended.
-    threads: Vec<JoinHandle<()>>,
+    watches: Watches,
     /// Maintenance is to be asked for, a moment from now.
     remind: bool,
     /// The thread looks at all this again before it ends.
     running: bool,
-}
-
-impl State {
-    /// Keeps the order; the same watch twice is one.
-    fn insert(&mut self, watch: Watch) {
-        let place = self.watches.partition_point(|other| other.index < watch.index);
-        let mut same = self.watches.iter().skip(place).take_while(|other| other.index == watch.index);
-        if !same.any(|other| other.target.is(&watch.target)) {
-            self.watches.insert(place, watch);
-        }
-    }
-}
-
-struct Watch {
-    index: SubmissionIndex,
-    target: Target,
-}
-
-pub(crate) enum Target {
-    Ticket { context: Weak<ContextData>, number: u64 },
-    Closures,
-}
-
-impl Target {
-    fn is(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Ticket { context, number }, Self::Ticket { context: other, number: others }) => {
-                number == others && context.ptr_eq(other)
-            }
-            (Self::Closures, Self::Closures) => true,
-            _ => false,
-        }
-    }
 }
 
 /// What a thread does next.
@@ -107,7 +74,7 @@ impl DevicePoller {
         device: Arc<dyn GpuDevice>,
         gpu: Arc<dyn Gpu>,
         wake: Arc<dyn Fn() + Send + Sync>,
-        stopped: Arc<AtomicBool>,
+        threads: Arc<Threads>,
     ) -> Self {
         Self {
             device,
@@ -117,20 +84,26 @@ impl DevicePoller {
             changed: Condvar::new(),
             polling: Mutex::new(()),
             may_poll: AtomicBool::new(true),
-            stopped,
+            threads,
         }
     }
 
-    /// Waits for a submission.
-    pub(crate) fn watch(self: &Arc<Self>, index: SubmissionIndex, target: Target) {
+    /// Waits for submissions.
+    pub(crate) fn watch(self: &Arc<Self>, watches: impl Iterator<Item = Watch>) {
         let mut state = self.state.lock();
-        state.insert(Watch { index, target });
+        watches.for_each(|watch| state.watches.insert(watch));
         self.start(state);
     }
 
-    fn put_back(&self, watches: VecDeque<Watch>) {
-        let mut state = self.state.lock();
-        watches.into_iter().for_each(|watch| state.insert(watch));
+    /// Waits for a submission on this thread, busily, and ends its `watches`. If it is not done in time they stay.
+    pub(crate) fn spin(&self, index: SubmissionIndex, until: Instant, watches: &mut Vec<Watch>) {
+        loop {
+            match self.wait(index, Duration::ZERO) {
+                Waited::Done(completed) => return self.finish(watches, &completed),
+                Waited::TimedOut if Instant::now() < until => thread::yield_now(),
+                Waited::TimedOut | Waited::Lost | Waited::MustPoll => return,
+            }
+        }
     }
 
     /// Asks for maintenance, a moment from now.
@@ -142,20 +115,16 @@ impl DevicePoller {
 
     /// Makes sure that a thread sees what has changed.
     fn start(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
-        if !state.running && !self.stopped.load(Ordering::Acquire) {
+        if !state.running {
             let poller = self.clone();
-            let thread = thread::Builder::new().name("webgpu poller".into());
-            match thread.spawn(move || poller.run()) {
-                Ok(thread) => {
-                    state.running = true;
-                    state.threads.retain(|thread| !thread.is_finished());
-                    state.threads.push(thread);
-                }
+            match self.threads.spawn(move || poller.run()) {
+                Ok(started) => state.running = started,
                 Err(error) => {
                     log::error!("webgpu-presentation: no poller thread: {error}");
-                    let watches = std::mem::take(&mut state.watches);
+                    let mut watches = Vec::new();
+                    state.watches.take_until(SubmissionIndex::MAX, &mut watches);
                     drop(state);
-                    self.fail(watches, &PresentError::OutOfMemory);
+                    self.fail(&mut watches, &PresentError::OutOfMemory);
                     return;
                 }
             }
@@ -178,20 +147,10 @@ impl DevicePoller {
         !self.may_poll.load(Ordering::Acquire)
     }
 
-    /// Lets the thread see that it is to end. It does within a bound; [`join`](Self::join) waits for that.
+    /// Lets the thread see that all are to end. It does within a bound.
     pub(crate) fn stop(&self) {
         self.may_poll.store(false, Ordering::Release);
         self.notify();
-    }
-
-    pub(crate) fn join(&self) {
-        let threads = std::mem::take(&mut self.state.lock().threads);
-        // A closure of the engine's may stop its own thread.
-        for thread in threads.into_iter().filter(|thread| thread.thread().id() != thread::current().id()) {
-            if thread.join().is_err() {
-                log::error!("webgpu-presentation: a poller thread panicked");
-            }
-        }
     }
 
     fn notify(&self) {
@@ -202,6 +161,8 @@ impl DevicePoller {
     fn run(&self) {
         let mut pause = BACK_OFF.0;
         let mut asked = Instant::now();
+        // Kept for its capacity.
+        let mut taken = Vec::new();
         loop {
             let index = match self.next() {
                 Next::WaitFor(index) => index,
@@ -216,26 +177,28 @@ impl DevicePoller {
                 asked = Instant::now();
                 self.ask_for_maintenance();
             }
-            match self.wait(index) {
+            match self.wait(index, SLICE) {
                 Waited::Done(completed) => {
                     pause = BACK_OFF.0;
-                    let done = self.take_until(index);
-                    self.finish(done, &completed);
+                    self.take_until(index, &mut taken);
+                    self.finish(&mut taken, &completed);
                 }
                 Waited::TimedOut => {}
                 Waited::Lost => {
-                    let all = self.take_until(SubmissionIndex::MAX);
-                    self.fail(all, &PresentError::DeviceLost);
+                    self.take_until(SubmissionIndex::MAX, &mut taken);
+                    self.fail(&mut taken, &PresentError::DeviceLost);
                 }
                 Waited::MustPoll => {
                     // Taken first: what a closure, or anybody else, waits for meanwhile is polled for again.
-                    let taken = self.take_until(index);
+                    self.take_until(index, &mut taken);
                     if self.poll() == Polled::Busy {
-                        self.put_back(taken);
+                        let mut state = self.state.lock();
+                        taken.drain(..).for_each(|watch| state.watches.insert(watch));
+                        drop(state);
                         thread::sleep(pause);
                         pause = (pause * 2).min(BACK_OFF.1);
                     } else {
-                        self.fail(taken, &PresentError::UnsupportedBackend);
+                        self.fail(&mut taken, &PresentError::UnsupportedBackend);
                         pause = BACK_OFF.0;
                     }
                 }
@@ -253,12 +216,12 @@ impl DevicePoller {
         let mut state = self.state.lock();
         let mut lingered = false;
         loop {
-            if self.stopped.load(Ordering::Acquire) {
+            if self.threads.are_stopped() {
                 state.running = false;
                 return Next::End;
             }
-            if let Some(watch) = state.watches.front() {
-                return Next::WaitFor(watch.index);
+            if let Some(index) = state.watches.oldest() {
+                return Next::WaitFor(index);
             }
             if std::mem::take(&mut state.remind) {
                 return Next::Remind;
@@ -272,52 +235,54 @@ impl DevicePoller {
         }
     }
 
-    fn wait(&self, index: SubmissionIndex) -> Waited {
+    fn wait(&self, index: SubmissionIndex, timeout: Duration) -> Waited {
         // What hal does with an index that it never returned is not ours to guarantee.
         let waited =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.device.wait(index, SLICE)));
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.device.wait(index, timeout)));
         waited.unwrap_or(Waited::Lost)
     }
 
-    fn take_until(&self, index: SubmissionIndex) -> VecDeque<Watch> {
-        let mut state = self.state.lock();
-        let done = state.watches.partition_point(|watch| watch.index <= index);
-        let later = state.watches.split_off(done);
-        std::mem::replace(&mut state.watches, later)
+    fn take_until(&self, index: SubmissionIndex, into: &mut Vec<Watch>) {
+        self.state.lock().watches.take_until(index, into);
     }
 
-    fn finish(&self, done: VecDeque<Watch>, completed: &Completed) {
+    /// Empties `done`.
+    fn finish(&self, done: &mut Vec<Watch>, completed: &Completed) {
         let poll_first = self.device.must_poll();
         if poll_first {
             self.poll();
         }
         let mut closures = false;
-        for watch in done {
+        let mut telling = Telling::default();
+        for watch in done.drain(..) {
             match watch.target {
                 Target::Ticket { context, number } => {
                     if let Some(context) = context.upgrade() {
                         context.complete(number, completed);
-                        context.outbox().drain();
+                        telling.of(context.outbox());
                     }
                 }
                 Target::Closures => closures = true,
             }
         }
+        drop(telling);
         if closures && !poll_first {
             self.poll();
         }
     }
 
     /// What is waited for will never be done. The engine's closures run in the maintenance, where a lost device is polled.
-    fn fail(&self, watches: VecDeque<Watch>, error: &PresentError) {
-        for watch in watches {
+    fn fail(&self, watches: &mut Vec<Watch>, error: &PresentError) {
+        let mut telling = Telling::default();
+        for watch in watches.drain(..) {
             if let Target::Ticket { context, number } = watch.target
                 && let Some(context) = context.upgrade()
             {
                 context.fail(number, error);
-                context.outbox().drain();
+                telling.of(context.outbox());
             }
         }
+        drop(telling);
         self.ask_for_maintenance();
     }
 
@@ -330,6 +295,28 @@ impl DevicePoller {
         drop(polling);
         self.ask_for_maintenance();
         Polled::Lost
+    }
+}
+
+/// Tells of what was completed: all at once if it does not take long. (All contexts of a poller have one outbox.)
+#[derive(Default)]
+struct Telling(Option<(Arc<Outbox>, Instant)>);
+
+impl Telling {
+    fn of(&mut self, outbox: &Arc<Outbox>) {
+        let (outbox, since) = self.0.get_or_insert_with(|| (outbox.clone(), Instant::now()));
+        if since.elapsed() >= TELL_AFTER {
+            outbox.drain();
+            *since = Instant::now();
+        }
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        if let Some((outbox, _)) = &self.0 {
+            outbox.drain();
+        }
     }
 }
 

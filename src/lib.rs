@@ -21,6 +21,7 @@ mod frame;
 mod snapshot;
 mod sink;
 mod outbox;
+mod options;
 mod ticket;
 mod offers;
 mod blank;
@@ -32,6 +33,8 @@ mod context;
 mod owners;
 mod compositors;
 mod map;
+mod watches;
+mod threads;
 mod device_poller;
 mod poller;
 mod submission;
@@ -57,9 +60,10 @@ pub use self::message::{
     EncoderIds, FrameMemoryKind, MemoryKind, MemoryReport, OwnerId, PendingTexture, PresentEnd,
     PresentOutcome, ReturnedId, Statistics, TransactionId,
 };
+pub use self::options::PresenterOptions;
 pub use self::pixels::{Alpha, AlphaMode, ColorSpace, PixelEncoding, PixelFormat};
 pub use self::poller::Poller;
-pub use self::presenter::{Presenter, PresenterOptions};
+pub use self::presenter::Presenter;
 pub use self::sink::ImageSink;
 pub use self::snapshot::Snapshot;
 #[cfg(feature = "webrender")]

@@ -1,16 +1,17 @@
 //! Waiting for the GPU: one [`DevicePoller`] for each device.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use wgpu_core::SubmissionIndex;
 use wgpu_core::id::DeviceId;
 
-use crate::context::ContextData;
-use crate::device_poller::{DevicePoller, Target};
-use crate::gpu::{Gpu, GpuDevice, Submission};
+use crate::device_poller::DevicePoller;
+use crate::gpu::{Gpu, GpuDevice};
+use crate::threads::Threads;
+use crate::watches::{Target, Watch};
 
 /// Drives wgpu-core: for frames, and for the engine's own closures. Cheap to clone, usable on any thread.
 ///
@@ -22,7 +23,7 @@ use crate::gpu::{Gpu, GpuDevice, Submission};
 pub struct Poller(Arc<Shared>);
 
 struct Shared {
-    stopped: Arc<AtomicBool>,
+    threads: Arc<Threads>,
     gpu: Arc<dyn Gpu>,
     wake: Arc<dyn Fn() + Send + Sync>,
     devices: Mutex<FxHashMap<DeviceId, Arc<DevicePoller>>>,
@@ -33,7 +34,7 @@ struct Shared {
 impl Poller {
     pub(crate) fn new(gpu: Arc<dyn Gpu>, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
         Self(Arc::new(Shared {
-            stopped: Arc::default(),
+            threads: Arc::default(),
             gpu,
             wake,
             devices: Mutex::default(),
@@ -48,8 +49,9 @@ impl Poller {
     /// The device must not be dropped. If it is destroyed, closures run in
     /// [`Presenter::maintain`](crate::Presenter::maintain) instead. No effect once the presenter is gone.
     pub fn wait_for(&self, device: DeviceId, submission: SubmissionIndex) {
-        if !self.0.stopped.load(Ordering::Acquire) {
-            self.device(device).watch(submission, Target::Closures);
+        if !self.0.threads.are_stopped() {
+            let watch = Watch { index: submission, target: Target::Closures };
+            self.device(device).watch(std::iter::once(watch));
         }
     }
 
@@ -58,9 +60,20 @@ impl Poller {
         self.wait_for(device, 0);
     }
 
-    pub(crate) fn wait_for_ticket(&self, submission: Submission, context: &Arc<ContextData>, number: u64) {
-        let target = Target::Ticket { context: Arc::downgrade(context), number };
-        self.device(submission.device).watch(submission.index, target);
+    /// Waits for what one submission brings, until `until` on this thread. Empties `watches`.
+    pub(crate) fn wait_for_submission(
+        &self,
+        device: DeviceId,
+        until: Option<Instant>,
+        watches: &mut Vec<Watch>,
+    ) {
+        let device = self.device(device);
+        if let (Some(until), Some(first)) = (until, watches.first()) {
+            device.spin(first.index, until, watches);
+        }
+        if !watches.is_empty() {
+            device.watch(watches.drain(..));
+        }
     }
 
     /// What is kept of a device, from now until it is [forgotten](Self::forget).
@@ -100,12 +113,12 @@ impl Poller {
 
     /// Ends all threads, within a bound.
     pub(crate) fn stop(&self) {
-        self.0.stopped.store(true, Ordering::Release);
+        self.0.threads.stop();
         let devices = std::mem::take(&mut *self.0.devices.lock());
         let retired = std::mem::take(&mut *self.0.retired.lock());
-        let pollers: Vec<_> = devices.into_values().chain(retired.iter().filter_map(Weak::upgrade)).collect();
-        pollers.iter().for_each(|poller| poller.stop());
-        pollers.iter().for_each(|poller| poller.join());
+        let retired = retired.iter().filter_map(Weak::upgrade);
+        devices.into_values().chain(retired).for_each(|poller| poller.stop());
+        self.0.threads.join();
     }
 
     fn device(&self, id: DeviceId) -> Arc<DevicePoller> {
@@ -113,8 +126,8 @@ impl Poller {
         known.unwrap_or_else(|| {
             // Opening calls wgpu-core: not under the lock.
             let device = self.0.gpu.open(id);
-            let Shared { gpu, wake, stopped, .. } = &*self.0;
-            let new = Arc::new(DevicePoller::new(device, gpu.clone(), wake.clone(), stopped.clone()));
+            let Shared { gpu, wake, threads, .. } = &*self.0;
+            let new = Arc::new(DevicePoller::new(device, gpu.clone(), wake.clone(), threads.clone()));
             self.0.devices.lock().entry(id).or_insert(new).clone()
         })
     }

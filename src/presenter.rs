@@ -1,11 +1,13 @@
 //! The engine's side: contexts, presents and snapshots, on the WebGPU thread.
 
+mod maintenance;
+
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 use webrender_api::ImageKey;
 use wgpu_core::global::Global;
 use wgpu_core::id::DeviceId;
@@ -16,46 +18,14 @@ use crate::device_poller::poll_guarded;
 use crate::gpu::{Gpu, Polled, WgpuCore};
 use crate::layout::CopyLayout;
 use crate::outbox::{Message, Outbox, Recipients, Reply};
-use crate::recycling;
 use crate::ring::StagingRing;
 use crate::submission::{Entry, Recorded, Submitter};
 use crate::ticket::Purpose;
 use crate::{
     BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId, ContextMap,
-    CreateContextError, FrameMemoryKind, GetImageError, ImageSink, MemoryKind, MemoryReport, OwnerId,
-    PendingTexture, Poller, PresentError, PresentOutcome, ReturnedId, Snapshot, Statistics, TransactionId,
-    UnknownContext,
+    CreateContextError, GetImageError, ImageSink, OwnerId, PendingTexture, Poller, PresentError,
+    PresenterOptions, Snapshot, Statistics, TransactionId, UnknownContext,
 };
-
-/// A context that was not presented to for this long keeps the memory of what it shows alone.
-const IDLE: Duration = Duration::from_secs(1);
-
-/// What the engine wants to hear. All of it may be called on any thread, with no lock of this crate held; a panic is logged
-/// and otherwise ignored. `on_outcome`, `on_id`, the sink and replies never run two at a time: a slow one delays all
-/// canvases of the presenter. `wake` may run beside them.
-#[derive(Clone)]
-pub struct PresenterOptions {
-    /// Each present's end, once.
-    pub on_outcome: Arc<dyn Fn(PresentOutcome) + Send + Sync>,
-    /// Each id that was handed in, once.
-    pub on_id: Arc<dyn Fn(ReturnedId) + Send + Sync>,
-    /// [`Presenter::maintain`] should be called soon, on the WebGPU thread.
-    pub wake: Arc<dyn Fn() + Send + Sync>,
-    /// What frames are copied to: [`Owned`](FrameMemoryKind::Owned) memory where it can be had and
-    /// [`Portable`](FrameMemoryKind::Portable) elsewhere, or portable memory on every device.
-    pub frame_memory: FrameMemoryKind,
-}
-
-impl Default for PresenterOptions {
-    fn default() -> Self {
-        Self {
-            on_outcome: Arc::new(|_| ()),
-            on_id: Arc::new(|_| ()),
-            wake: Arc::new(|| ()),
-            frame_memory: FrameMemoryKind::Owned,
-        }
-    }
-}
 
 /// Presents the canvases of one `Global`.
 ///
@@ -99,17 +69,11 @@ impl Presenter {
         sink: Arc<dyn ImageSink>,
         options: PresenterOptions,
     ) -> Self {
-        let PresenterOptions { on_outcome, on_id, wake, frame_memory: _ } = options;
+        let PresenterOptions { on_outcome, on_id, wake, frame_memory: _, spin } = options;
+        let poller = Poller::new(gpu.clone(), wake.clone());
+        let outbox = Arc::new(Outbox::new(Recipients { sink, on_outcome, on_id, wake }));
         Self {
-            submitter: Submitter {
-                poller: Poller::new(gpu.clone(), wake.clone()),
-                gpu,
-                contexts: FxHashMap::default(),
-                outbox: Arc::new(Outbox::new(Recipients { sink, on_outcome, on_id, wake })),
-                recorded: Vec::new(),
-                held_back: Vec::new(),
-                ended: Vec::new(),
-            },
+            submitter: Submitter::new(gpu, poller, outbox, spin),
             map: map.clone(),
             bounded: None,
             _not_sync: PhantomData,
@@ -139,8 +103,7 @@ impl Presenter {
         let data = self.map.insert(id, make).ok_or(CreateContextError::Duplicate(id))?;
         // An earlier one may have ended on another thread.
         self.submitter.forget(id);
-        let ring = StagingRing::new(buffer_ids);
-        self.submitter.contexts.insert(id, Entry { data, ring, last_used: Instant::now(), recorded: false });
+        self.submitter.adopt(id, data, StagingRing::new(buffer_ids));
         Ok(())
     }
 
@@ -265,7 +228,8 @@ impl Presenter {
     pub fn destroy_owner(&mut self, owner: OwnerId) -> usize {
         self.submitter.flush();
         let ended = self.map.destroy_owner(owner);
-        self.submitter.forget_ended();
+        // Those too that another thread has ended before.
+        self.submitter.forget_ended_of_owner(owner);
         ended
     }
 
@@ -293,41 +257,6 @@ impl Presenter {
         self.submitter.outbox.drain();
     }
 
-    /// Does what must happen on this thread: takes ids back, runs the callbacks of destroyed devices, lets wgpu-core release
-    /// what finished submissions used, frees the memory of idle contexts. Call it when
-    /// [`wake`](PresenterOptions::wake) asks for it; more often does no harm. Without it closures of destroyed devices do not
-    /// run, and memory and ids are kept.
-    pub fn maintain(&mut self) {
-        self.submitter.forget_ended();
-        for entry in self.submitter.contexts.values_mut() {
-            if entry.last_used.elapsed() >= IDLE {
-                entry.ring.trim(&*self.submitter.gpu);
-            } else {
-                entry.ring.collect(&*self.submitter.gpu);
-            }
-        }
-        // Not in each frame, if this is called in each: what is freed though it is needed is made anew once a second.
-        if self.bounded.is_none_or(|last| last.elapsed() >= IDLE) {
-            self.bounded = Some(Instant::now());
-            recycling::bound(&mut self.submitter.contexts, &*self.submitter.gpu);
-        }
-        for device in self.submitter.poller.devices() {
-            self.poll(device);
-        }
-        self.submitter.outbox.drain();
-    }
-
-    /// Frees the memory of all staging buffers of an owner that rest between two frames, because its page is hidden, say. The
-    /// next present allocates again.
-    ///
-    /// [`maintain`](Self::maintain) does so for contexts that were not presented to for a second, and bounds what the others
-    /// keep: the resting bytes of an owner, at this presenter, are no more than those in use and 64 MiB.
-    pub fn trim(&mut self, owner: OwnerId) {
-        for entry in self.submitter.contexts.values_mut().filter(|entry| entry.data.owner() == owner) {
-            entry.ring.trim(&*self.submitter.gpu);
-        }
-    }
-
     /// Waits for submissions, the engine's own included.
     pub fn poller(&self) -> &Poller {
         &self.submitter.poller
@@ -338,32 +267,6 @@ impl Presenter {
         let entry = self.submitter.contexts.get(&id).filter(|entry| entry.data.is_alive());
         let entry = entry.ok_or(UnknownContext(id))?;
         Ok(Statistics { buffers: entry.ring.buffers(), ..entry.data.statistics() })
-    }
-
-    /// What the contexts of this presenter hold, by context and kind, in no order; those that have ended too, as long as frames of
-    /// theirs are locked or read. Nothing is told of what is not held.
-    pub fn memory_report(&self) -> Vec<MemoryReport> {
-        let mut reports = Vec::new();
-        let mut report = |owner, context, kind, bytes| {
-            if bytes > 0 {
-                reports.push(MemoryReport { owner, context, kind, bytes });
-            }
-        };
-        let living = self.submitter.contexts.iter();
-        let living = living
-            .map(|(id, entry)| (entry.data.owner(), *id, entry.ring.available(), entry.ring.tray().clone()));
-        let ended = self.submitter.ended.iter();
-        let ended = ended.filter_map(|ended| Some((ended.owner, ended.context, 0, ended.tray.upgrade()?)));
-        for (owner, context, available, tray) in living.chain(ended) {
-            report(owner, context, MemoryKind::Recycled, available + tray.recycled());
-            for lent in tray.lent() {
-                let frames =
-                    if lent.device_gone { MemoryKind::FramesOfLostDevices } else { MemoryKind::Frames };
-                report(owner, context, MemoryKind::InFlight, lent.in_flight);
-                report(owner, context, frames, lent.frames);
-            }
-        }
-        reports
     }
 
     /// Copies a texture for a `get_image`.

@@ -9,8 +9,17 @@ use crate::staging::{AvailableBuffer, MappingBuffer};
 use crate::tray::{LARGEST_EXCESS, Loan, Returned, Tray};
 use crate::{BufferIds, PresentError};
 
-/// A buffer is made this much larger than asked for, at most: it may serve a canvas that grows a little.
+/// Buffers are whole numbers of this many bytes.
+///
+/// How large they are: just large enough, as long as a canvas keeps its size. One that grows gets a quarter more
+/// ([`HEADROOM`]), so that a window that is being resized makes a buffer every thirty frames, not in each. What rests and is
+/// larger than all that was asked for lately is freed, by [`StagingRing::settle`], within two seconds of standing still or of
+/// growing smaller. Meanwhile a canvas that has shrunk uses its larger buffers, unless they are
+/// [`LARGEST_EXCESS`] times too large.
 const GRANULE: usize = 4096;
+
+/// A canvas that grows gets one part in so many more than it needs now.
+const HEADROOM: usize = 4;
 
 /// How many buffers a ring whose ids wgpu-core allocates may have. A context needs the shown frame, what each
 /// renderer last locked, two in flight and one more while its size changes; the rest are held by snapshots, or in flight because
@@ -23,8 +32,18 @@ pub(crate) struct StagingRing {
     ids: Ids,
     tray: Arc<Tray>,
     next_loan: u64,
+    asked: Asked,
     /// Kept for its capacity.
     returned: Vec<Returned>,
+}
+
+/// The most bytes that were asked for at a time.
+#[derive(Clone, Copy, Default)]
+struct Asked {
+    /// Since [`StagingRing::settle`] was called last.
+    lately: usize,
+    /// Between that and the time before.
+    before: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,7 +76,7 @@ impl StagingRing {
             BufferIds::Allocated => (Vec::new(), Ids::Allocated),
             BufferIds::Provided(ids) => (ids.into_iter().map(Slot::Unassigned).collect(), Ids::Provided),
         };
-        Self { slots, ids, tray: Arc::default(), next_loan: 0, returned: Vec::new() }
+        Self { slots, ids, tray: Arc::default(), next_loan: 0, asked: Asked::default(), returned: Vec::new() }
     }
 
     /// A buffer of `device` with at least `bytes` bytes that nobody uses.
@@ -68,6 +87,9 @@ impl StagingRing {
         bytes: usize,
     ) -> Result<AvailableBuffer, PresentError> {
         self.collect(gpu);
+        let most = self.asked.lately.max(self.asked.before);
+        let grows = most > 0 && bytes > most;
+        self.asked.lately = self.asked.lately.max(bytes);
         if let Some(index) = self.best_fit(device.id(), bytes)
             && let Some((id, memory)) = self.take_available(index)
         {
@@ -78,8 +100,33 @@ impl StagingRing {
             Some(Slot::Unassigned(id)) => Some(*id),
             _ => None,
         };
-        let (id, memory) = device.create_buffer(bytes.next_multiple_of(GRANULE), given)?;
+        let exact = bytes.next_multiple_of(GRANULE);
+        let roomy = (bytes + bytes / HEADROOM).next_multiple_of(GRANULE);
+        let (id, memory) = if grows {
+            let created = device.create_buffer(roomy, given);
+            // Where there is no room for more there may be for what is needed.
+            created.or_else(|_| device.create_buffer(exact, given))?
+        } else {
+            device.create_buffer(exact, given)?
+        };
         Ok(self.lend(index, id, device.id(), memory))
+    }
+
+    /// Frees what rests and is larger than what the canvas needs now. To be called once a second or so.
+    pub(crate) fn settle(&mut self, gpu: &dyn Gpu) {
+        let Asked { lately, before } = self.asked;
+        self.asked = Asked { lately: 0, before: lately };
+        if lately > before {
+            // It grows, or has just begun: what it has may be needed at once.
+            return;
+        }
+        self.collect(gpu);
+        let needed = before.next_multiple_of(GRANULE);
+        self.tray.free_spares_above(needed);
+        self.unassign_where(
+            gpu,
+            |slot| matches!(slot, Slot::Available { memory, .. } if memory.len() > needed),
+        );
     }
 
     /// Whether the id of a buffer in flight is still its own, so that it can be copied to again.

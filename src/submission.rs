@@ -1,11 +1,14 @@
 //! From textures to tickets: finds buffers, records the copies, submits them, and takes everything back if that fails.
 
-use std::sync::{Arc, Weak};
-use std::time::Instant;
+mod contexts;
 
-use rustc_hash::FxHashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustc_hash::{FxHashMap, FxHashSet};
 use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 
+pub(crate) use self::contexts::{Ended, Entry};
 use crate::context::ContextData;
 use crate::gpu::{Copy, Gpu, GpuDevice, SubmitError};
 use crate::layout::CopyLayout;
@@ -13,7 +16,7 @@ use crate::outbox::{Message, Outbox, Reply};
 use crate::ring::StagingRing;
 use crate::staging::AvailableBuffer;
 use crate::ticket::{MOST_IN_FLIGHT, Purpose, Ticket};
-use crate::tray::Tray;
+use crate::watches::{Target as WatchTarget, Watch};
 use crate::{
     ContextId, EncoderIds, GetImageError, OwnerId, PendingTexture, Poller, PresentError, ReturnedId,
 };
@@ -22,34 +25,34 @@ use crate::{
 pub(crate) struct Submitter {
     pub(crate) gpu: Arc<dyn Gpu>,
     pub(crate) contexts: FxHashMap<ContextId, Entry>,
+    by_owner: FxHashMap<OwnerId, FxHashSet<ContextId>>,
     pub(crate) poller: Poller,
     pub(crate) outbox: Arc<Outbox>,
-    /// Not yet submitted, at most one for each context: a ring may have a single buffer.
-    pub(crate) recorded: Vec<Recorded>,
-    /// What becomes of textures after the submit.
-    pub(crate) held_back: Vec<(TextureId, End)>,
     /// Contexts that have ended, whose frames live on.
     pub(crate) ended: Vec<Ended>,
+    /// How long a flush waits for what it submitted, on this thread.
+    spin: Duration,
+    /// Not yet submitted, at most one for each context: a ring may have a single buffer.
+    recorded: Vec<Recorded>,
+    /// What becomes of textures after the submit.
+    held_back: Vec<(TextureId, End)>,
+    /// In flight, and not waited for yet. Those of a submission lie together.
+    unwatched: Vec<(DeviceId, Watch)>,
+    scratch: Scratch,
 }
 
-pub(crate) struct Ended {
-    pub(crate) context: ContextId,
-    pub(crate) owner: OwnerId,
-    pub(crate) tray: Weak<Tray>,
+/// Empty between two submissions, and kept for their capacity: no present allocates.
+#[derive(Default)]
+struct Scratch {
+    group: Vec<Recorded>,
+    ready: Vec<Ready>,
+    copies: Vec<Copy>,
+    watches: Vec<Watch>,
 }
 
 pub(crate) enum End {
     Destroy,
     Drop,
-}
-
-/// A context and what only the WebGPU thread touches of it.
-pub(crate) struct Entry {
-    pub(crate) data: Arc<ContextData>,
-    pub(crate) ring: StagingRing,
-    pub(crate) last_used: Instant,
-    /// It has a copy among those not yet submitted.
-    pub(crate) recorded: bool,
 }
 
 /// A copy to be submitted.
@@ -62,7 +65,12 @@ pub(crate) struct Recorded {
     pub(crate) layout: CopyLayout,
 }
 
-/// Where a copy goes.
+/// A copy, and where it goes.
+struct Ready {
+    recorded: Recorded,
+    target: Target,
+}
+
 enum Target {
     /// A buffer that nobody uses; and what is superseded by the copy, if anything.
     Fresh(AvailableBuffer, Option<Ticket>),
@@ -71,6 +79,22 @@ enum Target {
 }
 
 impl Submitter {
+    pub(crate) fn new(gpu: Arc<dyn Gpu>, poller: Poller, outbox: Arc<Outbox>, spin: Duration) -> Self {
+        Self {
+            gpu,
+            contexts: FxHashMap::default(),
+            by_owner: FxHashMap::default(),
+            poller,
+            outbox,
+            ended: Vec::new(),
+            spin,
+            recorded: Vec::new(),
+            held_back: Vec::new(),
+            unwatched: Vec::new(),
+            scratch: Scratch::default(),
+        }
+    }
+
     /// Notes a copy for the next flush.
     pub(crate) fn record(&mut self, recorded: Recorded) {
         let second = self.contexts.get_mut(&recorded.context).is_some_and(|entry| entry.recorded);
@@ -90,63 +114,20 @@ impl Submitter {
 
     /// Submits what was noted.
     pub(crate) fn flush(&mut self) {
-        let recorded = std::mem::take(&mut self.recorded);
-        self.submit(recorded);
+        self.submit();
+        let until = (!self.spin.is_zero()).then(|| Instant::now() + self.spin);
+        if until.is_none() {
+            // The poller's thread wakes up meanwhile.
+            self.watch(None);
+        }
         for (texture, end) in self.held_back.drain(..) {
             match end {
                 End::Destroy => self.gpu.destroy_texture(texture),
                 End::Drop => self.gpu.drop_texture(texture),
             }
         }
+        self.watch(until);
         self.outbox.drain();
-    }
-
-    /// Submits copies, those of one device together.
-    fn submit(&mut self, mut recorded: Vec<Recorded>) {
-        while let Some(first) = recorded.first() {
-            let target = first.target();
-            let (group, rest) = recorded.into_iter().partition(|recorded| recorded.target() == target);
-            self.submit_group(target.0, target.1, group);
-            recorded = rest;
-        }
-    }
-
-    /// Takes back what only this thread can of a context that has ended.
-    pub(crate) fn forget(&mut self, id: ContextId) {
-        if !self.contexts.contains_key(&id) {
-            return;
-        }
-        // What was recorded for it finds its ring, not that of the next context with this id.
-        self.flush();
-        let Some(entry) = self.contexts.remove(&id) else { return };
-        self.ended.retain(|ended| ended.tray.strong_count() > 0);
-        let tray = Arc::downgrade(entry.ring.tray());
-        self.ended.push(Ended { context: id, owner: entry.data.owner(), tray });
-        let Entry { data, ring, .. } = entry;
-        let tray = ring.tray().clone();
-        for buffer in ring.destroy(&*self.gpu) {
-            self.outbox.message(Message::Return(ReturnedId::Buffer(buffer)));
-        }
-        // One that lingers does so when it is over.
-        if !data.lingers() {
-            tray.close();
-        }
-        self.outbox.drain();
-    }
-
-    /// The same of all contexts that another thread has ended.
-    pub(crate) fn forget_ended(&mut self) {
-        let ended: Vec<_> =
-            self.contexts.iter().filter(|(_, entry)| !entry.data.is_alive()).map(|(id, _)| *id).collect();
-        ended.into_iter().for_each(|id| self.forget(id));
-    }
-
-    /// A context, unless it has ended: another thread may have done that.
-    pub(crate) fn living(&mut self, id: ContextId) -> Option<&mut Entry> {
-        if !self.contexts.get(&id)?.data.is_alive() {
-            self.forget(id);
-        }
-        self.contexts.get_mut(&id)
     }
 
     /// Hands ids back, once what was recorded with them is submitted.
@@ -157,28 +138,40 @@ impl Submitter {
         }
     }
 
+    /// Submits copies, those of one device together.
+    fn submit(&mut self) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        while let Some((device, queue)) = self.recorded.first().map(Recorded::target) {
+            let same = |recorded: &mut Recorded| recorded.target() == (device, queue);
+            scratch.group.extend(self.recorded.extract_if(.., same));
+            self.submit_group(device, queue, &mut scratch);
+        }
+        self.scratch = scratch;
+    }
+
     /// Submits copies of one device together, and if wgpu-core refuses them, one by one.
-    fn submit_group(&mut self, device: DeviceId, queue: QueueId, group: Vec<Recorded>) {
+    fn submit_group(&mut self, device: DeviceId, queue: QueueId, scratch: &mut Scratch) {
+        let Scratch { group, ready, copies, .. } = scratch;
         let device = self.poller.open(device);
-        let mut ready = Vec::with_capacity(group.len());
-        for recorded in group {
+        for recorded in group.drain(..) {
             match self.target(&recorded, &device) {
-                Ok(target) => ready.push((recorded, target)),
+                Ok(target) => ready.push(Ready { recorded, target }),
                 Err(error) => {
                     self.return_encoder_ids(recorded.texture.encoder_ids);
                     recorded.fail(&error);
                 }
             }
         }
-        if let Err((refused, error)) = self.try_submit(&device, queue, ready) {
-            if refused.len() == 1 || error.may_be_running {
-                refused.into_iter().for_each(|refused| self.give_up(refused, &error));
-            } else {
-                for alone in refused {
-                    if let Err((refused, error)) = self.try_submit(&device, queue, vec![alone]) {
-                        refused.into_iter().for_each(|refused| self.give_up(refused, &error));
-                    }
-                }
+        let Err(error) = self.try_submit(&device, queue, ready, copies) else { return };
+        if ready.len() == 1 || error.may_be_running {
+            ready.drain(..).for_each(|refused| self.give_up(refused, &error));
+            return;
+        }
+        let mut alone = Vec::with_capacity(1);
+        for refused in ready.drain(..) {
+            alone.push(refused);
+            if let Err(error) = self.try_submit(&device, queue, &mut alone, copies) {
+                alone.drain(..).for_each(|refused| self.give_up(refused, &error));
             }
         }
     }
@@ -233,21 +226,19 @@ impl Submitter {
         }
     }
 
-    /// Everything back if wgpu-core refuses.
+    /// Empties `ready`, unless wgpu-core refuses.
     fn try_submit(
         &mut self,
         device: &Arc<dyn GpuDevice>,
         queue: QueueId,
-        ready: Vec<(Recorded, Target)>,
-    ) -> Result<(), (Vec<(Recorded, Target)>, SubmitError)> {
-        let copies: Vec<_> =
-            ready.iter().filter_map(|(recorded, target)| Some(recorded.copy_to(target.id()?))).collect();
-        let Some((first, _)) = ready.first() else { return Ok(()) };
-        let submission = match device.submit(queue, first.texture.encoder_ids, &copies) {
-            Ok(submission) => submission,
-            Err(error) => return Err((ready, error)),
-        };
-        for (recorded, target) in ready {
+        ready: &mut Vec<Ready>,
+        copies: &mut Vec<Copy>,
+    ) -> Result<(), SubmitError> {
+        let Some(first) = ready.first() else { return Ok(()) };
+        copies.clear();
+        copies.extend(ready.iter().filter_map(Ready::copy));
+        let submission = device.submit(queue, first.recorded.texture.encoder_ids, copies)?;
+        for Ready { recorded, target } in ready.drain(..) {
             self.return_encoder_ids(recorded.texture.encoder_ids);
             let (buffer, superseded) = match target {
                 Target::Fresh(buffer, superseded) => (Some(buffer.submitted(submission)), superseded),
@@ -261,15 +252,16 @@ impl Submitter {
             }
             if let Some(buffer) = buffer {
                 let number = data.submitted(purpose, layout, buffer, reply);
-                self.poller.wait_for_ticket(submission, &data, number);
+                let target = WatchTarget::Ticket { context: Arc::downgrade(&data), number };
+                self.unwatched.push((submission.device, Watch { index: submission.index, target }));
             }
         }
         Ok(())
     }
 
     /// A copy was refused, alone, or the device is lost.
-    fn give_up(&self, refused: (Recorded, Target), error: &SubmitError) {
-        let (recorded, target) = refused;
+    fn give_up(&mut self, refused: Ready, error: &SubmitError) {
+        let Ready { recorded, target } = refused;
         match target {
             Target::Fresh(buffer, superseded) => {
                 if error.may_be_running {
@@ -286,12 +278,25 @@ impl Submitter {
     }
 
     /// Puts a copy in flight back where it was, and waits for it again.
-    fn restore(&self, recorded: &Recorded, ticket: Option<Ticket>) {
+    fn restore(&mut self, recorded: &Recorded, ticket: Option<Ticket>) {
         let Some(ticket) = ticket else { return };
         let submission = ticket.buffer.as_ref().and_then(|buffer| buffer.submission());
         let number = recorded.data.restore(ticket);
         if let Some(submission) = submission {
-            self.poller.wait_for_ticket(submission, &recorded.data, number);
+            let target = WatchTarget::Ticket { context: Arc::downgrade(&recorded.data), number };
+            self.unwatched.push((submission.device, Watch { index: submission.index, target }));
+        }
+    }
+
+    /// Waits for what was submitted: until `until` on this thread, else on the pollers'.
+    fn watch(&mut self, until: Option<Instant>) {
+        let watches = &mut self.scratch.watches;
+        while let Some((device, first)) = self.unwatched.first() {
+            let (device, index) = (*device, first.index);
+            let same = |(other, watch): &(DeviceId, Watch)| *other == device && watch.index == index;
+            let count = self.unwatched.iter().take_while(|unwatched| same(unwatched)).count();
+            watches.extend(self.unwatched.drain(..count).map(|(_, watch)| watch));
+            self.poller.wait_for_submission(device, until, watches);
         }
     }
 }
@@ -300,15 +305,6 @@ impl Recorded {
     fn target(&self) -> (DeviceId, QueueId) {
         let configuration = self.texture.configuration;
         (configuration.device_id, configuration.queue_id)
-    }
-
-    fn copy_to(&self, buffer: BufferId) -> Copy {
-        Copy {
-            texture: self.texture.texture_id,
-            buffer,
-            size: self.layout.size(),
-            stride: self.layout.stride(),
-        }
     }
 
     fn fail(self, error: &PresentError) {
@@ -322,6 +318,14 @@ impl Recorded {
                 }
             }
         }
+    }
+}
+
+impl Ready {
+    fn copy(&self) -> Option<Copy> {
+        let Recorded { texture, layout, .. } = &self.recorded;
+        let buffer = self.target.id()?;
+        Some(Copy { texture: texture.texture_id, buffer, size: layout.size(), stride: layout.stride() })
     }
 }
 

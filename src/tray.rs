@@ -74,8 +74,7 @@ impl Tray {
     pub(crate) fn collect(&self, into: &mut Vec<Returned>) {
         let mut state = self.0.lock();
         into.append(&mut state.returned);
-        let kept = state.spares.len().min(MOST_SPARES);
-        let surplus = state.spares.split_off(kept);
+        let surplus = (state.spares.len() > MOST_SPARES).then(|| state.spares.split_off(MOST_SPARES));
         drop(state);
         drop(surplus);
     }
@@ -97,6 +96,14 @@ impl Tray {
         let spare = index.map(|index| state.spares.swap_remove(index));
         drop(state);
         drop(spare);
+    }
+
+    /// Frees spares that are larger than so many bytes.
+    pub(crate) fn free_spares_above(&self, bytes: usize) {
+        let mut state = self.0.lock();
+        let large: Vec<_> = state.spares.extract_if(.., |spare| spare.capacity() > bytes).collect();
+        drop(state);
+        drop(large);
     }
 
     pub(crate) fn put_spare(&self, bytes: Vec<u8>) {

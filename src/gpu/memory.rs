@@ -123,7 +123,7 @@ impl InFlightMemory {
     }
 
     /// Readable, if the submission that last wrote it is done. If the first `len` bytes must be copied for that, `spare` gives
-    /// an empty vector with room for them, perhaps.
+    /// a vector with room for them, perhaps. A new one gets a quarter more than that if this memory has: the canvas grows.
     pub(crate) fn complete(
         self,
         completed: &Completed,
@@ -141,7 +141,11 @@ impl InFlightMemory {
             Memory::Portable(memory) => {
                 let mut bytes = spare();
                 bytes.clear();
-                bytes.try_reserve_exact(len).map_err(|_| Unreadable::Failed(PresentError::OutOfMemory))?;
+                if bytes.capacity() < len {
+                    let roomy = memory.len().min(len + len / 4);
+                    let room = bytes.try_reserve_exact(roomy).or_else(|_| bytes.try_reserve_exact(len));
+                    room.map_err(|_| Unreadable::Failed(PresentError::OutOfMemory))?;
+                }
                 memory
                     .copy_out(len, &mut bytes)
                     .map_err(|Unmapped| Unreadable::Failed(PresentError::DeviceLost))?;

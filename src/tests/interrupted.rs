@@ -122,6 +122,7 @@ fn an_owner_dies_in_the_middle_of_a_submission() {
             on_id: Arc::new(move |id| ids.id(id)),
             wake: Arc::new(|| ()),
             frame_memory: super::MEMORY,
+            ..PresenterOptions::default()
         };
         let sink = Arc::new(recorder.clone());
         let mut presenter = Presenter::with_gpu(Arc::new(interrupted), &map, sink, options);

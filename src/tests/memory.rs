@@ -9,7 +9,8 @@ use crate::{FrameMemoryKind, MemoryKind};
 const BUFFER: usize = 4096;
 const FRAME: usize = match super::MEMORY {
     FrameMemoryKind::Owned => BUFFER,
-    FrameMemoryKind::Portable => 2 * 256,
+    // Two rows, and a quarter more, as the buffer has.
+    FrameMemoryKind::Portable => 2 * 256 + 128,
 };
 
 fn held(world: &World) -> BTreeMap<MemoryKind, usize> {

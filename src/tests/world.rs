@@ -138,6 +138,7 @@ impl World {
             on_id: Arc::new(move |id| ids.id(id)),
             wake: Arc::new(|| ()),
             frame_memory: super::MEMORY,
+            ..PresenterOptions::default()
         };
         Presenter::with_gpu(Arc::new(gpu.clone()), map, Arc::new(recorder.clone()), options)
     }

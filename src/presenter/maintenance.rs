@@ -1,0 +1,76 @@
+//! What a presenter keeps, and what it frees when it is asked.
+
+use std::time::{Duration, Instant};
+
+use super::Presenter;
+use crate::recycling;
+use crate::{MemoryKind, MemoryReport, OwnerId};
+
+/// A context that was not presented to for this long keeps the memory of what it shows alone.
+const IDLE: Duration = Duration::from_secs(1);
+
+impl Presenter {
+    /// Does what must happen on this thread: takes ids back, runs the callbacks of destroyed devices, lets wgpu-core release
+    /// what finished submissions used, frees the memory of idle contexts. Call it when
+    /// [`wake`](PresenterOptions::wake) asks for it; more often does no harm. Without it closures of destroyed devices do not
+    /// run, and memory and ids are kept.
+    pub fn maintain(&mut self) {
+        self.submitter.forget_ended();
+        for entry in self.submitter.contexts.values_mut() {
+            if entry.last_used.elapsed() >= IDLE {
+                entry.ring.trim(&*self.submitter.gpu);
+            } else {
+                entry.ring.collect(&*self.submitter.gpu);
+            }
+        }
+        // Not in each frame, if this is called in each: what is freed though it is needed is made anew once a second.
+        if self.bounded.is_none_or(|last| last.elapsed() >= IDLE) {
+            self.bounded = Some(Instant::now());
+            for entry in self.submitter.contexts.values_mut() {
+                entry.ring.settle(&*self.submitter.gpu);
+            }
+            recycling::bound(&mut self.submitter.contexts, &*self.submitter.gpu);
+        }
+        for device in self.submitter.poller.devices() {
+            self.poll(device);
+        }
+        self.submitter.outbox.drain();
+    }
+
+    /// Frees the memory of all staging buffers of an owner that rest between two frames, because its page is hidden, say. The
+    /// next present allocates again.
+    ///
+    /// [`maintain`](Self::maintain) does so for contexts that were not presented to for a second, and bounds what the others
+    /// keep: the resting bytes of an owner, at this presenter, are no more than those in use and 64 MiB.
+    pub fn trim(&mut self, owner: OwnerId) {
+        for entry in self.submitter.contexts.values_mut().filter(|entry| entry.data.owner() == owner) {
+            entry.ring.trim(&*self.submitter.gpu);
+        }
+    }
+
+    /// What the contexts of this presenter hold, by context and kind, in no order; those that have ended too, as long as frames of
+    /// theirs are locked or read. Nothing is told of what is not held.
+    pub fn memory_report(&self) -> Vec<MemoryReport> {
+        let mut reports = Vec::new();
+        let mut report = |owner, context, kind, bytes| {
+            if bytes > 0 {
+                reports.push(MemoryReport { owner, context, kind, bytes });
+            }
+        };
+        let living = self.submitter.contexts.iter();
+        let living = living
+            .map(|(id, entry)| (entry.data.owner(), *id, entry.ring.available(), entry.ring.tray().clone()));
+        let ended = self.submitter.ended.iter();
+        let ended = ended.filter_map(|ended| Some((ended.owner, ended.context, 0, ended.tray.upgrade()?)));
+        for (owner, context, available, tray) in living.chain(ended) {
+            report(owner, context, MemoryKind::Recycled, available + tray.recycled());
+            for lent in tray.lent() {
+                let frames =
+                    if lent.device_gone { MemoryKind::FramesOfLostDevices } else { MemoryKind::Frames };
+                report(owner, context, MemoryKind::InFlight, lent.in_flight);
+                report(owner, context, frames, lent.frames);
+            }
+        }
+        reports
+    }
+}
