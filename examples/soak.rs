@@ -29,8 +29,8 @@ static ALLOCATOR: Counting = Counting;
 /// One round of pages.
 const ROUND: Duration = Duration::from_secs(1);
 
-/// So long pollers of dropped devices need to end.
-const AFTERWARDS: Duration = Duration::from_millis(200);
+/// So long pollers of dropped devices need to end, and the thread that waited for deadlines.
+const AFTERWARDS: Duration = Duration::from_millis(700);
 
 /// Rounds that are measured at either end; their medians count.
 const MEASURED: usize = 5;

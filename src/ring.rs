@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wgpu_core::id::{BufferId, DeviceId};
 
-use crate::gpu::{Gpu, GpuDevice, IdleMemory};
+use crate::gpu::{CreateBufferError, Gpu, GpuDevice, IdleMemory};
 use crate::staging::{AvailableBuffer, MappingBuffer};
 use crate::tray::{LARGEST_EXCESS, Loan, Returned, Tray};
 use crate::{BufferIds, PresentError};
@@ -102,12 +102,12 @@ impl StagingRing {
         };
         let exact = bytes.next_multiple_of(GRANULE);
         let roomy = (bytes + bytes / HEADROOM).next_multiple_of(GRANULE);
-        let (id, memory) = if grows {
-            let created = device.create_buffer(roomy, given);
+        let roomy =
+            if grows { device.create_buffer(roomy, given) } else { Err(CreateBufferError::OutOfMemory) };
+        let (id, memory) = match roomy {
             // Where there is no room for more there may be for what is needed.
-            created.or_else(|_| device.create_buffer(exact, given))?
-        } else {
-            device.create_buffer(exact, given)?
+            Err(CreateBufferError::OutOfMemory) => device.create_buffer(exact, given)?,
+            created => created?,
         };
         Ok(self.lend(index, id, device.id(), memory))
     }

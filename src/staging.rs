@@ -126,6 +126,12 @@ impl AvailableBuffer {
         Self { counted, loan, id, device, memory: Some(memory) }
     }
 
+    /// Capacity in bytes.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.memory.as_ref().map_or(0, IdleMemory::len)
+    }
+
     /// A submission that copies to it was accepted.
     pub(crate) fn submitted(mut self, submission: Submission) -> MappingBuffer {
         let memory = self.memory.take();

@@ -17,11 +17,13 @@ macro_rules! with_memory {
             mod memory;
             mod order;
             mod owners;
+            mod pace;
             mod pixels;
             mod polling;
             mod properties;
             mod recycling;
             mod renderers;
+            mod resizing;
             mod waiting;
             mod world;
             $(mod $more;)*

@@ -28,13 +28,14 @@ type SharedPresenter = Rc<RefCell<Presenter>>;
 
 /// A page with one canvas in its corner.
 struct Stage {
-    gpu: Gpu,
     device: Device,
     presenter: SharedPresenter,
     outcomes: Receiver<PresentOutcome>,
     page: Page,
     key: ImageKey,
     epoch: u64,
+    /// Last: it lets other tests begin.
+    gpu: Gpu,
 }
 
 impl Stage {

@@ -82,6 +82,7 @@ struct State {
     fail_next_submit: Option<SubmitError>,
     fail_next_mappings: usize,
     submits: usize,
+    created: usize,
 }
 
 #[derive(Clone)]
@@ -181,6 +182,11 @@ impl FakeGpu {
         self.0.state.lock().submits
     }
 
+    /// How many buffers were made.
+    pub(crate) fn created(&self) -> usize {
+        self.0.state.lock().created
+    }
+
     /// How many buffers are in the hub.
     pub(crate) fn buffers(&self) -> usize {
         self.0.state.lock().buffers.len()
@@ -258,6 +264,7 @@ impl GpuDevice for FakeDevice {
             state.fail_next_creations -= 1;
             return Err(CreateBufferError::OutOfMemory);
         }
+        state.created += 1;
         state.next_id += 1;
         let id = id.unwrap_or(BufferId::zip(state.next_id, 1));
         let memory = Arc::new(FakeMemory::new(bytes));

@@ -45,13 +45,14 @@ impl ImageSink for Sink {
 }
 
 pub(super) struct World {
-    pub(super) gpu: Gpu,
     pub(super) device: Device,
     pub(super) sink: Arc<Sink>,
     pub(super) presenter: Presenter,
     pub(super) images: ExternalImages,
     pub(super) outcomes: Receiver<PresentOutcome>,
     pub(super) returned: Receiver<ReturnedId>,
+    /// Last: it lets other tests begin.
+    pub(super) gpu: Gpu,
 }
 
 impl World {
@@ -75,7 +76,7 @@ impl World {
         let descriptor = ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Allocated };
         presenter.create_context(CONTEXT, descriptor).unwrap();
         presenter.set_image_key(CONTEXT, ImageKey::new(IdNamespace(1), 1)).unwrap();
-        Some(Self { gpu, device, sink, presenter, images, outcomes, returned })
+        Some(Self { device, sink, presenter, images, outcomes, returned, gpu })
     }
 
     pub(super) fn configuration(&self, size: Size2D<u32>) -> ContextConfiguration {
@@ -146,8 +147,8 @@ impl World {
 
     /// Nothing of ours is left in wgpu-core: neither buffers nor encoders nor command buffers, and no complaint.
     pub(super) fn finish(self) {
-        let Self { gpu, presenter, .. } = self;
-        drop(presenter);
+        let Self { gpu, presenter, images, .. } = self;
+        drop((presenter, images));
         let report = gpu.global.generate_report();
         let hub = report.hub_report();
         assert!(hub.buffers.is_empty(), "{:?}", hub.buffers);

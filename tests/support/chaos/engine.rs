@@ -94,6 +94,8 @@ impl Engine {
             on_id: Arc::new(move |id| ids.take_back(id)),
             wake: Arc::new(move || wakes.store(true, Ordering::Release)),
             frame_memory: memory,
+            // One of the two kinds of engines, so that both ways to wait are tried.
+            spin: Duration::from_micros(if own_ids { 200 } else { 0 }),
         };
         let presenter = Presenter::new(gpu.global.clone(), &map, ledger.clone(), options);
         let (answer, answers) = channel();

@@ -1,0 +1,262 @@
+//! How the work of many canvases is gathered, who waits for it, and who does not.
+
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use webrender_api::{ExternalImageData, ImageDescriptor, ImageKey};
+
+use super::owners::{PAGE, descriptor};
+use super::world::*;
+use crate::gpu::fake::FakeGpu;
+use crate::{CanvasEpoch, Contents, ContextId, ContextMap, ImageSink, Poller, Presenter, PresenterOptions};
+
+const CANVASES: u64 = 100;
+
+/// Counts transactions, and remembers on which threads images were updated.
+#[derive(Default)]
+struct Transactions {
+    updates: Mutex<Vec<ThreadId>>,
+    flushes: Mutex<usize>,
+}
+
+impl ImageSink for Transactions {
+    fn add_image(&self, _: ImageKey, _: ImageDescriptor, _: ExternalImageData) {}
+
+    fn update_image(&self, _: ImageKey, _: ImageDescriptor, _: ExternalImageData, _: Option<CanvasEpoch>) {
+        self.updates.lock().push(thread::current().id());
+    }
+
+    fn delete_image(&self, _: ImageKey) {}
+
+    fn flush(&self) {
+        *self.flushes.lock() += 1;
+    }
+}
+
+impl Transactions {
+    fn updates(&self) -> usize {
+        self.updates.lock().len()
+    }
+
+    fn until(&self, updates: usize) {
+        let start = std::time::Instant::now();
+        while self.updates() < updates {
+            assert!(start.elapsed() < TIMEOUT, "waited in vain for update {updates}");
+            thread::yield_now();
+        }
+    }
+}
+
+/// A presenter that spins for so long, with so many canvases that are displayed.
+fn presenter(gpu: &FakeGpu, sink: &Arc<Transactions>, spin: Duration, canvases: u64) -> Presenter {
+    let options = PresenterOptions { spin, frame_memory: super::MEMORY, ..Default::default() };
+    let map = ContextMap::default();
+    let mut presenter = Presenter::with_gpu(Arc::new(gpu.clone()), &map, sink.clone(), options);
+    for id in 0..canvases {
+        presenter.create_context(ContextId(id), descriptor(PAGE)).unwrap();
+        presenter.set_image_key(ContextId(id), key(id as u32)).unwrap();
+    }
+    presenter
+}
+
+/// Presents a texture of a device to each canvas, in one batch that destroys them.
+fn present_all(gpu: &FakeGpu, presenter: &mut Presenter, canvases: u64, device: u32) {
+    let mut batch = presenter.batch();
+    for id in 0..canvases {
+        let texture = pending(gpu.texture(super::world::device(device), [1; 4], None), device, size(4, 2));
+        batch.present(ContextId(id), Contents::Texture(texture), CanvasEpoch(1)).unwrap();
+        batch.destroy_texture(texture.texture_id);
+        batch.drop_texture(texture.texture_id);
+    }
+}
+
+// D10: and WebRender got a hundred transactions.
+#[test]
+fn all_canvases_of_a_batch_are_one_submission_and_hardly_more_than_one_transaction() {
+    let (gpu, sink) = (FakeGpu::new(super::MEMORY), Arc::default());
+    let mut presenter = presenter(&gpu, &sink, Duration::ZERO, CANVASES);
+    let (submits, flushes) = (gpu.submits(), *sink.flushes.lock());
+    present_all(&gpu, &mut presenter, CANVASES, 0);
+    assert_eq!(gpu.submits() - submits, 1);
+    assert_eq!(gpu.textures(), 0, "destroyed after the submit");
+    assert_eq!(sink.updates(), 0);
+    gpu.finish(device(0));
+    sink.until(CANVASES as usize);
+    drop(presenter);
+    // A machine that is slow gets one every 4 ms.
+    let flushes = *sink.flushes.lock() - flushes;
+    assert!(flushes <= CANVASES as usize / 10, "{flushes} transactions");
+}
+
+#[test]
+fn a_presenter_that_spins_shows_what_is_done_in_time_on_its_own_thread() {
+    let (gpu, sink) = (FakeGpu::new(super::MEMORY), Arc::<Transactions>::default());
+    let mut presenter = presenter(&gpu, &sink, TIMEOUT, 3);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while gpu.submits() == 0 {
+                thread::yield_now();
+            }
+            thread::sleep(Duration::from_millis(20));
+            gpu.finish(device(0));
+        });
+        present_all(&gpu, &mut presenter, 3, 0);
+        assert_eq!(*sink.updates.lock(), [thread::current().id(); 3]);
+    });
+}
+
+#[test]
+fn what_is_not_done_while_a_presenter_spins_is_left_to_the_poller() {
+    let (gpu, sink) = (FakeGpu::new(super::MEMORY), Arc::<Transactions>::default());
+    let mut presenter = presenter(&gpu, &sink, Duration::from_millis(1), 2);
+    present_all(&gpu, &mut presenter, 2, 0);
+    assert_eq!((sink.updates(), gpu.textures()), (0, 0));
+    gpu.finish(device(0));
+    sink.until(2);
+    assert!(!sink.updates.lock().contains(&thread::current().id()));
+    // A lost device ends the wait at once.
+    present_all(&gpu, &mut presenter, 2, 0);
+    gpu.lose(device(0));
+    sink.until(4);
+}
+
+// D9: the poller waited for all devices, with the lock that every submit needs.
+#[test]
+fn a_device_that_hangs_keeps_nobody_waiting_on_the_webgpu_thread() {
+    const HANGS: u32 = 9;
+    let mut world = World::new();
+    let other = ContextId(8);
+    world.presenter.create_context(other, descriptor(PAGE)).unwrap();
+    let hung = |world: &mut World| {
+        let texture = world.gpu.texture(device(HANGS), [2; 4], None);
+        let contents = Contents::Texture(pending(texture, HANGS, size(4, 2)));
+        world.presenter.present(other, contents, CanvasEpoch(1)).unwrap();
+        texture
+    };
+    let texture = hung(&mut world);
+    // Its own device too: textures come and go, presents are superseded, closures are waited for.
+    for _ in 0..20 {
+        hung(&mut world);
+    }
+    world.presenter.poller().wait_for(device(HANGS), 5);
+    let mut batch = world.presenter.batch();
+    batch.destroy_texture(texture);
+    batch.drop_texture(texture);
+    batch.submit();
+    world.presenter.maintain();
+    // And all that concerns others.
+    for epoch in 1..=20 {
+        let present = world.present([epoch as u8; 4], epoch);
+        world.finish(present);
+        assert_eq!((world.shown()[0], world.read_pixel()[0]), (epoch as u8, epoch as u8));
+    }
+    let (sender, receiver) = channel();
+    world.presenter.get_image(other, None, move |answer| sender.send(answer).unwrap());
+    world.presenter.destroy_device(device(HANGS));
+    world.presenter.drop_device(device(HANGS));
+    world.presenter.destroy_context(other).unwrap();
+    assert!(answer(&receiver).is_err());
+}
+
+/// Dropped slowly, as a `VkDevice` is.
+mod slow {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use wgpu_core::SubmissionIndex;
+    use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
+
+    use super::*;
+    use crate::gpu::{
+        Copy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, UnsupportedDevice, Waited,
+    };
+    use crate::{EncoderIds, FrameMemoryKind};
+
+    #[derive(Default)]
+    pub(super) struct Slow(pub(super) Arc<AtomicBool>);
+
+    struct Device(UnsupportedDevice, Arc<AtomicBool>);
+
+    impl Drop for Device {
+        fn drop(&mut self) {
+            thread::sleep(Duration::from_millis(100));
+            self.1.store(true, Ordering::SeqCst);
+        }
+    }
+
+    impl Gpu for Slow {
+        fn open(&self, device: DeviceId) -> Arc<dyn GpuDevice> {
+            Arc::new(Device(UnsupportedDevice(device), self.0.clone()))
+        }
+
+        fn drop_buffer(&self, _: BufferId) {}
+
+        fn destroy_texture(&self, _: TextureId) {}
+
+        fn drop_texture(&self, _: TextureId) {}
+
+        fn destroy_device(&self, _: DeviceId) {}
+
+        fn drop_device(&self, _: DeviceId) {}
+
+        fn poll(&self, _: DeviceId) -> Polled {
+            Polled::Idle
+        }
+    }
+
+    impl GpuDevice for Device {
+        fn id(&self) -> DeviceId {
+            self.0.id()
+        }
+
+        fn memory(&self) -> Option<FrameMemoryKind> {
+            None
+        }
+
+        fn largest_texture(&self) -> u32 {
+            0
+        }
+
+        fn create_buffer(
+            &self,
+            bytes: usize,
+            id: Option<BufferId>,
+        ) -> Result<(BufferId, IdleMemory), CreateBufferError> {
+            self.0.create_buffer(bytes, id)
+        }
+
+        fn submit(
+            &self,
+            queue: QueueId,
+            encoder: Option<EncoderIds>,
+            copies: &[Copy],
+        ) -> Result<Submission, SubmitError> {
+            self.0.submit(queue, encoder, copies)
+        }
+
+        fn wait(&self, index: SubmissionIndex, timeout: Duration) -> Waited {
+            self.0.wait(index, timeout)
+        }
+
+        fn must_poll(&self) -> bool {
+            false
+        }
+    }
+}
+
+// A process that ends unloads the driver.
+#[test]
+fn a_presenter_outlives_its_threads_though_their_device_was_dropped() {
+    let gpu = slow::Slow::default();
+    let dropped = gpu.0.clone();
+    let poller = Poller::new(Arc::new(gpu), Arc::new(|| ()));
+    poller.wait_for(device(0), 1);
+    poller.retire(device(0));
+    poller.forget(device(0));
+    // The thread has nothing to do any more: it lets go of the device.
+    thread::sleep(Duration::from_millis(60));
+    poller.stop();
+    assert!(dropped.load(std::sync::atomic::Ordering::SeqCst), "a thread is in the driver still");
+}

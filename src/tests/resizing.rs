@@ -1,0 +1,132 @@
+//! Buffers of canvases that change their size: the policy is told in `ring.rs`.
+
+use super::world::*;
+use crate::gpu::fake::FakeGpu;
+use crate::gpu::{Gpu, GpuDevice};
+use crate::ring::StagingRing;
+use crate::{BufferIds, PresentError};
+use std::sync::Arc;
+
+const KIB: usize = 1 << 10;
+
+struct Ring {
+    gpu: FakeGpu,
+    device: Arc<dyn GpuDevice>,
+    ring: StagingRing,
+    made: usize,
+}
+
+impl Ring {
+    fn new() -> Self {
+        let gpu = FakeGpu::new(super::MEMORY);
+        let device = gpu.open(device(0));
+        Self { gpu, device, ring: StagingRing::new(BufferIds::Allocated), made: 0 }
+    }
+
+    /// A frame of so many bytes, and none is kept. Returns the size of its buffer.
+    fn frame(&mut self, bytes: usize) -> usize {
+        self.frames(&[bytes])[0]
+    }
+
+    /// Several that are there at the same time.
+    fn frames(&mut self, bytes: &[usize]) -> Vec<usize> {
+        let before = self.gpu.created();
+        let buffers: Vec<_> = bytes
+            .iter()
+            .map(|bytes| self.ring.acquire(&self.gpu, &*self.device, *bytes).unwrap())
+            .collect();
+        self.made += self.gpu.created() - before;
+        buffers.iter().map(|buffer| buffer.len()).collect()
+    }
+
+    fn settle(&mut self) {
+        self.ring.settle(&self.gpu);
+    }
+
+    fn resting(&mut self) -> Vec<usize> {
+        self.ring.collect(&self.gpu);
+        self.ring.resting().collect()
+    }
+}
+
+#[test]
+fn a_canvas_that_keeps_its_size_has_buffers_of_that_size() {
+    let mut ring = Ring::new();
+    for _ in 0..5 {
+        assert_eq!(ring.frames(&[100 * KIB, 100 * KIB]), [100 * KIB, 100 * KIB]);
+        ring.settle();
+    }
+    assert_eq!(ring.made, 2);
+}
+
+// D11: a resize in each frame made a buffer in each.
+#[test]
+fn a_canvas_that_grows_in_each_frame_makes_a_buffer_now_and_then() {
+    let mut ring = Ring::new();
+    for step in 0..100 {
+        let bytes = (256 + step) * (256 + step) * 4;
+        assert!(ring.frame(bytes) <= bytes * 5 / 4 + 4 * KIB);
+    }
+    // By a factor of 1.9: three quarters more.
+    assert!(ring.made <= 5, "{} buffers", ring.made);
+}
+
+#[test]
+fn headroom_is_freed_once_a_canvas_stands_still() {
+    let mut ring = Ring::new();
+    ring.frame(100 * KIB);
+    assert_eq!(ring.frame(120 * KIB), 152 * KIB, "a quarter more, in whole pages");
+    ring.settle();
+    assert_eq!(ring.frame(120 * KIB), 152 * KIB, "it has just grown");
+    ring.settle();
+    assert_eq!(ring.frame(120 * KIB), 120 * KIB);
+    ring.settle();
+    assert_eq!(ring.resting(), [120 * KIB]);
+}
+
+#[test]
+fn what_a_canvas_that_has_shrunk_does_not_need_is_freed() {
+    let mut ring = Ring::new();
+    ring.frames(&[100 * KIB, 100 * KIB]);
+    ring.settle();
+    assert_eq!(ring.frame(50 * KIB), 100 * KIB, "it may grow again");
+    ring.settle();
+    assert_eq!(ring.resting().len(), 2, "so much was needed lately");
+    ring.frame(50 * KIB);
+    ring.settle();
+    assert!(ring.resting().is_empty());
+    assert_eq!(ring.frame(50 * KIB), 52 * KIB);
+    // Too large by far: at once.
+    assert_eq!(ring.frame(4 * KIB), 4 * KIB);
+}
+
+#[test]
+fn canvases_that_go_to_and_fro_make_no_buffers() {
+    for (small, large) in [(100, 120), (100, 399), (4, 400)] {
+        let mut ring = Ring::new();
+        let mut made = 0;
+        for step in 0..400 {
+            ring.frames(&[small * KIB, large * KIB]);
+            ring.frames(&[large * KIB]);
+            ring.frames(&[small * KIB]);
+            if step % 60 == 0 {
+                ring.settle();
+            }
+            if step == 130 {
+                made = ring.made;
+            }
+        }
+        assert_eq!(ring.made, made, "{small} and {large} KiB");
+    }
+}
+
+#[test]
+fn without_room_for_headroom_what_is_needed_is_made() {
+    let mut ring = Ring::new();
+    ring.frame(100 * KIB);
+    ring.gpu.fail_next_creations(1);
+    assert_eq!(ring.frame(120 * KIB), 120 * KIB);
+    ring.gpu.fail_next_creations(2);
+    let error = ring.ring.acquire(&ring.gpu, &*ring.device, 200 * KIB).err();
+    assert!(matches!(error, Some(PresentError::OutOfMemory)), "{error:?}");
+}

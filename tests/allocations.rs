@@ -1,0 +1,229 @@
+//! P8: what this crate allocates for a frame once everything has been allocated that is kept: nothing.
+//!
+//! Every allocation of the process is recorded with its stack, on all threads, and belongs to the innermost crate on it that is
+//! known by name. So what wgpu-core allocates does not count, and what the standard library does for us does. Maintenance,
+//! once a second, is left out.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use euclid::default::Size2D;
+use support::gpu::{Device, Gpu};
+use webgpu_presentation::*;
+use webrender_api::{
+    ExternalImageData, ExternalImageHandler, ExternalImageId, IdNamespace, ImageDescriptor, ImageKey,
+};
+use wgpu_types::{InstanceFlags, TextureFormat};
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+const WARM_UP: u64 = 100;
+const FRAMES: u64 = 200;
+
+#[global_allocator]
+static ALLOCATOR: Recording = Recording;
+
+struct Recording;
+
+type Stack = Vec<usize>;
+
+static ON: AtomicBool = AtomicBool::new(false);
+static STACKS: Mutex<Vec<Stack>> = Mutex::new(Vec::new());
+
+thread_local! {
+    /// What this thread allocates is not recorded.
+    static EXEMPT: Cell<bool> = const { Cell::new(false) };
+}
+
+fn exempt<T>(action: impl FnOnce() -> T) -> T {
+    let before = EXEMPT.replace(true);
+    let result = action();
+    EXEMPT.set(before);
+    result
+}
+
+fn record() {
+    if ON.load(Ordering::Relaxed) && !EXEMPT.get() {
+        exempt(|| {
+            let mut stack = Stack::new();
+            backtrace::trace(|frame| {
+                stack.push(frame.ip().addr());
+                true
+            });
+            STACKS.lock().unwrap().push(stack);
+        });
+    }
+}
+
+// SAFETY: everything is passed on to the system's allocator as it is; what recording allocates is not recorded.
+unsafe impl GlobalAlloc for Recording {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        record();
+        // SAFETY: the caller's promise is the one that is asked for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above; `alloc` passed on what `System` gave.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        record();
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+/// Names of the functions that led to an allocation, the innermost first.
+fn names(stack: &[usize]) -> Vec<String> {
+    let mut names = Vec::new();
+    for ip in stack {
+        backtrace::resolve(*ip as *mut _, |symbol| names.extend(symbol.name().map(|name| name.to_string())));
+    }
+    // Without those that record it.
+    let allocates = |name: &String| name.contains("__rust_alloc") || name.contains("__rust_realloc");
+    let allocates = names.iter().position(allocates);
+    names.split_off(allocates.map_or(0, |index| index + 1))
+}
+
+/// The crate that allocated.
+fn culprit(names: &[String]) -> &'static str {
+    const KNOWN: [&str; 5] = ["webgpu_presentation", "wgpu_core", "wgpu_hal", "allocations", "support"];
+    let known = |name: &String| {
+        KNOWN.into_iter().find(|known| {
+            let path = format!("{known}::");
+            name.starts_with(&path) || name.starts_with(&format!("<{path}"))
+        })
+    };
+    names.iter().find_map(known).unwrap_or("nobody known")
+}
+
+struct Sink(Mutex<Sender<(ExternalImageId, u8)>>);
+
+impl ImageSink for Sink {
+    fn add_image(&self, _: ImageKey, _: ImageDescriptor, _: ExternalImageData) {}
+
+    fn update_image(&self, _: ImageKey, _: ImageDescriptor, data: ExternalImageData, _: Option<CanvasEpoch>) {
+        exempt(|| self.0.lock().unwrap().send((data.id, data.channel_index)).unwrap());
+    }
+
+    fn delete_image(&self, _: ImageKey) {}
+}
+
+fn canvas(gpu: &Gpu, device: Device, format: TextureFormat, opaque: bool, side: u32) -> PendingTexture {
+    let size = Size2D::new(side, side);
+    let bytes = vec![7; (side * side * 4) as usize];
+    let configuration = ContextConfiguration {
+        device_id: device.id,
+        queue_id: device.queue,
+        format,
+        color_space: ColorSpace::Srgb,
+        alpha_mode: if opaque { AlphaMode::Opaque } else { AlphaMode::Premultiplied },
+        size,
+    };
+    let texture_id = gpu.texture_with(device, format, size, &bytes);
+    PendingTexture { texture_id, encoder_ids: None, configuration }
+}
+
+/// The stacks of what frames of a few canvases allocate, by crate.
+fn allocations(
+    gpu: &Gpu,
+    frame_memory: FrameMemoryKind,
+    spin: Duration,
+) -> BTreeMap<&'static str, Vec<Vec<String>>> {
+    let device = gpu.device();
+    let map = ContextMap::default();
+    let (sender, updates) = channel();
+    let wake = Arc::new(AtomicBool::new(false));
+    let wakes = wake.clone();
+    let options = PresenterOptions {
+        frame_memory,
+        spin,
+        wake: Arc::new(move || wakes.store(true, Ordering::Relaxed)),
+        ..Default::default()
+    };
+    let sink = Arc::new(Sink(Mutex::new(sender)));
+    let mut presenter = Presenter::new(gpu.global.clone(), &map, sink, options);
+    let mut images = ExternalImages::new(&map);
+    // One of them is a single pixel, one is opaque, one is of another byte order.
+    let kinds = [
+        (TextureFormat::Bgra8Unorm, false, 1),
+        (TextureFormat::Bgra8Unorm, true, 20),
+        (TextureFormat::Rgba8Unorm, false, 64),
+        (TextureFormat::Bgra8Unorm, false, 65),
+    ];
+    for (id, _) in (0..).zip(kinds) {
+        let size = Size2D::new(1, 1);
+        let descriptor = ContextDescriptor { owner: OwnerId(0), size, buffer_ids: BufferIds::Allocated };
+        presenter.create_context(ContextId(id), descriptor).unwrap();
+        presenter.set_image_key(ContextId(id), ImageKey::new(IdNamespace(1), id as u32)).unwrap();
+    }
+    for frame in 0..WARM_UP + FRAMES {
+        ON.store(false, Ordering::SeqCst);
+        let textures = kinds.map(|(format, opaque, side)| canvas(gpu, device, format, opaque, side));
+        if wake.swap(false, Ordering::Relaxed) {
+            presenter.maintain();
+        }
+        ON.store(frame >= WARM_UP, Ordering::SeqCst);
+        let mut batch = presenter.batch();
+        for (id, texture) in (0..).zip(textures) {
+            batch.present(ContextId(id), Contents::Texture(texture), CanvasEpoch(frame)).unwrap();
+            batch.destroy_texture(texture.texture_id);
+            batch.drop_texture(texture.texture_id);
+        }
+        batch.submit();
+        for _ in kinds {
+            let (id, generation) = updates.recv_timeout(TIMEOUT).expect("every canvas is shown");
+            ExternalImageHandler::lock(&mut images, id, generation, false);
+            ExternalImageHandler::unlock(&mut images, id, generation);
+        }
+    }
+    ON.store(false, Ordering::SeqCst);
+    drop(presenter);
+    let stacks = std::mem::take(&mut *STACKS.lock().unwrap());
+    let mut known = BTreeMap::<Stack, Vec<String>>::new();
+    let mut by_crate = BTreeMap::<_, Vec<_>>::new();
+    for stack in stacks {
+        let names = known.entry(stack).or_insert_with_key(|stack| names(stack)).clone();
+        by_crate.entry(culprit(&names)).or_default().push(names);
+    }
+    by_crate
+}
+
+// D8, P8: and boxes, vectors and maps for each frame.
+#[test]
+fn no_frame_allocates_in_the_steady_state() {
+    let Some(gpu) = Gpu::new(InstanceFlags::empty()) else {
+        assert!(
+            std::env::var_os("WEBGPU_PRESENTATION_REQUIRE_ADAPTER").is_none(),
+            "there is no Vulkan adapter"
+        );
+        return eprintln!("SKIPPED: there is no Vulkan adapter");
+    };
+    for memory in [FrameMemoryKind::Owned, FrameMemoryKind::Portable] {
+        for spin in [Duration::ZERO, Duration::from_micros(500)] {
+            let allocations = allocations(&gpu, memory, spin);
+            let count = |name| allocations.get(name).map_or(0, Vec::len);
+            assert!(
+                count("wgpu_core") >= FRAMES as usize,
+                "stacks are understood: wgpu-core allocates in each frame"
+            );
+            assert_eq!(count("nobody known"), 0, "{:#?}", allocations["nobody known"][0]);
+            let ours = allocations.get("webgpu_presentation");
+            let stacks: std::collections::BTreeSet<_> = ours.into_iter().flatten().collect();
+            assert!(
+                stacks.is_empty(),
+                "{memory:?}, {} allocations: {stacks:#?}",
+                count("webgpu_presentation")
+            );
+        }
+    }
+}
