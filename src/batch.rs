@@ -13,7 +13,40 @@ use crate::{CanvasEpoch, Contents, ContextId, PresentError, UnknownContext};
 ///
 /// An engine that gets one message per canvas, each followed by the destruction of its texture, drains its channel into
 /// one batch: presents, and `destroy` and `drop` of textures, which are held back until the submit; any other message
-/// submits first. A hundred canvases then cost one submit instead of a hundred.
+/// submits first. A hundred canvases then cost one submit instead of a hundred, and the compositor gets one transaction.
+///
+/// ```
+/// use std::sync::mpsc::Receiver;
+/// use webgpu_presentation::{CanvasEpoch, Contents, ContextId, Presenter};
+/// use wgpu_core::id::TextureId;
+///
+/// enum Request {
+///     Present(ContextId, Contents, CanvasEpoch),
+///     DestroyTexture(TextureId),
+///     DropTexture(TextureId),
+///     // …
+/// #   Exit,
+/// }
+///
+/// /// Takes what waits in the channel into one batch, and returns the first request that must not overtake it.
+/// fn gather(presenter: &mut Presenter, first: Request, requests: &Receiver<Request>) -> Option<Request> {
+///     let mut batch = presenter.batch();
+///     let mut next = Some(first);
+///     while let Some(request) = next {
+///         match request {
+///             Request::Present(canvas, contents, epoch) => {
+///                 // An error is the present's end: `on_outcome` hears of it too.
+///                 let _ = batch.present(canvas, contents, epoch);
+///             }
+///             Request::DestroyTexture(texture) => batch.destroy_texture(texture),
+///             Request::DropTexture(texture) => batch.drop_texture(texture),
+///             other => return Some(other),
+///         }
+///         next = requests.try_recv().ok();
+///     }
+///     None
+/// }
+/// ```
 ///
 /// It is an optimisation only: one bad texture hurts no other (a device that is lost in the submit does). A batch that is forgotten
 /// (`std::mem::forget`) is submitted with the next one.

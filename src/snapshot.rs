@@ -77,7 +77,7 @@ impl Snapshot {
     pub fn rows(&self) -> impl Iterator<Item = &[u8]> {
         let (frame, original, cleared) = match &self.0 {
             Contents::Frame(frame) => (Some(frame.rows()), None, None),
-            Contents::Original(original) => (None, Some(original.rows()), None),
+            Contents::Original(original) => (None, Some(original.rows_with_alpha()), None),
             Contents::Cleared { size, .. } if size.is_empty() => (None, None, None),
             Contents::Cleared { size, alpha_mode, row } => {
                 let row = row.get_or_init(|| cleared_pixel(*alpha_mode).repeat(size.width as usize).into());

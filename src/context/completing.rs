@@ -6,9 +6,9 @@ use super::{ContextData, State};
 use crate::content::{Content, Current};
 use crate::frame::{Frame, SharedFrame};
 use crate::gpu::Completed;
-use crate::layout::ByteOrder;
+use crate::layout::{ByteOrder, CopyLayout};
 use crate::original::Original;
-use crate::staging::{MappingBuffer, NotMapped};
+use crate::staging::{MappedBuffer, MappingBuffer, NotMapped};
 use crate::ticket::{Purpose, Ticket};
 use crate::{GetImageError, PresentError, Snapshot, UnknownContext};
 
@@ -30,7 +30,7 @@ impl ContextData {
             }
         };
         let memory = buffer.memory();
-        let Some((original, mut frame)) = self.make(number, Original::new(layout, buffer)) else {
+        let Some((original, mut frame)) = self.make(number, layout, buffer) else {
             return self.fail(number, &PresentError::OutOfMemory);
         };
         let mut state = self.state.lock();
@@ -66,15 +66,24 @@ impl ContextData {
         }
     }
 
-    /// A frame of what a ticket brought, and what it was made of if it had to be made. `None` without memory for it.
-    fn make(&self, number: u64, original: Original) -> Option<(Option<Original>, Option<Frame>)> {
-        let original = match Frame::of(original) {
-            Ok(frame) => return Some((None, Some(frame))),
-            Err(original) => original,
-        };
-        let shown = self.state.lock().in_flight.is_present(number);
-        let frame = if shown { Some(Frame::converted(&original)?) } else { None };
-        Some((Some(original), frame))
+    /// A frame of what a ticket brought, if it is to be shown; and what was copied, if the frame had to be made of it or there is
+    /// none. `None` without memory for it.
+    fn make(
+        &self,
+        number: u64,
+        layout: CopyLayout,
+        buffer: MappedBuffer,
+    ) -> Option<(Option<Original>, Option<Frame>)> {
+        if !self.state.lock().in_flight.is_present(number) {
+            return Some((Some(Original::captured(layout, buffer)), None));
+        }
+        Some(match Frame::of(Original::shown(layout, buffer)) {
+            Ok(frame) => (None, Some(frame)),
+            Err(original) => {
+                let frame = Frame::converted(&original)?;
+                (Some(original), Some(frame))
+            }
+        })
     }
 
     /// A copy in flight will never be done.

@@ -363,7 +363,7 @@ fn original(from: CanvasPixels, (width, height): (u32, u32), pixels: &[Vec<u8>])
     for (row, pixels) in layout.lines().rows_mut(&mut bytes).zip(pixels.chunks(width as usize)) {
         row.copy_from_slice(&pixels.concat());
     }
-    Original::new(layout, fake::mapped_buffer(&bytes))
+    Original::shown(layout, fake::mapped_buffer(&bytes))
 }
 
 proptest! {

@@ -91,6 +91,61 @@ fn all_canvases_of_a_batch_are_one_submission_and_hardly_more_than_one_transacti
     assert!(flushes <= CANVASES as usize / 10, "{flushes} transactions");
 }
 
+// What the documentation of `Batch` tells engines to do.
+#[test]
+fn messages_of_a_channel_are_gathered_until_one_of_another_kind_comes() {
+    enum Request {
+        Present(u64),
+        DestroyAndDrop,
+        Other,
+    }
+    let (gpu, sink) = (FakeGpu::new(super::MEMORY), Arc::default());
+    let mut presenter = presenter(&gpu, &sink, Duration::ZERO, CANVASES);
+    let (sender, requests) = channel();
+    for id in 0..CANVASES {
+        sender.send(Request::Present(id)).unwrap();
+        sender.send(Request::DestroyAndDrop).unwrap();
+        if id == 30 {
+            sender.send(Request::Other).unwrap();
+        }
+    }
+    let mut submits = Vec::new();
+    loop {
+        let before = gpu.submits();
+        let mut batch = presenter.batch();
+        let mut presented = None;
+        let mut drained = true;
+        for request in requests.try_iter() {
+            match request {
+                Request::Present(id) => {
+                    let texture = gpu.texture(device(0), [1; 4], None);
+                    let contents = Contents::Texture(pending(texture, 0, size(4, 2)));
+                    batch.present(ContextId(id), contents, CanvasEpoch(1)).unwrap();
+                    presented = Some(texture);
+                }
+                Request::DestroyAndDrop => {
+                    let texture = presented.take().unwrap();
+                    batch.destroy_texture(texture);
+                    batch.drop_texture(texture);
+                }
+                Request::Other => {
+                    drained = false;
+                    break;
+                }
+            }
+        }
+        batch.submit();
+        submits.push(gpu.submits() - before);
+        if drained {
+            break;
+        }
+    }
+    assert_eq!(submits, [1, 1]);
+    assert_eq!(gpu.textures(), 0);
+    gpu.finish(device(0));
+    sink.until(CANVASES as usize);
+}
+
 #[test]
 fn a_presenter_that_spins_shows_what_is_done_in_time_on_its_own_thread() {
     let (gpu, sink) = (FakeGpu::new(super::MEMORY), Arc::<Transactions>::default());
