@@ -3,6 +3,8 @@
 //! The kernels are not public, so their files are compiled here too. `cargo bench --bench pixels`.
 #![allow(dead_code, unused_imports, reason = "not all of each file is measured, and their tests are not run")]
 
+#[path = "../src/bytes.rs"]
+mod bytes;
 #[path = "../src/colour.rs"]
 mod colour;
 #[path = "../src/convert.rs"]

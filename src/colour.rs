@@ -6,6 +6,7 @@
 //! of any value.
 
 use crate::pixels::ColorSpace;
+use crate::planes::BLOCK;
 
 /// Rows: what red, green and blue become.
 type Matrix = [[f32; 3]; 3];
@@ -23,7 +24,8 @@ const SRGB_TO_P3: Matrix = [
     [0.017_082_632, 0.072_397_44, 0.910_519_96],
 ];
 
-/// Converts red, green and blue in place. Not multiplied by alpha; 1 is full.
+/// Converts red, green and blue in place, a [`BLOCK`] or fewer. Not multiplied by alpha; 1 is full.
+#[inline(always)]
 pub(crate) fn convert(from: ColorSpace, to: ColorSpace, [red, green, blue]: [&mut [f32]; 3]) {
     let matrix = match (from, to) {
         (ColorSpace::DisplayP3, ColorSpace::Srgb) => &P3_TO_SRGB,
@@ -31,7 +33,7 @@ pub(crate) fn convert(from: ColorSpace, to: ColorSpace, [red, green, blue]: [&mu
         (ColorSpace::Srgb, ColorSpace::Srgb) | (ColorSpace::DisplayP3, ColorSpace::DisplayP3) => return,
     };
     for channel in [&mut *red, &mut *green, &mut *blue] {
-        channel.iter_mut().for_each(|value| *value = to_linear(*value));
+        to_linear(channel);
     }
     for ((red, green), blue) in red.iter_mut().zip(&mut *green).zip(&mut *blue) {
         let light = [*red, *green, *blue];
@@ -39,33 +41,60 @@ pub(crate) fn convert(from: ColorSpace, to: ColorSpace, [red, green, blue]: [&mu
         [*red, *green, *blue] = [mix(&matrix[0]), mix(&matrix[1]), mix(&matrix[2])];
     }
     for channel in [red, green, blue] {
-        channel.iter_mut().for_each(|value| *value = to_encoded(*value));
+        to_encoded(channel);
     }
 }
 
-/// Light of an encoded value.
-fn to_linear(encoded: f32) -> f32 {
-    let size = encoded.abs();
-    let curve = power((size + 0.055) * (1.0 / 1.055), 2.4);
-    let light = if size <= 0.040_45 { size * (1.0 / 12.92) } else { curve };
-    light.copysign(encoded)
+/// Light of encoded values.
+#[inline(always)]
+fn to_linear(values: &mut [f32]) {
+    curve(
+        values,
+        2.4,
+        |size| (size + 0.055) * (1.0 / 1.055),
+        |size, power| {
+            if size <= 0.040_45 { size * (1.0 / 12.92) } else { power }
+        },
+    );
 }
 
-/// The encoded value of light.
-fn to_encoded(light: f32) -> f32 {
-    let size = light.abs();
-    let curve = 1.055 * power(size, 1.0 / 2.4) - 0.055;
-    let encoded = if size <= 0.003_130_8 { size * 12.92 } else { curve };
-    encoded.copysign(light)
+/// Encoded values of light.
+#[inline(always)]
+fn to_encoded(values: &mut [f32]) {
+    curve(
+        values,
+        1.0 / 2.4,
+        |size| size,
+        |size, power| {
+            if size <= 0.003_130_8 { size * 12.92 } else { 1.055 * power - 0.055 }
+        },
+    );
 }
 
-/// `x` to the power of `y`, for positive normal `x`. Infinity becomes something very large; NaN stays.
-fn power(x: f32, y: f32) -> f32 {
+/// `to` of sizes and their power: `base` to the power of `y`. Signs stay.
+///
+/// Two loops, because one has so many steps, each waiting for the one before, that the processor cannot begin enough of the next
+/// values meanwhile.
+#[inline(always)]
+fn curve(values: &mut [f32], y: f32, base: impl Fn(f32) -> f32, to: impl Fn(f32, f32) -> f32) {
+    let mut exponents = [0.0; BLOCK];
+    for (exponent, value) in exponents.iter_mut().zip(&*values) {
+        *exponent = exponent_of(base(value.abs()), y);
+    }
+    for (value, exponent) in values.iter_mut().zip(&exponents) {
+        *value = to(value.abs(), exp2(*exponent)).copysign(*value);
+    }
+}
+
+/// What 2 must be raised to for `x` to the power of `y`, for positive normal `x`. Infinity becomes something large; NaN stays.
+#[inline(always)]
+fn exponent_of(x: f32, y: f32) -> f32 {
     let x = if x > f32::MAX { f32::MAX } else { x };
     // Adds 0, or NaN.
-    exp2(log2(x) * y) + x * 0.0
+    log2(x) * y + x * 0.0
 }
 
+#[inline(always)]
 fn log2(x: f32) -> f32 {
     /// The bits of √½, where the mantissa's range begins: it lies around 1.
     const BEGIN: i32 = 0x3f35_04f3;
@@ -79,6 +108,7 @@ fn log2(x: f32) -> f32 {
     exponent as f32 + s * series * (2.0 * std::f32::consts::LOG2_E)
 }
 
+#[inline(always)]
 fn exp2(x: f32) -> f32 {
     /// 1.5 · 2²³: a number this large has no fraction, so adding it rounds, and leaves the integer in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
@@ -95,6 +125,12 @@ fn exp2(x: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn one(curve: fn(&mut [f32]), value: f32) -> f32 {
+        let mut values = [value];
+        curve(&mut values);
+        values[0]
+    }
 
     fn linear(encoded: f64) -> f64 {
         let size = encoded.abs();
@@ -126,17 +162,17 @@ mod tests {
     #[test]
     fn the_curves_are_those_of_floating_point_functions() {
         for value in values() {
-            assert_close(to_linear(value), linear(f64::from(value)), value);
-            assert_close(to_encoded(value), encoded(f64::from(value)), value);
+            assert_close(one(to_linear, value), linear(f64::from(value)), value);
+            assert_close(one(to_encoded, value), encoded(f64::from(value)), value);
         }
     }
 
     #[test]
     fn what_is_no_number_stays_none_and_infinity_is_large() {
-        for curve in [to_linear, to_encoded] {
-            assert!(curve(f32::NAN).is_nan());
-            assert!(curve(f32::INFINITY) > 1e5 && curve(f32::NEG_INFINITY) < -1e5);
-            assert_eq!((curve(0.0), curve(-0.0)), (0.0, 0.0));
+        for curve in [to_linear as fn(&mut [f32]), to_encoded] {
+            assert!(one(curve, f32::NAN).is_nan());
+            assert!(one(curve, f32::INFINITY) > 1e5 && one(curve, f32::NEG_INFINITY) < -1e5);
+            assert_eq!((one(curve, 0.0), one(curve, -0.0)), (0.0, 0.0));
         }
     }
 

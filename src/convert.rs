@@ -1,14 +1,21 @@
 //! From the pixels of a canvas to those that somebody wants, in one pass over memory.
 
+use multiversion::multiversion;
+
+use crate::bytes::{self, Halves};
 use crate::colour;
+use crate::opaque::copy_opaque;
 use crate::pixels::{Alpha, AlphaMode, CanvasPixels, PixelEncoding, PixelFormat};
 use crate::planes::{BLOCK, Planes, full};
 
 /// A way from one kind of pixels to another.
 ///
-/// Everything is exact but what goes through another colour space: the quotient and the product that a channel needs are
-/// single roundings of `f32`, and no quotient of two bytes or two half floats lies so close to the middle between two bytes that
-/// this matters.
+/// Everything is exact but what goes through another colour space. The alpha of an opaque canvas is not looked at: it counts as
+/// full, at no cost.
+///
+/// 1920×1080 pixels on one core (AMD Zen 5) with AVX2, and with what every x86-64 processor has: a copy, also one whose red and
+/// blue change places, takes 0.14 ms (0.3); 8 bits divided by alpha 0.7 ms (1.6); half floats to 8 bits 1.3 to 1.8 ms (2.4 to
+/// 5); to half floats 3 to 4 ms (4 to 7); another colour space 12 to 13 ms (25 to 28).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Conversion {
     from: CanvasPixels,
@@ -21,6 +28,10 @@ enum Road {
     Copy,
     /// Red and blue change places.
     Swap,
+    /// From 8 bits to 8 bits: colour is divided by alpha.
+    Divide,
+    /// From half floats to 8 bits.
+    Round(Halves),
     /// Through floating point.
     Planes {
         /// Colour is divided by alpha.
@@ -34,16 +45,19 @@ enum Road {
 
 impl Conversion {
     pub(crate) fn new(from: CanvasPixels, to: PixelEncoding) -> Self {
+        use PixelFormat::{Bgra8, Rgba8, Rgba16Float};
         let premultiplied = from.alpha_mode == AlphaMode::Premultiplied;
         let recolour = from.color_space != to.color_space;
         let straighten = premultiplied && to.alpha == Alpha::Straight;
         let road = match (from.format, to.format) {
             (a, b) if a == b && !recolour && !straighten => Road::Copy,
-            (PixelFormat::Bgra8, PixelFormat::Rgba8) | (PixelFormat::Rgba8, PixelFormat::Bgra8)
-                if !recolour && !straighten =>
-            {
-                Road::Swap
-            }
+            (Bgra8, Rgba8) | (Rgba8, Bgra8) if !recolour && !straighten => Road::Swap,
+            (Bgra8 | Rgba8, Bgra8 | Rgba8) if !recolour => Road::Divide,
+            (Rgba16Float, Bgra8 | Rgba8) if !recolour => Road::Round(match (premultiplied, straighten) {
+                (false, _) => Halves::Opaque,
+                (true, false) => Halves::Premultiplied,
+                (true, true) => Halves::Straight,
+            }),
             _ => Road::Planes {
                 divide: straighten || (premultiplied && recolour),
                 recolour,
@@ -55,16 +69,22 @@ impl Conversion {
 
     /// Converts a row: as many pixels as both have room for.
     pub(crate) fn row(&self, from: &[u8], to: &mut [u8]) {
+        best_row(self, from, to);
+    }
+
+    /// The same in instructions that every processor has; where it is inlined, in those that its caller may use.
+    #[inline(always)]
+    pub(crate) fn portable_row(&self, from: &[u8], to: &mut [u8]) {
+        let opaque = self.from.alpha_mode == AlphaMode::Opaque;
         match self.road {
+            Road::Copy if opaque => copy_opaque(self.from.format, from, to),
             Road::Copy => {
                 let len = from.len().min(to.len());
                 to[..len].copy_from_slice(&from[..len]);
             }
-            Road::Swap => {
-                for (from, to) in from.as_chunks::<4>().0.iter().zip(to.as_chunks_mut::<4>().0) {
-                    *to = [from[2], from[1], from[0], from[3]];
-                }
-            }
+            Road::Swap => bytes::swap(from, to, opaque),
+            Road::Divide => bytes::divide(from, to, self.from.format != self.to.format),
+            Road::Round(halves) => bytes::round(halves, from, (self.to.format, to)),
             Road::Planes { divide, recolour, multiply } => {
                 let mut planes = Planes::new();
                 let from = from.chunks(BLOCK * self.from.format.bytes_per_pixel());
@@ -78,6 +98,7 @@ impl Conversion {
         }
     }
 
+    #[inline(always)]
     fn change(&self, planes: &mut Planes, divide: bool, recolour: bool, multiply: bool) {
         let (read, written) = (full(self.from.format), full(self.to.format));
         // What colours are between the steps.
@@ -94,7 +115,11 @@ impl Conversion {
                 scale(colour, read, between);
             }
         }
-        scale(alpha, read, written);
+        if self.from.alpha_mode == AlphaMode::Opaque {
+            alpha.fill(written);
+        } else {
+            scale(alpha, read, written);
+        }
         if recolour {
             let [red, green, blue] = &mut colours;
             colour::convert(self.from.color_space, self.to.color_space, [red, green, blue]);
@@ -110,7 +135,15 @@ impl Conversion {
     }
 }
 
+/// Compiled for several kinds of processors, with all that it calls. None gets an instruction that rounds differently (as a
+/// multiplication and addition in one does): pixels are the same everywhere.
+#[multiversion(targets("x86_64+avx2+f16c"))]
+fn best_row(conversion: &Conversion, from: &[u8], to: &mut [u8]) {
+    conversion.portable_row(from, to);
+}
+
 /// Changes the unit of values.
+#[inline(always)]
 fn scale(values: &mut [f32], from: f32, to: f32) {
     if from != to {
         // One of them is 1: a single rounding.

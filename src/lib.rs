@@ -15,6 +15,7 @@ mod ring;
 mod opaque;
 mod colour;
 mod planes;
+mod bytes;
 mod convert;
 mod original;
 mod frame;

@@ -1,12 +1,14 @@
 //! A few pixels, a plane for each channel: loops over planes are vectorised. They stay in the first cache.
+//!
+//! All functions are inlined, so that [`Conversion`](crate::convert::Conversion) compiles them for several processors.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
 use crate::pixels::PixelFormat;
 
-/// So many pixels at most.
-pub(crate) const BLOCK: usize = 64;
+/// So many pixels at most. Fewer leave loops too short.
+pub(crate) const BLOCK: usize = 128;
 
 /// Red, green, blue and alpha. Values mean what the format that they were read from says: 8 bits are 0 to 255, half floats
 /// themselves; [`full`] is 1.0.
@@ -16,6 +18,7 @@ pub(crate) struct Planes {
 }
 
 /// What 1.0 is in a format.
+#[inline(always)]
 pub(crate) fn full(format: PixelFormat) -> f32 {
     match format {
         PixelFormat::Bgra8 | PixelFormat::Rgba8 => 255.0,
@@ -23,12 +26,32 @@ pub(crate) fn full(format: PixelFormat) -> f32 {
     }
 }
 
+/// Where in the four bytes of a pixel its red, green, blue and alpha begin.
+#[inline(always)]
+pub(crate) fn shifts(format: PixelFormat) -> [u32; 4] {
+    match format {
+        PixelFormat::Bgra8 => [16, 8, 0, 24],
+        PixelFormat::Rgba8 | PixelFormat::Rgba16Float => [0, 8, 16, 24],
+    }
+}
+
+/// A [`BLOCK`] of pixels of half floats, or fewer, one after the other.
+#[inline(always)]
+pub(crate) fn to_floats(bytes: &[u8], floats: &mut [f32; 4 * BLOCK]) {
+    let mut halves = [f16::ZERO; 4 * BLOCK];
+    let (words, _) = bytes.as_chunks::<2>();
+    halves.iter_mut().zip(words).for_each(|(half, word)| *half = f16::from_le_bytes(*word));
+    halves.convert_to_f32_slice(floats);
+}
+
 impl Planes {
+    #[inline(always)]
     pub(crate) fn new() -> Self {
         Self { channels: [[0.0; BLOCK]; 4], len: 0 }
     }
 
     /// The three colours, and alpha.
+    #[inline(always)]
     pub(crate) fn split(&mut self) -> ([&mut [f32]; 3], &mut [f32]) {
         let len = self.len;
         let [red, green, blue, alpha] = &mut self.channels;
@@ -36,25 +59,25 @@ impl Planes {
     }
 
     /// Reads a [`BLOCK`] of pixels, or fewer.
+    #[inline(always)]
     pub(crate) fn read(&mut self, format: PixelFormat, bytes: &[u8]) {
         self.len = (bytes.len() / format.bytes_per_pixel()).min(BLOCK);
         match format {
-            PixelFormat::Bgra8 => self.read_bytes([16, 8, 0, 24], bytes),
-            PixelFormat::Rgba8 => self.read_bytes([0, 8, 16, 24], bytes),
+            PixelFormat::Bgra8 | PixelFormat::Rgba8 => self.read_bytes(shifts(format), bytes),
             PixelFormat::Rgba16Float => self.read_halves(bytes),
         }
     }
 
     /// Writes as many pixels as were read. To 8 bits: rounded to nearest, halves up, clamped; NaN is 0.
+    #[inline(always)]
     pub(crate) fn write(&self, format: PixelFormat, bytes: &mut [u8]) {
         match format {
-            PixelFormat::Bgra8 => self.write_bytes([16, 8, 0, 24], bytes),
-            PixelFormat::Rgba8 => self.write_bytes([0, 8, 16, 24], bytes),
+            PixelFormat::Bgra8 | PixelFormat::Rgba8 => self.write_bytes(shifts(format), bytes),
             PixelFormat::Rgba16Float => self.write_halves(bytes),
         }
     }
 
-    /// `shifts`: where in the four bytes each channel begins.
+    #[inline(always)]
     fn read_bytes(&mut self, shifts: [u32; 4], bytes: &[u8]) {
         let (pixels, _) = bytes.as_chunks::<4>();
         for (channel, shift) in self.channels.iter_mut().zip(shifts) {
@@ -65,6 +88,7 @@ impl Planes {
         }
     }
 
+    #[inline(always)]
     fn write_bytes(&self, shifts: [u32; 4], bytes: &mut [u8]) {
         let (pixels, _) = bytes.as_chunks_mut::<4>();
         let [red, green, blue, alpha] = &self.channels;
@@ -78,12 +102,10 @@ impl Planes {
         }
     }
 
+    #[inline(always)]
     fn read_halves(&mut self, bytes: &[u8]) {
-        let mut halves = [f16::ZERO; 4 * BLOCK];
         let mut floats = [0.0; 4 * BLOCK];
-        let (words, _) = bytes.as_chunks::<2>();
-        halves.iter_mut().zip(words).for_each(|(half, word)| *half = f16::from_le_bytes(*word));
-        halves.convert_to_f32_slice(&mut floats);
+        to_floats(bytes, &mut floats);
         let [red, green, blue, alpha] = &mut self.channels;
         let channels = red.iter_mut().zip(green).zip(blue).zip(alpha);
         for (pixel, (((red, green), blue), alpha)) in floats.as_chunks::<4>().0.iter().zip(channels) {
@@ -91,13 +113,15 @@ impl Planes {
         }
     }
 
+    /// What is no number has the same bits whatever computed it.
+    #[inline(always)]
     fn write_halves(&self, bytes: &mut [u8]) {
         let mut floats = [0.0; 4 * BLOCK];
         let mut halves = [f16::ZERO; 4 * BLOCK];
         let [red, green, blue, alpha] = &self.channels;
         let channels = red.iter().zip(green).zip(blue).zip(alpha);
         for (pixel, (((red, green), blue), alpha)) in floats.as_chunks_mut::<4>().0.iter_mut().zip(channels) {
-            *pixel = [*red, *green, *blue, *alpha];
+            *pixel = [*red, *green, *blue, *alpha].map(|value| if value.is_nan() { f32::NAN } else { value });
         }
         halves.convert_from_f32_slice(&floats);
         let (words, _) = bytes.as_chunks_mut::<2>();
@@ -107,6 +131,7 @@ impl Planes {
 }
 
 /// The nearest byte, halves up. Conversions between floats and integers of Rust saturate, which is not vectorised.
+#[inline(always)]
 fn nearest(value: f32) -> u32 {
     /// A number this large has no fraction, so adding it rounds (halves to even), and leaves the integer in the lowest bits.
     const ROUND: f32 = 8_388_608.0;
@@ -116,4 +141,29 @@ fn nearest(value: f32) -> u32 {
     let rounded = (value + ROUND) - ROUND;
     let rounded = if value - rounded == 0.5 { rounded + 1.0 } else { rounded };
     (rounded + ROUND).to_bits() & 255
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_floats_are_the_same_with_and_without_instructions_for_them() {
+        let mut floats = [0.0; 4 * BLOCK];
+        for all in (0..=u16::MAX).collect::<Vec<_>>().as_chunks::<{ 4 * BLOCK }>().0 {
+            to_floats(&all.map(u16::to_le_bytes).concat(), &mut floats);
+            for (bits, float) in all.iter().zip(floats) {
+                assert_eq!(float.to_bits(), f16::from_bits(*bits).to_f32_const().to_bits(), "{bits:04x}");
+            }
+            // Between two neighbours, where it is rounded.
+            for ulps in [0xFFF, 0x1000, 0x1001] {
+                let between = floats.map(|float| f32::from_bits(float.to_bits().wrapping_add(ulps)));
+                let mut halves = [f16::ZERO; 4 * BLOCK];
+                halves.convert_from_f32_slice(&between);
+                for (float, half) in between.iter().zip(halves).filter(|(float, _)| !float.is_nan()) {
+                    assert_eq!(half.to_bits(), f16::from_f32_const(*float).to_bits(), "{float:e}");
+                }
+            }
+        }
+    }
 }

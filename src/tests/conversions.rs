@@ -30,10 +30,15 @@ fn encoding(format: PixelFormat, color_space: ColorSpace, alpha: Alpha) -> Pixel
     PixelEncoding { format, color_space, alpha }
 }
 
+/// The same whatever the processor can do.
 fn converted(from: CanvasPixels, to: PixelEncoding, row: &[u8]) -> Vec<u8> {
     let pixels = row.len() / from.format.bytes_per_pixel();
     let mut bytes = vec![0xEE; pixels * to.format.bytes_per_pixel()];
-    Conversion::new(from, to).row(row, &mut bytes);
+    let mut portable = bytes.clone();
+    let conversion = Conversion::new(from, to);
+    conversion.row(row, &mut bytes);
+    conversion.portable_row(row, &mut portable);
+    assert!(bytes == portable, "{conversion:?}");
     bytes
 }
 
@@ -80,7 +85,8 @@ fn every_half_float_becomes_the_nearest_byte() {
         let bytes = converted(from, to, &row);
         for (half, pixel) in (0..=u16::MAX).zip(bytes.as_chunks::<4>().0) {
             let one = |half| nearest_byte(half, 0x3C00);
-            let expected = [one(half.rotate_left(5)), one(!half), one(half), one(half)];
+            let alpha = if alpha_mode == AlphaMode::Opaque { 255 } else { one(half) };
+            let expected = [one(half.rotate_left(5)), one(!half), one(half), alpha];
             assert_eq!(*pixel, expected, "{half:04x}");
         }
     }
@@ -131,6 +137,10 @@ fn every_byte_over_every_alpha_is_the_rounded_quotient() {
     for alpha in 0..=255u8 {
         let row: Vec<u8> = (0..=255).flat_map(|colour| [colour, 255 - colour, 7, alpha]).collect();
         let bytes = converted(from, PixelEncoding::IMAGE_DATA, &row);
+        let same_order = encoding(PixelFormat::Bgra8, ColorSpace::Srgb, Alpha::Straight);
+        let swapped =
+            bytes.as_chunks::<4>().0.iter().map(|&[red, green, blue, alpha]| [blue, green, red, alpha]);
+        assert_eq!(converted(from, same_order, &row), swapped.flatten().collect::<Vec<_>>());
         for (colour, pixel) in (0..=255u8).zip(bytes.as_chunks::<4>().0) {
             let straight = |colour: u8| match u32::from(alpha) {
                 0 => 0,
@@ -220,7 +230,7 @@ fn colours_are_within_a_step_of_another_crate() {
     }
 }
 
-/// What a pixel is, as straight floating point in its own colour space; colour is 0 where alpha is.
+/// What a pixel is, as floating point in its own colour space.
 fn naive_read(from: CanvasPixels, pixel: &[u8]) -> [f64; 4] {
     let byte = |i: usize| f64::from(pixel[i]) / 255.0;
     let half = |i: usize| f16::from_le_bytes([pixel[2 * i], pixel[2 * i + 1]]).to_f64();
@@ -229,7 +239,8 @@ fn naive_read(from: CanvasPixels, pixel: &[u8]) -> [f64; 4] {
         PixelFormat::Rgba8 => [byte(0), byte(1), byte(2), byte(3)],
         PixelFormat::Rgba16Float => [half(0), half(1), half(2), half(3)],
     };
-    [red, green, blue, alpha]
+    // What an opaque canvas has there is nobody's business.
+    [red, green, blue, if from.alpha_mode == AlphaMode::Opaque { 1.0 } else { alpha }]
 }
 
 fn naive_colour(from: ColorSpace, to: ColorSpace, colour: [f64; 3]) -> [f64; 3] {
@@ -305,13 +316,11 @@ fn any_encoding() -> impl Strategy<Value = PixelEncoding> {
     kinds.prop_map(|(format, color_space, alpha)| encoding(format, color_space, alpha))
 }
 
-/// A pixel with colours between −½ and 2 (half floats) or 0 and 1 (bytes), times alpha. (Colours far larger than their alpha have
-/// many digits, of which a matrix that subtracts them leaves few.)
+/// A pixel with colours between −½ and 2 (half floats) or 0 and 1 (bytes), times alpha, whether the canvas is opaque or not.
+/// (Colours far larger than their alpha have many digits, of which a matrix that subtracts them leaves few.)
 fn any_pixel(from: CanvasPixels) -> BoxedStrategy<Vec<u8>> {
-    let opaque = from.alpha_mode == AlphaMode::Opaque;
     if from.format == PixelFormat::Rgba16Float {
-        let alpha = if opaque { (1000u16..=1000).boxed() } else { (0u16..=1000).boxed() };
-        let pixel = (prop::array::uniform3(-500i16..2000), alpha).prop_map(|(colour, alpha)| {
+        let pixel = (prop::array::uniform3(-500i16..2000), 0u16..=1000).prop_map(|(colour, alpha)| {
             let alpha = f32::from(alpha) / 1000.0;
             let half = |value: f32| f16::from_f32(value).to_bits();
             let colour = colour.map(|value| half(f32::from(value) / 1000.0 * alpha));
@@ -319,8 +328,7 @@ fn any_pixel(from: CanvasPixels) -> BoxedStrategy<Vec<u8>> {
         });
         return pixel.boxed();
     }
-    let pixel = any::<[u8; 4]>().prop_map(move |mut pixel| {
-        pixel[3] = if opaque { 255 } else { pixel[3] };
+    let pixel = any::<[u8; 4]>().prop_map(|pixel| {
         let times = |colour: u8| (u16::from(colour) * u16::from(pixel[3]) / 255) as u8;
         vec![times(pixel[0]), times(pixel[1]), times(pixel[2]), pixel[3]]
     });
@@ -344,6 +352,29 @@ proptest! {
         prop_assert_eq!(pixels.len(), row.len());
         for (pixel, source) in pixels.zip(&row) {
             assert_written(to.format, pixel, naive(from, to, source))?;
+        }
+    }
+}
+
+/// All 65,536 half floats, and random bits, wherever they can go, on both sides of a block.
+#[test]
+fn whatever_bits_there_are_they_become_the_same_on_every_processor() {
+    let mut state = 1u64;
+    let mut random = || {
+        state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+        (state >> 48) as u16
+    };
+    let row = halves((0..=u16::MAX).flat_map(|half| [half, random(), random(), random()]));
+    for format in FORMATS {
+        for (from, to) in SPACES.into_iter().flat_map(|from| SPACES.map(|to| (from, to))) {
+            for (mode, alpha) in MODES.into_iter().flat_map(|mode| ALPHAS.map(|alpha| (mode, alpha))) {
+                for target in FORMATS {
+                    let (from, to) = (canvas(format, from, mode), encoding(target, to, alpha));
+                    for width in [BLOCK - 1, BLOCK + 1, row.len() / format.bytes_per_pixel()] {
+                        converted(from, to, &row[..width * format.bytes_per_pixel()]);
+                    }
+                }
+            }
         }
     }
 }
