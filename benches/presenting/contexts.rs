@@ -1,0 +1,118 @@
+//! What an operation of one canvas costs while so many others are shown: it should not matter how many.
+//!
+//! Each is timed by itself, which takes some 50 ns.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use criterion::{BenchmarkId, Criterion};
+use euclid::default::Size2D;
+use webgpu_presentation::{AlphaMode, ContextId, ExternalImages, FrameMemoryKind, OwnerId};
+use webrender_api::ExternalImageSource;
+
+use crate::world::{OWNER, Painting, World};
+use crate::{TEST, group, measure};
+
+const OTHERS: [u64; 3] = if TEST { [1, 10, 20] } else { [1, 100, 10_000] };
+
+/// The canvas that is looked at, and one that comes and goes. The others are of another owner.
+const CANVAS: ContextId = ContextId(0);
+const GUEST: ContextId = ContextId(1);
+const FIRST_OTHER: u64 = 2;
+const GUESTS: OwnerId = OwnerId(1);
+
+const OPERATIONS: [(&str, fn(&mut Crowd) -> Duration); 7] = [
+    ("present", Crowd::present),
+    ("get_image", Crowd::get_image),
+    ("lock and unlock", Crowd::lock),
+    ("create and destroy", Crowd::create_and_destroy),
+    ("Presenter::destroy_owner", Crowd::destroy_owner),
+    ("ContextMap::destroy_owner", Crowd::destroy_owner_elsewhere),
+    ("maintain", Crowd::maintain),
+];
+
+pub fn benchmarks(criterion: &mut Criterion) {
+    let mut group = group(criterion, "contexts");
+    for others in OTHERS {
+        let mut crowd = None;
+        for (name, operation) in OPERATIONS {
+            group.bench_function(BenchmarkId::new(name, others), |bencher| {
+                let crowd = crowd.get_or_insert_with(|| Crowd::new(others));
+                measure(bencher, || operation(crowd));
+            });
+        }
+    }
+    group.finish();
+}
+
+/// Canvases that have all been presented to.
+struct Crowd {
+    world: World,
+    images: ExternalImages,
+    painting: Painting,
+}
+
+impl Crowd {
+    fn new(others: u64) -> Self {
+        let contexts = FIRST_OTHER + others;
+        let mut world = World::new(FrameMemoryKind::Owned, contexts);
+        let pixel = world.painting(Size2D::new(1, 1), AlphaMode::Premultiplied);
+        let others: Vec<_> = (FIRST_OTHER..contexts).map(ContextId).collect();
+        others.iter().for_each(|id| world.canvas(*id, OWNER));
+        for page in others.chunks(1_000) {
+            world.show(page.iter().map(|id| (*id, pixel.texture())));
+        }
+        world.canvas(CANVAS, OWNER);
+        let painting = world.painting(Size2D::new(64, 64), AlphaMode::Premultiplied);
+        world.show([(CANVAS, painting.texture())]);
+        let images = ExternalImages::new(&world.map);
+        Self { world, images, painting }
+    }
+
+    fn present(&mut self) -> Duration {
+        let textures = self.world.draw(self.painting, 1);
+        self.world.present([(CANVAS, textures[0])])
+    }
+
+    fn get_image(&mut self) -> Duration {
+        self.world.image(CANVAS, None).0
+    }
+
+    fn lock(&mut self) -> Duration {
+        let generation = self.world.generation(CANVAS);
+        let id = CANVAS.into();
+        timed(|| {
+            let source = self.images.lock(id, Some(generation));
+            assert!(matches!(black_box(source), ExternalImageSource::RawData(_)), "it lives");
+            self.images.unlock(id);
+        })
+    }
+
+    fn create_and_destroy(&mut self) -> Duration {
+        timed(|| {
+            self.world.canvas(GUEST, GUESTS);
+            self.world.presenter.destroy_context(GUEST).expect("it was created");
+        })
+    }
+
+    fn destroy_owner(&mut self) -> Duration {
+        self.world.canvas(GUEST, GUESTS);
+        timed(|| assert_eq!(self.world.presenter.destroy_owner(GUESTS), 1))
+    }
+
+    /// As on any thread: the presenter meets the dead context when the next one of its id is made.
+    fn destroy_owner_elsewhere(&mut self) -> Duration {
+        self.world.canvas(GUEST, GUESTS);
+        timed(|| assert_eq!(self.world.map.destroy_owner(GUESTS), 1))
+    }
+
+    fn maintain(&mut self) -> Duration {
+        timed(|| self.world.presenter.maintain())
+    }
+}
+
+fn timed(operation: impl FnOnce()) -> Duration {
+    let began = Instant::now();
+    operation();
+    began.elapsed()
+}
