@@ -28,7 +28,11 @@ use self::world::World;
 const TEST: bool = cfg!(debug_assertions);
 
 fn main() {
-    let mut criterion = Criterion::default().configure_from_args().without_plots();
+    // What precedes a measurement takes longer than the measurement: few samples. The command line has the last word.
+    let criterion = Criterion::default().sample_size(20).nresamples(10_000).without_plots();
+    let criterion =
+        criterion.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+    let mut criterion = criterion.configure_from_args();
     let Some(adapter) = World::adapter() else {
         return eprintln!("SKIPPED: every benchmark that needs a Vulkan adapter, there is none");
     };
@@ -40,12 +44,10 @@ fn main() {
     criterion.final_summary();
 }
 
-/// A group whose preparations take longer than what is measured: few and short samples.
+/// A group whose samples are all of the same length.
 fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
     let mut group = criterion.benchmark_group(name);
     group.sampling_mode(SamplingMode::Flat);
-    group.sample_size(20).nresamples(10_000);
-    group.warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_millis(300));
     group
 }
 
