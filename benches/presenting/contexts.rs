@@ -15,10 +15,10 @@ use crate::{TEST, group, measure};
 
 const OTHERS: [u64; 3] = if TEST { [1, 10, 20] } else { [1, 100, 10_000] };
 
-/// The canvas that is looked at, and one that comes and goes. The others are of another owner.
+/// The canvas that is looked at. The others follow, then those that come and go.
 const CANVAS: ContextId = ContextId(0);
-const GUEST: ContextId = ContextId(1);
-const FIRST_OTHER: u64 = 2;
+
+/// Whose those are that come and go.
 const GUESTS: OwnerId = OwnerId(1);
 
 const OPERATIONS: [(&str, fn(&mut Crowd) -> Duration); 7] = [
@@ -27,7 +27,7 @@ const OPERATIONS: [(&str, fn(&mut Crowd) -> Duration); 7] = [
     ("lock and unlock", Crowd::lock),
     ("create and destroy", Crowd::create_and_destroy),
     ("Presenter::destroy_owner", Crowd::destroy_owner),
-    ("ContextMap::destroy_owner", Crowd::destroy_owner_elsewhere),
+    ("ContextMap::destroy_owner", Crowd::destroy_owner_of_map),
     ("maintain", Crowd::maintain),
 ];
 
@@ -50,23 +50,29 @@ struct Crowd {
     world: World,
     images: ExternalImages,
     painting: Painting,
+    /// An engine does not use an id again soon.
+    next_guest: u64,
 }
 
 impl Crowd {
     fn new(others: u64) -> Self {
-        let contexts = FIRST_OTHER + others;
-        let mut world = World::new(FrameMemoryKind::Owned, contexts);
+        let mut world = World::new(FrameMemoryKind::Owned, 1 + others);
         let pixel = world.painting(Size2D::new(1, 1), AlphaMode::Premultiplied);
-        let others: Vec<_> = (FIRST_OTHER..contexts).map(ContextId).collect();
-        others.iter().for_each(|id| world.canvas(*id, OWNER));
-        for page in others.chunks(1_000) {
+        let canvases: Vec<_> = (1..=others).map(ContextId).collect();
+        canvases.iter().for_each(|id| world.canvas(*id, OWNER));
+        for page in canvases.chunks(1_000) {
             world.show(page.iter().map(|id| (*id, pixel.texture())));
         }
         world.canvas(CANVAS, OWNER);
         let painting = world.painting(Size2D::new(64, 64), AlphaMode::Premultiplied);
         world.show([(CANVAS, painting.texture())]);
         let images = ExternalImages::new(&world.map);
-        Self { world, images, painting }
+        let mut crowd = Self { world, images, painting, next_guest: 1 + others };
+        // The map remembers many of those that are gone: no fewer, from now on.
+        for _ in 0..if TEST { 10 } else { 2_000 } {
+            crowd.create_and_destroy();
+        }
+        crowd
     }
 
     fn present(&mut self) -> Duration {
@@ -90,24 +96,35 @@ impl Crowd {
 
     fn create_and_destroy(&mut self) -> Duration {
         timed(|| {
-            self.world.canvas(GUEST, GUESTS);
-            self.world.presenter.destroy_context(GUEST).expect("it was created");
+            let guest = self.guest();
+            self.world.presenter.destroy_context(guest).expect("it was created");
         })
     }
 
     fn destroy_owner(&mut self) -> Duration {
-        self.world.canvas(GUEST, GUESTS);
+        self.guest();
         timed(|| assert_eq!(self.world.presenter.destroy_owner(GUESTS), 1))
     }
 
-    /// As on any thread: the presenter meets the dead context when the next one of its id is made.
-    fn destroy_owner_elsewhere(&mut self) -> Duration {
-        self.world.canvas(GUEST, GUESTS);
-        timed(|| assert_eq!(self.world.map.destroy_owner(GUESTS), 1))
+    /// As any thread does it.
+    fn destroy_owner_of_map(&mut self) -> Duration {
+        let guest = self.guest();
+        let took = timed(|| assert_eq!(self.world.map.destroy_owner(GUESTS), 1));
+        // The presenter has not met it yet.
+        assert!(self.world.presenter.destroy_context(guest).is_err());
+        took
     }
 
     fn maintain(&mut self) -> Duration {
         timed(|| self.world.presenter.maintain())
+    }
+
+    /// Creates a canvas that was never there before.
+    fn guest(&mut self) -> ContextId {
+        let guest = ContextId(self.next_guest);
+        self.next_guest += 1;
+        self.world.canvas(guest, GUESTS);
+        guest
     }
 }
 

@@ -18,14 +18,14 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Whose the canvases are that nobody ends.
 pub const OWNER: OwnerId = OwnerId(0);
 
-/// A presenter with one device. The ids of its contexts are below a number that it is made with.
+/// A presenter with one device. The ids of contexts are below a number that it is made with, unless nobody locks them.
 pub struct World {
     // Before what it uses, which is dropped after it.
     pub presenter: Presenter,
     pub map: ContextMap,
     pub gpu: Gpu,
     pub device: Device,
-    /// Of each context, the newest that the compositor was told.
+    /// The newest that the compositor was told, of each context that one asks for.
     pub generations: Arc<[AtomicU8]>,
     updates: Receiver<Update>,
     answer: Sender<Answer>,
@@ -47,9 +47,17 @@ struct Sink {
     generations: Arc<[AtomicU8]>,
 }
 
+impl Sink {
+    fn note(&self, key: ImageKey, data: ExternalImageData) {
+        if let Some(generation) = self.generations.get(key.1 as usize) {
+            generation.store(data.channel_index, Ordering::Relaxed);
+        }
+    }
+}
+
 impl ImageSink for Sink {
     fn add_image(&self, key: ImageKey, _: ImageDescriptor, data: ExternalImageData) {
-        self.generations[key.1 as usize].store(data.channel_index, Ordering::Relaxed);
+        self.note(key, data);
     }
 
     fn update_image(
@@ -60,9 +68,9 @@ impl ImageSink for Sink {
         epoch: Option<CanvasEpoch>,
     ) {
         let at = Instant::now();
-        self.generations[key.1 as usize].store(data.channel_index, Ordering::Relaxed);
+        self.note(key, data);
         if let Some(epoch) = epoch {
-            // Nobody listens any more once the world ends.
+            // Once the world ends nobody listens.
             let _ = self.updates.send(Update { epoch, at });
         }
     }
@@ -218,7 +226,7 @@ impl World {
     pub fn image(&mut self, id: ContextId, texture: Option<PendingTexture>) -> (Duration, Snapshot) {
         let answer = self.answer.clone();
         let began = Instant::now();
-        // Nobody listens any more once the world ends.
+        // Once the world ends nobody listens.
         let reply = move |image| drop(answer.send((Instant::now(), image)));
         self.presenter.get_image(id, texture, reply);
         let (at, image) = self.answers.recv_timeout(TIMEOUT).expect("get_image is answered within 30 s");
