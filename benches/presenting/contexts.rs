@@ -21,7 +21,10 @@ const CANVAS: ContextId = ContextId(0);
 /// Whose those are that come and go.
 const GUESTS: OwnerId = OwnerId(1);
 
-const OPERATIONS: [(&str, fn(&mut Crowd) -> Duration); 7] = [
+/// Says how long it took.
+type Operation = fn(&mut Crowd) -> Duration;
+
+const OPERATIONS: [(&str, Operation); 7] = [
     ("present", Crowd::present),
     ("get_image", Crowd::get_image),
     ("lock and unlock", Crowd::lock),
