@@ -1,0 +1,309 @@
+//! This crate, driven as an engine drives it: see `engine`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use euclid::default::Size2D;
+use webgpu_presentation::{
+    AlphaMode, BufferIds, CanvasEpoch, ColorSpace, Contents, ContextConfiguration, ContextDescriptor,
+    ContextId, ContextMap, ExternalImages, ImageSink, OwnerId, PendingTexture, Presenter, PresenterOptions,
+};
+use webrender_api::{
+    ExternalImageData, ExternalImageHandler, ExternalImageId, ExternalImageSource, IdNamespace,
+    ImageDescriptor, ImageKey,
+};
+
+use crate::engine::{self, Request};
+use crate::entrant::{Entrant, FORMAT, Locker, OPAQUE_PIXEL, PIXEL, Source, Then, Update, Updates, receive};
+use crate::long_work::BusyDevice;
+use crate::raw::{Core, Device, rest};
+
+/// More canvases than any case has.
+const CANVASES: usize = 2048;
+
+pub struct Ours {
+    name: &'static str,
+    core: Core,
+    device: Device,
+    busy: Option<BusyDevice>,
+    requests: Sender<Request>,
+    thread: Option<JoinHandle<()>>,
+    map: ContextMap,
+    updates: Updates,
+    generations: Arc<[AtomicU8]>,
+    canvases: Vec<Canvas>,
+    epoch: u64,
+}
+
+struct Canvas {
+    alpha_mode: AlphaMode,
+    drawn: Option<PendingTexture>,
+}
+
+/// The compositor.
+struct Sink {
+    updates: Sender<Update>,
+    /// What WebRender is going to lock.
+    generations: Arc<[AtomicU8]>,
+}
+
+impl ImageSink for Sink {
+    fn add_image(&self, _: ImageKey, _: ImageDescriptor, _: ExternalImageData) {}
+
+    fn update_image(
+        &self,
+        key: ImageKey,
+        _: ImageDescriptor,
+        data: ExternalImageData,
+        epoch: Option<CanvasEpoch>,
+    ) {
+        let canvas = key.1 as usize;
+        self.generations[canvas].store(data.channel_index, Ordering::Relaxed);
+        if let Some(CanvasEpoch(epoch)) = epoch {
+            // Nobody listens once the case is over.
+            let _ = self.updates.send(Update { canvas, epoch });
+        }
+    }
+
+    fn delete_image(&self, _: ImageKey) {}
+}
+
+impl Ours {
+    pub fn new() -> Self {
+        Self::with(PresenterOptions::default(), "ours")
+    }
+
+    fn with(options: PresenterOptions, name: &'static str) -> Self {
+        let core = Core::new();
+        let device = core.device();
+        let map = ContextMap::default();
+        let (sender, updates) = Updates::new();
+        let generations: Arc<[AtomicU8]> = (0..CANVASES).map(|_| AtomicU8::new(0)).collect();
+        let sink = Arc::new(Sink { updates: sender, generations: generations.clone() });
+        let (requests, receiver) = channel();
+        let wake = requests.clone();
+        let options = PresenterOptions {
+            on_outcome: Arc::new(|outcome| {
+                if let webgpu_presentation::PresentEnd::Failed(error) = outcome.end {
+                    log::error!("{:?}: {error}", outcome.context);
+                }
+            }),
+            wake: Arc::new(move || {
+                let _ = wake.send(Request::Maintain);
+            }),
+            ..options
+        };
+        let (global, contexts) = (core.global.clone(), map.clone());
+        let thread = std::thread::Builder::new()
+            .name("WebGPU".into())
+            .spawn(move || engine::run(Presenter::new(global, &contexts, sink, options), &receiver))
+            .expect("a thread can be started");
+        Self {
+            name,
+            core,
+            device,
+            busy: None,
+            requests,
+            thread: Some(thread),
+            map,
+            updates,
+            generations,
+            canvases: Vec::new(),
+            epoch: 0,
+        }
+    }
+
+    fn send(&self, request: Request) {
+        self.requests.send(request).expect("the WebGPU thread runs");
+    }
+
+    /// Does something on the WebGPU thread and waits for what it sends.
+    fn ask<T: Send + 'static>(
+        &self,
+        what: &str,
+        request: impl FnOnce(&mut Presenter, Sender<T>) + Send + 'static,
+    ) -> T {
+        let (sender, receiver) = channel();
+        self.send(Request::Other(Box::new(move |presenter| request(presenter, sender))));
+        receive(&receiver, what)
+    }
+
+    fn drawn(&self, canvas: usize) -> PendingTexture {
+        self.canvases[canvas].drawn.expect("it was drawn")
+    }
+
+    /// What was not destroyed.
+    fn drop_texture(&mut self, canvas: usize) {
+        if let Some(texture) = self.canvases[canvas].drawn.take() {
+            self.send(Request::DestroyTexture(texture.texture_id));
+            self.send(Request::DropTexture(texture.texture_id));
+        }
+    }
+
+    fn busy(&mut self) -> BusyDevice {
+        self.busy.get_or_insert_with(|| BusyDevice::new(&self.core)).clone()
+    }
+}
+
+impl Entrant for Ours {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn create_canvas(&mut self, size: Size2D<u32>, alpha_mode: AlphaMode) -> usize {
+        let canvas = self.canvases.len();
+        let id = ContextId(canvas as u64);
+        self.ask("a context", move |presenter, done| {
+            let descriptor = ContextDescriptor { owner: OwnerId(0), size, buffer_ids: BufferIds::Allocated };
+            presenter.create_context(id, descriptor).expect("its id is new");
+            presenter.set_image_key(id, ImageKey(IdNamespace(1), canvas as u32)).expect("it is alive");
+            let _ = done.send(());
+        });
+        self.updates.add_canvas();
+        self.canvases.push(Canvas { alpha_mode, drawn: None });
+        canvas
+    }
+
+    fn draw(&mut self, frame: &[(usize, Size2D<u32>)]) {
+        frame.iter().for_each(|(canvas, _)| self.drop_texture(*canvas));
+        let sizes: Vec<_> = frame.iter().map(|(_, size)| *size).collect();
+        let device = self.device.clone();
+        let textures = self.ask("a drawing", move |presenter, done| {
+            let textures: Vec<_> = sizes.into_iter().map(|size| device.texture(size)).collect();
+            device.clear(&textures);
+            let submission = device.when_done(move || {
+                let _ = done.send(textures);
+            });
+            presenter.poller().wait_for(device.id, submission);
+        });
+        for ((canvas, size), texture_id) in frame.iter().zip(textures) {
+            let canvas = &mut self.canvases[*canvas];
+            let configuration = ContextConfiguration {
+                device_id: self.device.id,
+                queue_id: self.device.queue,
+                format: FORMAT,
+                color_space: ColorSpace::Srgb,
+                alpha_mode: canvas.alpha_mode,
+                size: *size,
+            };
+            canvas.drawn = Some(PendingTexture { texture_id, encoder_ids: None, configuration });
+        }
+        rest();
+    }
+
+    fn present(&mut self, canvases: &[usize], then: Then) -> Duration {
+        let first = self.epoch + 1;
+        let start = Instant::now();
+        for canvas in canvases {
+            self.epoch += 1;
+            let texture = self.drawn(*canvas);
+            self.send(Request::Present {
+                context: ContextId(*canvas as u64),
+                contents: Contents::Texture(texture),
+                epoch: CanvasEpoch(self.epoch),
+            });
+            if then == Then::Destroy {
+                self.send(Request::DestroyTexture(texture.texture_id));
+            }
+        }
+        for (canvas, epoch) in canvases.iter().zip(first..) {
+            self.updates.wait_for(*canvas, epoch);
+        }
+        let time = start.elapsed();
+        if then == Then::Destroy {
+            for canvas in canvases {
+                if let Some(texture) = self.canvases[*canvas].drawn.take() {
+                    self.send(Request::DropTexture(texture.texture_id));
+                }
+            }
+        }
+        time
+    }
+
+    fn get_image(&mut self, canvas: usize, source: Source) -> Duration {
+        let texture = (source == Source::Drawn).then(|| self.drawn(canvas));
+        let (sender, receiver) = channel();
+        let start = Instant::now();
+        let reply = Box::new(move |image| {
+            let _ = sender.send(image);
+        });
+        self.send(Request::GetImage { context: ContextId(canvas as u64), texture, reply });
+        let image = receive(&receiver, "an image").expect("it can be read");
+        let bytes = image.to_vec();
+        let time = start.elapsed();
+        let pixel = match self.canvases[canvas].alpha_mode {
+            AlphaMode::Opaque => OPAQUE_PIXEL,
+            AlphaMode::Premultiplied => PIXEL,
+        };
+        assert_eq!(bytes.first_chunk(), Some(&pixel), "it is what was drawn");
+        time
+    }
+
+    fn start_long_work(&mut self, units: u32) {
+        let busy = self.busy();
+        self.ask("a submission", move |_, done| {
+            busy.submit(units);
+            let _ = done.send(());
+        });
+    }
+
+    fn finish_long_work(&mut self) {
+        let busy = self.busy();
+        self.ask("the end of long work", move |presenter, done| {
+            let submission = busy.device.when_done(move || {
+                let _ = done.send(());
+            });
+            presenter.poller().wait_for(busy.device.id, submission);
+        });
+    }
+
+    fn locker(&self) -> Option<Box<dyn Locker>> {
+        let generations = self.generations.clone();
+        Some(Box::new(Renderer { images: ExternalImages::new(&self.map), generations }))
+    }
+}
+
+struct Renderer {
+    images: ExternalImages,
+    generations: Arc<[AtomicU8]>,
+}
+
+impl Renderer {
+    fn with<T>(&mut self, canvas: usize, read: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        let (id, generation) =
+            (ExternalImageId(canvas as u64), self.generations[canvas].load(Ordering::Relaxed));
+        let image = ExternalImageHandler::lock(&mut self.images, id, generation, false);
+        let read = match image.source {
+            ExternalImageSource::RawData(bytes) => Some(read(bytes)),
+            _ => None,
+        };
+        ExternalImageHandler::unlock(&mut self.images, id, generation);
+        read
+    }
+}
+
+impl Locker for Renderer {
+    fn lock_and_unlock(&mut self, canvas: usize) {
+        let len = self.with(canvas, <[u8]>::len);
+        std::hint::black_box(len).expect("it can be locked");
+    }
+
+    fn first_pixel(&mut self, canvas: usize) -> Option<[u8; 4]> {
+        self.with(canvas, |bytes| bytes.first_chunk().copied()).flatten()
+    }
+}
+
+impl Drop for Ours {
+    fn drop(&mut self) {
+        // It may be gone already, if this is a panic.
+        let _ = self.requests.send(Request::Exit);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            log::error!("the WebGPU thread panicked");
+        }
+    }
+}
