@@ -1,74 +1,60 @@
-//! Work that keeps a GPU busy for a quarter of a second.
+//! Work that keeps a GPU busy for a fifth of a second.
+//!
+//! It computes: llvmpipe draws for all devices in one queue, so that drawing would hold up everybody, the floor too.
 
 use std::borrow::Cow;
 
-use euclid::default::Size2D;
-use wgpu_core::command::{RenderPassColorAttachment, RenderPassDescriptor};
-use wgpu_core::id::{RenderPipelineId, ShaderModuleId, TextureViewId};
+use wgpu_core::SubmissionIndex;
+use wgpu_core::binding_model::{BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding};
+use wgpu_core::command::ComputePassDescriptor;
+use wgpu_core::id::{BindGroupId, BindGroupLayoutId, BufferId, ComputePipelineId, ShaderModuleId};
 use wgpu_core::pipeline::{
-    FragmentState, ProgrammableStageDescriptor, RenderPipelineDescriptor, ShaderModuleDescriptor,
-    ShaderModuleSource, VertexState,
+    ComputePipelineDescriptor, ProgrammableStageDescriptor, ShaderModuleDescriptor, ShaderModuleSource,
 };
-use wgpu_core::resource::TextureViewDescriptor;
+use wgpu_core::resource::BufferDescriptor;
 use wgpu_types as wgt;
 
-use crate::entrant::FORMAT;
-use crate::raw::{Core, Device, cleared};
+use crate::raw::{Core, Device};
 
-pub const SIZE: Size2D<u32> = Size2D::new(256, 256);
-
-/// Draws one triangle over everything. Its instances are the units of work.
+/// Its workgroups are the units of work.
 pub const SHADER: &str = "
-@vertex fn vertex(@builtin(vertex_index) index: u32) -> @builtin(position) vec4f {
-    return vec4f(f32(index & 1u) * 4.0 - 1.0, f32(index >> 1u) * 4.0 - 1.0, 0.0, 1.0);
-}
-@fragment fn fragment(@builtin(position) position: vec4f) -> @location(0) vec4f {
-    var value = position.x;
-    for (var i = 0u; i < 200u; i++) {
-        value = fract(value * 1.7 + position.y);
+@group(0) @binding(0) var<storage, read_write> results: array<f32>;
+
+@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+    var value = f32(id.x);
+    for (var i = 0u; i < 5000u; i++) {
+        value = fract(value * 1.7 + 0.3);
     }
-    return vec4f(value * 0.001);
+    results[id.x % arrayLength(&results)] = value;
 }
 ";
 
-pub fn pipeline(module: ShaderModuleId) -> RenderPipelineDescriptor<'static> {
-    let stage = |entry: &'static str| ProgrammableStageDescriptor {
+pub fn buffer() -> BufferDescriptor<'static> {
+    BufferDescriptor { label: None, size: 4096, usage: wgt::BufferUsages::STORAGE, mapped_at_creation: false }
+}
+
+pub fn pipeline(module: ShaderModuleId) -> ComputePipelineDescriptor<'static> {
+    let stage = ProgrammableStageDescriptor {
         module,
-        entry_point: Some(entry.into()),
+        entry_point: Some("main".into()),
         constants: Default::default(),
         zero_initialize_workgroup_memory: true,
     };
-    let add = wgt::BlendComponent {
-        src_factor: wgt::BlendFactor::One,
-        dst_factor: wgt::BlendFactor::One,
-        operation: wgt::BlendOperation::Add,
-    };
-    // Without blending a driver may draw the last instance only.
-    let blend = Some(wgt::BlendState { color: add, alpha: add });
-    let target = wgt::ColorTargetState { format: FORMAT, blend, write_mask: wgt::ColorWrites::ALL };
-    RenderPipelineDescriptor {
-        label: None,
-        layout: None,
-        vertex: VertexState { stage: stage("vertex"), buffers: Cow::Borrowed(&[]) },
-        primitive: Default::default(),
-        depth_stencil: None,
-        multisample: Default::default(),
-        fragment: Some(FragmentState { stage: stage("fragment"), targets: vec![Some(target)].into() }),
-        multiview_mask: None,
-        cache: None,
-    }
+    ComputePipelineDescriptor { label: None, layout: None, stage, cache: None }
 }
 
-pub fn attachment(view: TextureViewId) -> RenderPassColorAttachment {
-    cleared(view)
+pub fn bind_group(layout: BindGroupLayoutId, buffer: BufferId) -> BindGroupDescriptor<'static> {
+    let resource = BindingResource::Buffer(BufferBinding { buffer, offset: 0, size: None });
+    let entry = BindGroupEntry { binding: 0, resource };
+    BindGroupDescriptor { label: None, layout, entries: Cow::Owned(vec![entry]) }
 }
 
 /// A second device of the same `Global`: another page.
 #[derive(Clone)]
 pub struct BusyDevice {
     pub device: Device,
-    pipeline: RenderPipelineId,
-    view: TextureViewId,
+    pipeline: ComputePipelineId,
+    bind_group: BindGroupId,
 }
 
 impl BusyDevice {
@@ -80,26 +66,30 @@ impl BusyDevice {
         let source = ShaderModuleSource::Wgsl(SHADER.into());
         let (module, error) = global.device_create_shader_module(device.id, &descriptor, source, None);
         assert!(error.is_none(), "{error:?}");
-        let (pipeline, error) = global.device_create_render_pipeline(device.id, &pipeline(module), None);
+        let (pipeline, error) = global.device_create_compute_pipeline(device.id, &pipeline(module), None);
         assert!(error.is_none(), "{error:?}");
-        let (view, error) =
-            global.texture_create_view(device.texture(SIZE), &TextureViewDescriptor::default(), None);
+        let (layout, error) = global.compute_pipeline_get_bind_group_layout(pipeline, 0, None);
         assert!(error.is_none(), "{error:?}");
-        Self { device, pipeline, view }
+        let (buffer, error) = global.device_create_buffer(device.id, &buffer(), None);
+        assert!(error.is_none(), "{error:?}");
+        let (bind_group, error) =
+            global.device_create_bind_group(device.id, &bind_group(layout, buffer), None);
+        assert!(error.is_none(), "{error:?}");
+        Self { device, pipeline, bind_group }
     }
 
-    pub fn submit(&self, units: u32) -> wgpu_core::SubmissionIndex {
+    pub fn submit(&self, units: u32) -> SubmissionIndex {
         let global = &self.device.global;
         let encoder = self.device.encoder();
-        let descriptor = RenderPassDescriptor {
-            color_attachments: vec![Some(attachment(self.view))].into(),
-            ..Default::default()
-        };
-        let (mut pass, error) = global.command_encoder_begin_render_pass(encoder, &descriptor);
+        let descriptor = ComputePassDescriptor { label: None, timestamp_writes: None };
+        let (mut pass, error) = global.command_encoder_begin_compute_pass(encoder, &descriptor);
         assert!(error.is_none(), "{error:?}");
-        global.render_pass_set_pipeline(&mut pass, self.pipeline).expect("it can be recorded");
-        global.render_pass_draw(&mut pass, 3, units, 0, 0).expect("it can be recorded");
-        global.render_pass_end(&mut pass).expect("it can be recorded");
+        global.compute_pass_set_pipeline(&mut pass, self.pipeline).expect("it can be recorded");
+        global
+            .compute_pass_set_bind_group(&mut pass, 0, Some(self.bind_group), &[])
+            .expect("it can be recorded");
+        global.compute_pass_dispatch_workgroups(&mut pass, units, 1, 1).expect("it can be recorded");
+        global.compute_pass_end(&mut pass).expect("it can be recorded");
         self.device.submit(encoder)
     }
 }

@@ -2,6 +2,7 @@
 
 mod connection;
 mod drawing;
+mod long_work;
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ use crate::entrant::{Entrant, Locker, OPAQUE_PIXEL, PATIENCE, PIXEL, Source, The
 use crate::raw::rest;
 
 use self::connection::Connection;
-use self::drawing::BusyDevice;
+use self::long_work::BusyDevice;
 
 pub struct Peer {
     connection: Connection,
@@ -167,7 +168,7 @@ impl Entrant for Peer {
     }
 
     fn start_long_work(&mut self, units: u32) {
-        let busy = self.busy().clone();
+        let busy = *self.busy();
         self.connection.submit_long_work(&busy, units);
     }
 

@@ -17,9 +17,9 @@ const ROUNDS: usize = 8;
 /// A turn of one side.
 const TURN: Duration = Duration::from_millis(150);
 
-/// In a renderer's frame; then it does something else.
-const LOCKS: usize = 100;
-const PAUSE: Duration = Duration::from_micros(500);
+/// A renderer locks every canvas once in a frame, but no more than these here; then it does something else.
+const LOCKS: usize = 50;
+const PAUSE: Duration = Duration::from_micros(300);
 
 pub fn cases() -> Vec<Case> {
     let case = |id: &'static str, work: &'static str, contexts: usize, images: bool| Case {
@@ -97,7 +97,7 @@ fn lock_all(locker: &mut dyn Locker, contexts: usize, samples: &mut Samples) {
     let start = Instant::now();
     let mut canvas = 0;
     while start.elapsed() < TURN {
-        for _ in 0..LOCKS {
+        for _ in 0..contexts.min(LOCKS) {
             let before = Instant::now();
             locker.lock_and_unlock(canvas);
             samples.push(before.elapsed());

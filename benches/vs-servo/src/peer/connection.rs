@@ -34,7 +34,10 @@ pub struct Ids {
     pub encoders: Identities<markers::CommandEncoder>,
     pub command_buffers: Identities<markers::CommandBuffer>,
     pub render_passes: Identities<markers::RenderPassEncoder>,
-    pub render_pipelines: Identities<markers::RenderPipeline>,
+    pub compute_passes: Identities<markers::ComputePassEncoder>,
+    pub compute_pipelines: Identities<markers::ComputePipeline>,
+    pub bind_groups: Identities<markers::BindGroup>,
+    pub bind_group_layouts: Identities<markers::BindGroupLayout>,
     pub shaders: Identities<markers::ShaderModule>,
 }
 
@@ -128,6 +131,7 @@ impl Connection {
                 WebGPUMsg::FreeCommandEncoder(id) => self.ids.encoders.free(id),
                 WebGPUMsg::FreeCommandBuffer(id) => self.ids.command_buffers.free(id),
                 WebGPUMsg::FreeRenderPass(id) => self.ids.render_passes.free(id),
+                WebGPUMsg::FreeComputePass(id) => self.ids.compute_passes.free(id),
                 WebGPUMsg::UncapturedError { error, .. } => panic!("the peer: {error:?}"),
                 WebGPUMsg::DeviceLost { msg, .. } => panic!("the peer lost a device: {msg}"),
                 _ => (),
