@@ -21,6 +21,9 @@ use crate::entrant::{Entrant, FORMAT, Locker, OPAQUE_PIXEL, PIXEL, Source, Then,
 use crate::long_work::BusyDevice;
 use crate::raw::{Core, Device, rest};
 
+/// The name of `Ours::spinning`.
+pub const SPINNING: &str = "ours, spinning";
+
 /// More canvases than any case has.
 const CANVASES: usize = 2048;
 
@@ -74,6 +77,12 @@ impl ImageSink for Sink {
 impl Ours {
     pub fn new() -> Self {
         Self::with(PresenterOptions::default(), "ours")
+    }
+
+    /// The WebGPU thread waits a moment for small canvases.
+    pub fn spinning() -> Self {
+        let spin = Duration::from_micros(100);
+        Self::with(PresenterOptions { spin, ..Default::default() }, SPINNING)
     }
 
     fn with(options: PresenterOptions, name: &'static str) -> Self {

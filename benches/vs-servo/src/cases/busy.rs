@@ -10,7 +10,7 @@ use crate::entrant::{Entrant, Then};
 use crate::rows::Row;
 use crate::statistics::Samples;
 
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 10;
 
 const TRIES: usize = 12;
 
@@ -42,7 +42,7 @@ fn beside_long_work(bar: &ProgressBar) -> Row {
         time
     });
     let (shortest, median) = (long_work.percentile(0), long_work.median());
-    assert!(shortest > LONG / 2, "the other page's work took {shortest:?} only");
+    assert!(shortest > LONG / 4, "the other page's work took {shortest:?} only");
     let work = format!("present, 256², beside {:.0} ms of another device", millis(median));
     row("P4", work, "ms", &samples, |samples| millis(samples.median()))
         .with_target("≤ 1 ms", |row| Some(row.ours? <= 1.0))

@@ -6,6 +6,7 @@ use webgpu_presentation::AlphaMode;
 
 use super::{Case, FULL_HD, MEDIUM, ULTRA_HD, micros, millis, row, sides, take_turns};
 use crate::entrant::{Entrant, PIXEL, Then};
+use crate::ours::{Ours, SPINNING};
 use crate::rows::Row;
 use crate::statistics::Samples;
 
@@ -72,15 +73,31 @@ fn measure(
 
 fn one_canvas(id: &str, work: &str, size: Size2D<u32>, rounds: usize, bar: &ProgressBar) -> Vec<Row> {
     let mut sides = sides();
+    if is_small(size) {
+        sides.push(Box::new(Ours::spinning()));
+    }
     for side in &mut sides {
         side.create_canvas(size, AlphaMode::Premultiplied);
     }
     let samples = measure(&mut sides, rounds, &[0], |_| size, bar);
-    vec![with_target(row(id, work, "µs", &samples, |samples| micros(samples.median())), size)]
+    let median = |samples: &Samples| micros(samples.median());
+    let plain = row(id, work, "µs", &samples, median);
+    let spinning = samples.iter().find(|samples| samples.side == SPINNING).map(|samples| Row {
+        id: format!("{id}-spin"),
+        work: format!("{work}, with a spin of 100 µs"),
+        ours: Some(median(samples)),
+        ..plain.clone()
+    });
+    std::iter::once(plain).chain(spinning).map(|row| with_target(row, size)).collect()
+}
+
+/// Waking a thread takes longer than the copy.
+fn is_small(size: Size2D<u32>) -> bool {
+    size.area() < 1 << 20
 }
 
 fn with_target(row: Row, size: Size2D<u32>) -> Row {
-    let (target, factor, addend) = if size.area() < 1 << 20 {
+    let (target, factor, addend) = if is_small(size) {
         ("≤ floor + 30 µs, ≤ peer", 1.0, 30.0)
     } else {
         ("≤ 1.15 × floor, ≤ peer", 1.15, 0.0)
