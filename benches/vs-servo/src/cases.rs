@@ -23,8 +23,10 @@ pub struct Case {
     pub id: String,
     /// How often `run` advances the bar.
     pub steps: u64,
-    pub run: Box<dyn Fn(&ProgressBar) -> Vec<Row>>,
+    pub run: Run,
 }
+
+type Run = Box<dyn Fn(&ProgressBar) -> Vec<Row>>;
 
 pub fn all() -> Vec<Case> {
     let mut cases = presents::cases();

@@ -1,10 +1,14 @@
 //! The WebGPU thread of an engine: one message per request of script, gathered into batches.
 
-use std::sync::mpsc::Receiver;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{Builder, JoinHandle};
 
 use webgpu_presentation::{
-    CanvasEpoch, Contents, ContextId, GetImageError, PendingTexture, Presenter, Snapshot,
+    CanvasEpoch, Contents, ContextId, ContextMap, GetImageError, ImageSink, PendingTexture, Presenter,
+    PresenterOptions, Snapshot,
 };
+use wgpu_core::global::Global;
 use wgpu_core::id::TextureId;
 
 pub enum Request {
@@ -29,8 +33,27 @@ pub enum Request {
 
 pub type Reply = Box<dyn FnOnce(Result<Snapshot, GetImageError>) + Send>;
 
-/// Serves requests until `Exit`.
-pub fn run(mut presenter: Presenter, requests: &Receiver<Request>) {
+/// Starts the thread, which serves requests until `Exit`.
+pub fn start(
+    global: Arc<Global>,
+    map: &ContextMap,
+    sink: Arc<dyn ImageSink>,
+    options: PresenterOptions,
+) -> (Sender<Request>, JoinHandle<()>) {
+    let (requests, receiver) = channel();
+    let (wake, map) = (requests.clone(), map.clone());
+    let wake = Arc::new(move || {
+        // The thread may have ended.
+        let _ = wake.send(Request::Maintain);
+    });
+    let options = PresenterOptions { wake, ..options };
+    let thread = Builder::new()
+        .name("WebGPU".into())
+        .spawn(move || run(Presenter::new(global, &map, sink, options), &receiver));
+    (requests, thread.expect("a thread can be started"))
+}
+
+fn run(mut presenter: Presenter, requests: &Receiver<Request>) {
     let mut next = requests.recv().ok();
     while let Some(request) = next.take() {
         match request {

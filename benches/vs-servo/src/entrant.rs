@@ -16,10 +16,12 @@ pub const FORMAT: TextureFormat = TextureFormat::Bgra8Unorm;
 pub const COLOUR: Color = Color { r: 0.4, g: 0.2, b: 0.0, a: 0.4 };
 
 /// What `COLOUR` is in memory.
-pub const PIXEL: [u8; 4] = [0, 51, 102, 102];
-
-/// The same in an opaque canvas.
-pub const OPAQUE_PIXEL: [u8; 4] = [0, 51, 102, 255];
+pub fn pixel(alpha_mode: AlphaMode) -> [u8; 4] {
+    match alpha_mode {
+        AlphaMode::Premultiplied => [0, 51, 102, 102],
+        AlphaMode::Opaque => [0, 51, 102, 255],
+    }
+}
 
 /// One way to present canvases. A canvas is named by its index: the first one is 0.
 pub trait Entrant: Send {
@@ -37,10 +39,10 @@ pub trait Entrant: Send {
     /// Until the caller has the bytes. How long that took.
     fn get_image(&mut self, canvas: usize, source: Source) -> Duration;
 
-    /// Submits work on a second device, so many units of it. It is not waited for.
+    /// Submits work on a second device, another page's, so many units of it. That page asks to be told when it is done.
     fn start_long_work(&mut self, units: u32);
 
-    /// Waits for it.
+    /// Waits until it is.
     fn finish_long_work(&mut self);
 
     /// The renderer's side. `None` if there is none.

@@ -27,6 +27,7 @@ mod raw;
 mod rows;
 mod statistics;
 mod table;
+mod watchdog;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} ({elapsed})") {
         bar.set_style(style);
     }
+    watchdog::watch(bar.clone());
     let mut rows = Vec::new();
     for case in &cases {
         bar.set_message(case.id.clone());

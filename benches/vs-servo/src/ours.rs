@@ -1,42 +1,43 @@
 //! This crate, driven as an engine drives it: see `engine`.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::mpsc::{Sender, channel};
+mod compositor;
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use euclid::default::Size2D;
 use webgpu_presentation::{
     AlphaMode, BufferIds, CanvasEpoch, ColorSpace, Contents, ContextConfiguration, ContextDescriptor,
-    ContextId, ContextMap, ExternalImages, ImageSink, OwnerId, PendingTexture, Presenter, PresenterOptions,
+    ContextId, ContextMap, OwnerId, PendingTexture, PresentEnd, PresentError, PresentOutcome, Presenter,
+    PresenterOptions,
 };
-use webrender_api::{
-    ExternalImageData, ExternalImageHandler, ExternalImageId, ExternalImageSource, IdNamespace,
-    ImageDescriptor, ImageKey,
-};
+use webrender_api::{IdNamespace, ImageKey};
 
 use crate::engine::{self, Request};
-use crate::entrant::{Entrant, FORMAT, Locker, OPAQUE_PIXEL, PIXEL, Source, Then, Update, Updates, receive};
+use crate::entrant::{Entrant, FORMAT, Locker, Source, Then, Updates, pixel, receive};
 use crate::long_work::BusyDevice;
 use crate::raw::{Core, Device, rest};
 
+use self::compositor::{Generations, Renderer, Sink};
+
 /// The name of `Ours::spinning`.
 pub const SPINNING: &str = "ours, spinning";
-
-/// More canvases than any case has.
-const CANVASES: usize = 2048;
 
 pub struct Ours {
     name: &'static str,
     core: Core,
     device: Device,
     busy: Option<BusyDevice>,
+    long_work: Option<Receiver<()>>,
     requests: Sender<Request>,
     thread: Option<JoinHandle<()>>,
     map: ContextMap,
     updates: Updates,
-    generations: Arc<[AtomicU8]>,
+    generations: Generations,
+    /// The first one.
+    failure: Arc<OnceLock<PresentError>>,
     canvases: Vec<Canvas>,
     epoch: u64,
 }
@@ -44,34 +45,6 @@ pub struct Ours {
 struct Canvas {
     alpha_mode: AlphaMode,
     drawn: Option<PendingTexture>,
-}
-
-/// The compositor.
-struct Sink {
-    updates: Sender<Update>,
-    /// What WebRender is going to lock.
-    generations: Arc<[AtomicU8]>,
-}
-
-impl ImageSink for Sink {
-    fn add_image(&self, _: ImageKey, _: ImageDescriptor, _: ExternalImageData) {}
-
-    fn update_image(
-        &self,
-        key: ImageKey,
-        _: ImageDescriptor,
-        data: ExternalImageData,
-        epoch: Option<CanvasEpoch>,
-    ) {
-        let canvas = key.1 as usize;
-        self.generations[canvas].store(data.channel_index, Ordering::Relaxed);
-        if let Some(CanvasEpoch(epoch)) = epoch {
-            // Nobody listens once the case is over.
-            let _ = self.updates.send(Update { canvas, epoch });
-        }
-    }
-
-    fn delete_image(&self, _: ImageKey) {}
 }
 
 impl Ours {
@@ -90,36 +63,30 @@ impl Ours {
         let device = core.device();
         let map = ContextMap::default();
         let (sender, updates) = Updates::new();
-        let generations: Arc<[AtomicU8]> = (0..CANVASES).map(|_| AtomicU8::new(0)).collect();
+        let generations = Generations::new();
         let sink = Arc::new(Sink { updates: sender, generations: generations.clone() });
-        let (requests, receiver) = channel();
-        let wake = requests.clone();
-        let options = PresenterOptions {
-            on_outcome: Arc::new(|outcome| {
-                if let webgpu_presentation::PresentEnd::Failed(error) = outcome.end {
-                    log::error!("{:?}: {error}", outcome.context);
-                }
-            }),
-            wake: Arc::new(move || {
-                let _ = wake.send(Request::Maintain);
-            }),
-            ..options
-        };
-        let (global, contexts) = (core.global.clone(), map.clone());
-        let thread = std::thread::Builder::new()
-            .name("WebGPU".into())
-            .spawn(move || engine::run(Presenter::new(global, &contexts, sink, options), &receiver))
-            .expect("a thread can be started");
+        let failure = Arc::<OnceLock<_>>::default();
+        let failed = failure.clone();
+        let on_outcome = Arc::new(move |outcome: PresentOutcome| {
+            if let PresentEnd::Failed(error) = outcome.end {
+                // The first one is told.
+                let _ = failed.set(error);
+            }
+        });
+        let options = PresenterOptions { on_outcome, ..options };
+        let (requests, thread) = engine::start(core.global.clone(), &map, sink, options);
         Self {
             name,
             core,
             device,
             busy: None,
+            long_work: None,
             requests,
             thread: Some(thread),
             map,
             updates,
             generations,
+            failure,
             canvases: Vec::new(),
             epoch: 0,
         }
@@ -222,6 +189,8 @@ impl Entrant for Ours {
             self.updates.wait_for(*canvas, epoch);
         }
         let time = start.elapsed();
+        // It would have been fast.
+        assert!(self.failure.get().is_none(), "{:?}", self.failure.get());
         if then == Then::Destroy {
             for canvas in canvases {
                 if let Some(texture) = self.canvases[*canvas].drawn.take() {
@@ -243,65 +212,31 @@ impl Entrant for Ours {
         let image = receive(&receiver, "an image").expect("it can be read");
         let bytes = image.to_vec();
         let time = start.elapsed();
-        let pixel = match self.canvases[canvas].alpha_mode {
-            AlphaMode::Opaque => OPAQUE_PIXEL,
-            AlphaMode::Premultiplied => PIXEL,
-        };
+        let pixel = pixel(self.canvases[canvas].alpha_mode);
         assert_eq!(bytes.first_chunk(), Some(&pixel), "it is what was drawn");
         time
     }
 
     fn start_long_work(&mut self, units: u32) {
-        let busy = self.busy();
-        self.ask("a submission", move |_, done| {
+        let (busy, (sender, receiver)) = (self.busy(), channel());
+        self.ask("a submission", move |presenter, submitted| {
             busy.submit(units);
-            let _ = done.send(());
+            let submission = busy.device.when_done(move || {
+                let _ = sender.send(());
+            });
+            presenter.poller().wait_for(busy.device.id, submission);
+            let _ = submitted.send(());
         });
+        self.long_work = Some(receiver);
     }
 
     fn finish_long_work(&mut self) {
-        let busy = self.busy();
-        self.ask("the end of long work", move |presenter, done| {
-            let submission = busy.device.when_done(move || {
-                let _ = done.send(());
-            });
-            presenter.poller().wait_for(busy.device.id, submission);
-        });
+        let receiver = self.long_work.take().expect("it was started");
+        receive(&receiver, "the end of long work");
     }
 
     fn locker(&self) -> Option<Box<dyn Locker>> {
-        let generations = self.generations.clone();
-        Some(Box::new(Renderer { images: ExternalImages::new(&self.map), generations }))
-    }
-}
-
-struct Renderer {
-    images: ExternalImages,
-    generations: Arc<[AtomicU8]>,
-}
-
-impl Renderer {
-    fn with<T>(&mut self, canvas: usize, read: impl FnOnce(&[u8]) -> T) -> Option<T> {
-        let (id, generation) =
-            (ExternalImageId(canvas as u64), self.generations[canvas].load(Ordering::Relaxed));
-        let image = ExternalImageHandler::lock(&mut self.images, id, generation, false);
-        let read = match image.source {
-            ExternalImageSource::RawData(bytes) => Some(read(bytes)),
-            _ => None,
-        };
-        ExternalImageHandler::unlock(&mut self.images, id, generation);
-        read
-    }
-}
-
-impl Locker for Renderer {
-    fn lock_and_unlock(&mut self, canvas: usize) {
-        let len = self.with(canvas, <[u8]>::len);
-        std::hint::black_box(len).expect("it can be locked");
-    }
-
-    fn first_pixel(&mut self, canvas: usize) -> Option<[u8; 4]> {
-        self.with(canvas, |bytes| bytes.first_chunk().copied()).flatten()
+        Some(Box::new(Renderer::new(&self.map, self.generations.clone())))
     }
 }
 
@@ -309,10 +244,9 @@ impl Drop for Ours {
     fn drop(&mut self) {
         // It may be gone already, if this is a panic.
         let _ = self.requests.send(Request::Exit);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            log::error!("the WebGPU thread panicked");
+        if let Some(thread) = self.thread.take() {
+            // A panic has said what it is.
+            let _ = thread.join();
         }
     }
 }

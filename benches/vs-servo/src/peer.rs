@@ -4,6 +4,7 @@ mod connection;
 mod drawing;
 mod long_work;
 
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use euclid::default::Size2D;
@@ -18,7 +19,7 @@ use webgpu_traits::{
 };
 use webrender_api::{IdNamespace, ImageFormat, ImageKey};
 
-use crate::entrant::{Entrant, Locker, OPAQUE_PIXEL, PATIENCE, PIXEL, Source, Then, Updates};
+use crate::entrant::{Entrant, Locker, PATIENCE, Source, Then, Updates, pixel, receive};
 use crate::raw::rest;
 
 use self::connection::Connection;
@@ -28,6 +29,7 @@ pub struct Peer {
     connection: Connection,
     device: Device,
     busy: Option<BusyDevice>,
+    long_work: Option<Receiver<()>>,
     updates: Updates,
     canvases: Vec<Canvas>,
     epoch: u32,
@@ -50,7 +52,7 @@ impl Peer {
         let (sender, updates) = Updates::new();
         let connection = Connection::new(sender);
         let device = connection.device();
-        Self { connection, device, busy: None, updates, canvases: Vec::new(), epoch: 0 }
+        Self { connection, device, busy: None, long_work: None, updates, canvases: Vec::new(), epoch: 0 }
     }
 
     /// Its adapter, as it calls it.
@@ -159,10 +161,7 @@ impl Entrant for Peer {
         self.connection.send(WebGPURequest::GetImage { context_id, pending_texture, sender });
         let image = receiver.try_recv_timeout(PATIENCE).ok().expect("the image comes in time");
         let time = start.elapsed();
-        let pixel = match self.canvases[canvas].alpha_mode {
-            AlphaMode::Opaque => OPAQUE_PIXEL,
-            AlphaMode::Premultiplied => PIXEL,
-        };
+        let pixel = pixel(self.canvases[canvas].alpha_mode);
         assert_eq!(image.data().first_chunk(), Some(&pixel), "it is what was drawn");
         time
     }
@@ -170,11 +169,13 @@ impl Entrant for Peer {
     fn start_long_work(&mut self, units: u32) {
         let busy = *self.busy();
         self.connection.submit_long_work(&busy, units);
+        self.long_work = Some(self.connection.end_of_work(busy.device));
+        self.connection.catch_up(busy.device);
     }
 
     fn finish_long_work(&mut self) {
-        let device = self.busy().device;
-        self.connection.wait(device);
+        let receiver = self.long_work.take().expect("it was started");
+        receive(&receiver, "the end of the peer's long work");
     }
 
     fn locker(&self) -> Option<Box<dyn Locker>> {

@@ -5,7 +5,7 @@ use indicatif::ProgressBar;
 use webgpu_presentation::AlphaMode;
 
 use super::{Case, FULL_HD, MEDIUM, ULTRA_HD, micros, millis, row, sides, take_turns};
-use crate::entrant::{Entrant, PIXEL, Then};
+use crate::entrant::{Entrant, Then, pixel};
 use crate::ours::{Ours, SPINNING};
 use crate::rows::Row;
 use crate::statistics::Samples;
@@ -64,7 +64,8 @@ fn measure(
     for side in sides {
         if let Some(mut locker) = side.locker() {
             for canvas in canvases {
-                assert_eq!(locker.first_pixel(*canvas), Some(PIXEL), "{} shows what was drawn", side.name());
+                let shown = locker.first_pixel(*canvas);
+                assert_eq!(shown, Some(pixel(AlphaMode::Premultiplied)), "what {} shows", side.name());
             }
         }
     }

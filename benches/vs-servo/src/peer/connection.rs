@@ -107,11 +107,11 @@ impl Connection {
         device
     }
 
-    /// Waits until a device has done what was submitted.
-    pub fn wait(&self, device: Device) {
+    /// Receives when a device has done what was submitted.
+    pub fn end_of_work(&self, device: Device) -> Receiver<()> {
         let (sender, receiver) = callback();
         self.send(WebGPURequest::QueueOnSubmittedWorkDone { sender, queue_id: device.queue });
-        receive(&receiver, "the end of the peer's work");
+        receiver
     }
 
     /// Waits until all messages are served.
@@ -143,8 +143,9 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         let Some((sender, receiver)) = generic_channel::oneshot() else { return };
-        if self.thread.exit(sender).is_ok() && receiver.recv().is_err() {
-            log::error!("the peer's thread is gone");
+        if self.thread.exit(sender).is_ok() {
+            // A panic has said what it is.
+            let _ = receiver.recv();
         }
         // The last message of its thread.
         while let Ok(message) = self.script.try_recv_timeout(PATIENCE) {

@@ -7,6 +7,7 @@ use wgpu_core::resource::TextureViewDescriptor;
 
 use super::Device;
 use super::connection::Connection;
+use crate::entrant::receive;
 use crate::raw::{cleared, texture_descriptor};
 
 impl Connection {
@@ -40,7 +41,7 @@ impl Connection {
         let views: Vec<_> = textures.iter().map(clear).collect();
         self.submit(device, command_encoder_id);
         views.into_iter().for_each(|view| self.send(WebGPURequest::DropTextureView(view)));
-        self.wait(device);
+        receive(&self.end_of_work(device), "the end of the peer's drawing");
         self.catch_up(device);
         textures
     }

@@ -93,6 +93,5 @@ impl Connection {
         self.send(WebGPURequest::EndComputePass { compute_pass_id, device_id });
         self.send(WebGPURequest::DropComputePass(compute_pass_id));
         self.submit(busy.device, command_encoder_id);
-        self.catch_up(busy.device);
     }
 }
