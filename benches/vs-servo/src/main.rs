@@ -35,15 +35,15 @@ use std::process::ExitCode;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::cases::Case;
 use crate::rows::Row;
 
 /// Compares webgpu-presentation with servo-webgpu and with raw wgpu-core.
 #[derive(Parser)]
 #[command(name = "vs-servo")]
 struct Arguments {
-    /// Run the cases whose ids contain this: P1, or 4k, say.
-    #[arg(default_value = "")]
-    filter: String,
+    /// Run the cases whose ids contain one of these: P1, or 4k, say.
+    filters: Vec<String>,
     /// Write the figures to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -52,9 +52,11 @@ struct Arguments {
 fn main() -> ExitCode {
     memory::keep_freed_memory();
     let arguments = Arguments::parse();
-    let cases: Vec<_> = cases::all().into_iter().filter(|case| case.id.contains(&arguments.filter)).collect();
+    let filters = &arguments.filters;
+    let is_wanted = |case: &Case| filters.is_empty() || filters.iter().any(|filter| case.id.contains(filter));
+    let cases: Vec<_> = cases::all().into_iter().filter(is_wanted).collect();
     if cases.is_empty() {
-        eprintln!("error: no case has {:?} in its id", arguments.filter);
+        eprintln!("error: no id contains {}", filters.join(" or "));
         return ExitCode::FAILURE;
     }
     println!("adapter: {}\n", same_adapter());
