@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: comparisons with a peer, each a crate outside the workspace with its own lock file.
+//! `cargo xtask bench`: comparisons with others, each a crate outside the workspace with its own lock file.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -15,18 +15,39 @@ pub enum BenchError {
     Process(#[from] ProcessError),
 }
 
-pub fn command(arguments: &[OsString]) -> Result<(), BenchError> {
-    setup::ensure()?;
-    Ok(run(&mut vs_wgpu_belt(arguments))?)
+/// Which one: exactly one.
+#[derive(clap::Args, Clone, Copy, Debug, PartialEq, Eq)]
+#[group(required = true, multiple = false)]
+pub struct Comparison {
+    /// The upload belt, with wgpu's `StagingBelt`, with `queue_write_buffer`, and with a floor. Takes a minute, and the first
+    /// build a few.
+    #[arg(long)]
+    belt: bool,
+    /// Presents, snapshots and locks, with Servo's crate `servo-webgpu` and with a floor. Takes a minute and a half, and the first
+    /// build a quarter of an hour.
+    #[arg(long)]
+    peer: bool,
 }
 
-/// The upload belt against wgpu's. Built into a folder of its own below that of all other builds.
-fn vs_wgpu_belt(arguments: &[OsString]) -> Command {
-    let root = root();
+impl Comparison {
+    /// The crate's name and the folder's.
+    fn name(self) -> &'static str {
+        if self.peer { "vs-servo" } else { "vs-wgpu-belt" }
+    }
+}
+
+pub fn command(comparison: Comparison, arguments: &[OsString]) -> Result<(), BenchError> {
+    setup::ensure()?;
+    Ok(run(&mut comparing(comparison, arguments))?)
+}
+
+/// Built into a folder of its own below that of all other builds.
+fn comparing(comparison: Comparison, arguments: &[OsString]) -> Command {
+    let (root, name) = (root(), comparison.name());
     let mut command = cargo();
     command.args(["run", "--release", "--locked", "--manifest-path"]);
-    command.arg(root.join("benches/vs-wgpu-belt/Cargo.toml"));
-    command.arg("--target-dir").arg(root.join("target/vs-wgpu-belt"));
+    command.arg(root.join("benches").join(name).join("Cargo.toml"));
+    command.arg("--target-dir").arg(root.join("target").join(name));
     command.arg("--").args(arguments);
     command
 }
@@ -41,16 +62,25 @@ mod tests {
     use super::*;
     use crate::process::written;
 
+    const BELT: Comparison = Comparison { belt: true, peer: false };
+    const PEER: Comparison = Comparison { belt: false, peer: true };
+
     #[test]
-    fn the_belt_is_compared_in_release_with_its_own_lock_file_and_gets_the_arguments() {
-        let line = written(&vs_wgpu_belt(&["scattered".into()]));
+    fn a_comparison_is_built_in_release_with_its_own_lock_file_and_gets_the_arguments() {
+        let line = written(&comparing(BELT, &["scattered".into()]));
         assert!(line.starts_with("cargo run --release --locked --manifest-path "), "{line}");
         assert!(line.ends_with("target/vs-wgpu-belt -- scattered"), "{line}");
+        let line = written(&comparing(PEER, &["P1".into(), "--json".into(), "out".into()]));
+        assert!(line.starts_with("cargo run --release --locked --manifest-path "), "{line}");
+        assert!(line.ends_with("target/vs-servo -- P1 --json out"), "{line}");
     }
 
     #[test]
-    fn the_crate_of_the_comparison_is_where_it_is_looked_for() {
-        assert!(root().join("benches/vs-wgpu-belt/Cargo.toml").is_file());
-        assert!(root().join("benches/vs-wgpu-belt/Cargo.lock").is_file());
+    fn the_crates_of_the_comparisons_are_where_they_are_looked_for() {
+        for comparison in [BELT, PEER] {
+            let folder = root().join("benches").join(comparison.name());
+            assert!(folder.join("Cargo.toml").is_file(), "{comparison:?}");
+            assert!(folder.join("Cargo.lock").is_file(), "{comparison:?}");
+        }
     }
 }

@@ -43,6 +43,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use bench::Comparison;
 use steps::Step;
 
 /// Builds, shows and tests webgpu-presentation.
@@ -94,14 +95,13 @@ enum Subcommands {
         seed: Option<u64>,
     },
 
-    /// Compare the upload belt with wgpu's `StagingBelt`, with `queue_write_buffer`, and with a floor.
+    /// Compare this crate with others that do the same, and with a floor that nobody can be faster than.
     ///
-    /// Takes a minute, and the first build a few.
+    /// All of them run in turn in one process; medians are shown.
     Bench {
-        /// The upload belt.
-        #[arg(long, required = true)]
-        belt: bool,
-        /// Arguments for the comparison: a part of the names of its cases.
+        #[command(flatten)]
+        comparison: Comparison,
+        /// Arguments for the comparison: a part of the names of its cases; and for `--peer` also `--json FILE`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
         arguments: Vec<OsString>,
     },
@@ -129,8 +129,8 @@ fn main() -> ExitCode {
         Subcommands::Soak { minutes, seed } => {
             soak::command(minutes, seed).map_err(|error| error.to_string())
         }
-        Subcommands::Bench { belt: _, arguments } => {
-            bench::command(&arguments).map_err(|error| error.to_string())
+        Subcommands::Bench { comparison, arguments } => {
+            bench::command(comparison, &arguments).map_err(|error| error.to_string())
         }
         Subcommands::Asan => asan::command().map_err(|error| error.to_string()),
         Subcommands::Fuzz { seconds } => fuzz::command(seconds).map_err(|error| error.to_string()),
@@ -161,10 +161,22 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_belt_goes_to_the_comparison() {
-        for (line, expected) in [("bench --belt", vec![]), ("bench --belt scattered", vec!["scattered"])] {
-            let Subcommands::Bench { belt, arguments } = parse(line) else { panic!("{line}") };
-            assert_eq!((belt, arguments), (true, expected.into_iter().map(OsString::from).collect()));
+    fn what_follows_belt_or_peer_goes_to_the_comparison() {
+        for (line, expected) in [
+            ("bench --belt", vec![]),
+            ("bench --belt scattered", vec!["scattered"]),
+            ("bench --peer", vec![]),
+            ("bench --peer P1 --json out", vec!["P1", "--json", "out"]),
+        ] {
+            let Subcommands::Bench { arguments, .. } = parse(line) else { panic!("{line}") };
+            assert_eq!(arguments, expected.into_iter().map(OsString::from).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn one_comparison_is_made() {
+        for line in ["bench", "bench --belt --peer", "bench P1"] {
+            assert!(Arguments::try_parse_from(["cargo xtask"].into_iter().chain(line.split(' '))).is_err());
         }
     }
 

@@ -1,0 +1,96 @@
+//! This crate against its peer, `servo-webgpu` 0.7.0, and against a floor of raw wgpu-core.
+//!
+//! ```text
+//! cargo run --release                     # in this folder
+//! cargo run --release -- P1               # the cases whose ids contain that
+//! cargo run --release -- --json out.json  # writes the figures too
+//! ```
+//!
+//! All sides run in one process on the same adapter, each with a `Global` and a device of its own, set up alike, and take turns; medians
+//! are shown. The peer gets the messages of Servo's script thread. This crate gets the like, on a thread that drains its
+//! channel into batches (`engine.rs`). Both are measured from sending the first message to observing the image update: a channel
+//! wakes the thread that measures. The floor is one encoder, one submit, and waiting for that submission, without messages and threads.
+//!
+//! Textures are fresh in each frame (unless said otherwise), drawn by a render pass that clears them, and the GPU is done with
+//! that before the clock starts. A message that destroys the texture follows each present; the floor destroys it when the clock
+//! has stopped. Freed memory stays in the process, in one arena (`memory.rs`), for else some sides would pay for fresh pages, by chance.
+
+mod cases;
+mod engine;
+mod entrant;
+mod floor;
+mod long_work;
+mod memory;
+mod ours;
+mod peer;
+mod raw;
+mod rows;
+mod statistics;
+mod table;
+mod watchdog;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::cases::Case;
+use crate::rows::Row;
+
+/// Compares webgpu-presentation with servo-webgpu and with raw wgpu-core.
+#[derive(Parser)]
+#[command(name = "vs-servo")]
+struct Arguments {
+    /// Run the cases whose ids contain one of these: P1, or 4k, say.
+    filters: Vec<String>,
+    /// Write the figures to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    memory::keep_freed_memory();
+    let arguments = Arguments::parse();
+    let filters = &arguments.filters;
+    let is_wanted = |case: &Case| filters.is_empty() || filters.iter().any(|filter| case.id.contains(filter));
+    let cases: Vec<_> = cases::all().into_iter().filter(is_wanted).collect();
+    if cases.is_empty() {
+        eprintln!("error: no id contains {}", filters.join(" or "));
+        return ExitCode::FAILURE;
+    }
+    println!("adapter: {}\n", same_adapter());
+    let bar = ProgressBar::new(cases.iter().map(|case| case.steps).sum());
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} ({elapsed})") {
+        bar.set_style(style);
+    }
+    watchdog::watch(bar.clone());
+    let mut rows = Vec::new();
+    for case in &cases {
+        bar.set_message(case.id.clone());
+        rows.extend((case.run)(&bar));
+    }
+    bar.finish_and_clear();
+    table::print(&rows);
+    match arguments.json.map(|path| write(&path, &rows).map_err(|error| (path, error))) {
+        Some(Err((path, error))) => {
+            eprintln!("error: {}: {error}", path.display());
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// The name of the adapter that all sides use.
+fn same_adapter() -> String {
+    let ours = raw::Core::new().adapter();
+    let peer = peer::Peer::new();
+    assert_eq!((&ours.name, &ours.driver_info), (&peer.adapter().name, &peer.adapter().driver_info));
+    format!("{} ({})", ours.name, ours.driver_info)
+}
+
+fn write(path: &std::path::Path, rows: &[Row]) -> std::io::Result<()> {
+    let mut text = serde_json::to_string_pretty(rows)?;
+    text.push('\n');
+    std::fs::write(path, text)
+}
