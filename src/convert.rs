@@ -72,7 +72,19 @@ impl Conversion {
         best_row(self, from, to);
     }
 
-    /// The same in instructions that every processor has; where it is inlined, in those that its caller may use.
+    /// Appends as many converted pixels as a row has.
+    pub(crate) fn append(&self, from: &[u8], to: &mut Vec<u8>) {
+        if matches!(self.road, Road::Copy) && self.from.alpha_mode != AlphaMode::Opaque {
+            return to.extend_from_slice(from);
+        }
+        let pixels = from.len() / self.from.format.bytes_per_pixel();
+        let start = to.len();
+        // A row of zeros stays in the cache: memory is written once.
+        to.resize(start + pixels * self.to.format.bytes_per_pixel(), 0);
+        self.row(from, &mut to[start..]);
+    }
+
+    /// [`row`](Self::row) in instructions that every processor has; where it is inlined, in those that its caller may use.
     #[inline(always)]
     pub(crate) fn portable_row(&self, from: &[u8], to: &mut [u8]) {
         let opaque = self.from.alpha_mode == AlphaMode::Opaque;

@@ -139,7 +139,8 @@ pub(crate) mod tests {
         let layout = copy_layout(Size2D::new(width, 1), TextureFormat::Bgra8Unorm, alpha_mode).unwrap();
         let mut bytes = pixel.repeat(width as usize);
         bytes.resize(layout.byte_len(), 7);
-        Frame::of(Original::shown(layout, mapped_buffer(&bytes))).unwrap_or_else(|_| panic!("it can be shown"))
+        Frame::of(Original::shown(layout, mapped_buffer(&bytes)))
+            .unwrap_or_else(|_| panic!("it can be shown"))
     }
 
     fn pixels(frame: &Frame) -> Vec<u8> {

@@ -9,7 +9,7 @@ use crate::frame::{SharedFrame, cleared_pixel};
 use crate::layout::FrameLayout;
 use crate::original::Original;
 use crate::pixels::CanvasPixels;
-use crate::{AlphaMode, ColorSpace, CopyPixelsError, PixelEncoding, PixelFormat};
+use crate::{Alpha, AlphaMode, ColorSpace, CopyPixelsError, PixelEncoding, PixelFormat};
 
 /// The contents of a canvas at one moment.
 ///
@@ -74,10 +74,25 @@ impl Snapshot {
 
     /// The rows from top to bottom as they are, not copied: each `size().width` times
     /// [`format().bytes_per_pixel()`](PixelFormat::bytes_per_pixel) bytes. None if the size is empty.
+    ///
+    /// Of an opaque texture that `get_image` was given, whose alphas are not all 255, they are a copy, made when they are asked for
+    /// first. The other methods need none.
     pub fn rows(&self) -> impl Iterator<Item = &[u8]> {
+        self.rows_of(Original::rows_with_alpha)
+    }
+
+    /// What conversions begin with, which take no alpha of an opaque canvas for granted.
+    fn unconverted_rows(&self) -> impl Iterator<Item = &[u8]> {
+        self.rows_of(Original::rows)
+    }
+
+    fn rows_of<'a, R: Iterator<Item = &'a [u8]>>(
+        &'a self,
+        rows: impl FnOnce(&'a Original) -> R,
+    ) -> impl Iterator<Item = &'a [u8]> {
         let (frame, original, cleared) = match &self.0 {
             Contents::Frame(frame) => (Some(frame.rows()), None, None),
-            Contents::Original(original) => (None, Some(original.rows_with_alpha()), None),
+            Contents::Original(original) => (None, Some(rows(original)), None),
             Contents::Cleared { size, .. } if size.is_empty() => (None, None, None),
             Contents::Cleared { size, alpha_mode, row } => {
                 let row = row.get_or_init(|| cleared_pixel(*alpha_mode).repeat(size.width as usize).into());
@@ -90,16 +105,15 @@ impl Snapshot {
 
     /// All rows as they are, one after the other.
     pub fn to_vec(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.count() * self.format().bytes_per_pixel());
-        self.rows().for_each(|row| bytes.extend_from_slice(row));
-        bytes
+        let CanvasPixels { format, color_space, .. } = self.pixels();
+        self.convert(PixelEncoding { format, color_space, alpha: Alpha::Premultiplied })
     }
 
     /// All rows, converted, one after the other. As [`copy_into`](Self::copy_into).
     pub fn convert(&self, encoding: PixelEncoding) -> Vec<u8> {
-        let bytes_per_pixel = encoding.format.bytes_per_pixel();
-        let mut bytes = vec![0; self.count() * bytes_per_pixel];
-        self.write(&mut bytes, self.size().width as usize * bytes_per_pixel, encoding);
+        let conversion = Conversion::new(self.pixels(), encoding);
+        let mut bytes = Vec::with_capacity(self.count() * encoding.format.bytes_per_pixel());
+        self.unconverted_rows().for_each(|row| conversion.append(row, &mut bytes));
         bytes
     }
 
@@ -141,7 +155,7 @@ impl Snapshot {
         let conversion = Conversion::new(self.pixels(), encoding);
         let row = self.size().width as usize * encoding.format.bytes_per_pixel();
         // An image without rows may have a stride of 0.
-        for (from, into) in self.rows().zip(into.chunks_mut(stride.max(1))) {
+        for (from, into) in self.unconverted_rows().zip(into.chunks_mut(stride.max(1))) {
             conversion.row(from, &mut into[..row]);
         }
     }

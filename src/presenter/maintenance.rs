@@ -16,16 +16,17 @@ impl Presenter {
     /// run, and memory and ids are kept.
     pub fn maintain(&mut self) {
         self.submitter.forget_ended();
+        let now = Instant::now();
         for entry in self.submitter.contexts.values_mut() {
-            if entry.last_used.elapsed() >= IDLE {
+            if now.saturating_duration_since(entry.last_used) >= IDLE {
                 entry.ring.trim(&*self.submitter.gpu);
             } else {
                 entry.ring.collect(&*self.submitter.gpu);
             }
         }
         // Not in each frame, if this is called in each: what is freed though it is needed is made anew once a second.
-        if self.bounded.is_none_or(|last| last.elapsed() >= IDLE) {
-            self.bounded = Some(Instant::now());
+        if self.bounded.is_none_or(|last| now.saturating_duration_since(last) >= IDLE) {
+            self.bounded = Some(now);
             for entry in self.submitter.contexts.values_mut() {
                 entry.ring.settle(&*self.submitter.gpu);
             }

@@ -76,6 +76,31 @@ fn opaque_half_floats_have_alpha_1() {
     assert_eq!(world.shown(), [255, 0, 102, 255]);
 }
 
+// R1. A texture that is read alone is not looked at before it is copied, converted or not.
+#[test]
+fn a_captured_opaque_texture_has_alpha_255_in_whatever_way_it_is_read() {
+    for alpha in [102, 255] {
+        let mut world = World::new();
+        let mut texture = world.texture([102, 51, 0, alpha], size(4, 3));
+        texture.configuration.alpha_mode = AlphaMode::Opaque;
+        let captured = world.get_image(Some(texture));
+        world.gpu.finish(device(0));
+        let image = answer(&captured).unwrap();
+        let opaque = [102, 51, 0, 255];
+        assert_all(&image.to_vec(), &opaque);
+        assert_all(&image.to_straight_rgba(), &[0, 51, 102, 255]);
+        assert_eq!(image.rows().collect::<Vec<_>>(), vec![opaque.repeat(4); 3]);
+        let first = |image: &Snapshot| image.rows().next().unwrap().as_ptr();
+        assert_eq!(first(&image), first(&image.clone()), "copied once at most");
+        let mut strided = [7; 20 + 20 + 16];
+        image.copy_into(&mut strided, 20, encoding(PixelFormat::Bgra8, ColorSpace::Srgb, Alpha::Straight)).unwrap();
+        assert_eq!(strided, [&opaque.repeat(4)[..], &[7; 4]].concat().repeat(3)[..56]);
+        let half = |byte: u8| f32::from(byte) / 255.0;
+        let halved = image.convert(encoding(PixelFormat::Rgba16Float, ColorSpace::Srgb, Alpha::Straight));
+        assert_all(&halved, &halves([half(0), half(51), half(102), 1.0]));
+    }
+}
+
 // R6.
 #[test]
 fn p3_is_shown_as_srgb_and_read_as_it_is() {
