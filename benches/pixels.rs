@@ -25,7 +25,7 @@ use criterion::{
 };
 
 use self::convert::Conversion;
-use self::opaque::{copy_opaque, is_opaque, make_opaque};
+use self::opaque::{copy_opaque, is_opaque, make_opaque, to_opaque_vec};
 use self::pixels::{Alpha, AlphaMode, CanvasPixels, ColorSpace, PixelEncoding, PixelFormat};
 
 const WIDTH: usize = 1920;
@@ -86,6 +86,10 @@ fn opaque_canvases(criterion: &mut Criterion) {
                 let rows = black_box(&other).chunks(row).zip(black_box(&mut copy).chunks_mut(row));
                 rows.for_each(|(from, to)| copy_opaque(format, from, to));
             });
+        });
+        group.bench_function("to_vec", |bencher| bencher.iter(|| black_box(&other).to_vec()));
+        group.bench_function("to opaque vec", |bencher| {
+            bencher.iter(|| to_opaque_vec(format, WIDTH * HEIGHT, black_box(&other).chunks(row)));
         });
         group.bench_function("made opaque", |bencher| {
             bencher.iter(|| black_box(&mut other).chunks_mut(row).for_each(|row| make_opaque(format, row)));
