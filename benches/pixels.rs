@@ -1,6 +1,7 @@
 //! What happens to the pixels of a frame, against `memcpy` of the same frame: 1920×1080, bytes each second are those of the canvas.
 //!
-//! The kernels are not public, so their files are compiled here too. `cargo bench --bench pixels`.
+//! The kernels are not public, so their files are compiled here too. "Portable" is what processors without AVX2 do.
+//! `cargo bench --bench pixels`.
 #![allow(dead_code, unused_imports, reason = "not all of each file is measured, and their tests are not run")]
 
 #[path = "../src/bytes.rs"]
@@ -17,11 +18,14 @@ mod pixels;
 mod planes;
 
 use std::hint::black_box;
+use std::time::Duration;
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{
+    BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
+};
 
 use self::convert::Conversion;
-use self::opaque::{is_opaque, make_opaque};
+use self::opaque::{copy_opaque, is_opaque, make_opaque, to_opaque_vec};
 use self::pixels::{Alpha, AlphaMode, CanvasPixels, ColorSpace, PixelEncoding, PixelFormat};
 
 const WIDTH: usize = 1920;
@@ -45,56 +49,85 @@ fn frame(format: PixelFormat, opaque: bool) -> Vec<u8> {
     }
 }
 
-/// R2: a frame of an opaque canvas is looked at, and written only if that is needed.
+/// A group of things that are done to this frame, begun by copying it at once and row by row.
+fn group<'a>(
+    criterion: &'a mut Criterion,
+    name: String,
+    frame: &[u8],
+    row: usize,
+) -> BenchmarkGroup<'a, WallTime> {
+    let mut group = criterion.benchmark_group(name);
+    group.throughput(Throughput::Bytes(frame.len() as u64));
+    let mut copy = vec![0; frame.len()];
+    group.bench_function("memcpy", |bencher| {
+        bencher.iter(|| black_box(&mut copy).copy_from_slice(black_box(frame)));
+    });
+    group.bench_function("memcpy of rows", |bencher| {
+        bencher.iter(|| {
+            let rows = black_box(frame).chunks(row).zip(black_box(&mut copy).chunks_mut(row));
+            rows.for_each(|(from, to)| to.copy_from_slice(from));
+        });
+    });
+    group
+}
+
+/// R1 and R2: a frame of an opaque canvas is looked at, made opaque, or copied and made opaque.
 fn opaque_canvases(criterion: &mut Criterion) {
     for format in [PixelFormat::Bgra8, PixelFormat::Rgba16Float] {
-        let mut group = criterion.benchmark_group(format!("opaque/{format:?}"));
         let row = WIDTH * format.bytes_per_pixel();
-        group.throughput(Throughput::Bytes((row * HEIGHT) as u64));
-        let (ready, other) = (frame(format, true), frame(format, false));
+        let (ready, mut other) = (frame(format, true), frame(format, false));
+        let mut group = group(criterion, format!("opaque/{format:?}"), &ready, row);
         let mut copy = vec![0; ready.len()];
-        group.bench_function("memcpy", |bencher| {
-            bencher.iter(|| copy.copy_from_slice(black_box(&ready)));
-        });
         group.bench_function("opaque already", |bencher| {
             bencher.iter(|| assert!(black_box(&ready).chunks(row).all(|row| is_opaque(format, row))));
         });
+        group.bench_function("copied opaque", |bencher| {
+            bencher.iter(|| {
+                let rows = black_box(&other).chunks(row).zip(black_box(&mut copy).chunks_mut(row));
+                rows.for_each(|(from, to)| copy_opaque(format, from, to));
+            });
+        });
+        group.bench_function("to_vec", |bencher| bencher.iter(|| black_box(&other).to_vec()));
+        group.bench_function("to opaque vec", |bencher| {
+            bencher.iter(|| to_opaque_vec(format, WIDTH * HEIGHT, black_box(&other).chunks(row)));
+        });
         group.bench_function("made opaque", |bencher| {
-            let make = |mut frame: Vec<u8>| {
-                assert!(!frame.chunks(row).all(|row| is_opaque(format, row)));
-                frame.chunks_mut(row).for_each(|row| make_opaque(format, row));
-                frame
-            };
-            bencher.iter_batched(|| other.clone(), make, BatchSize::LargeInput);
+            bencher.iter(|| black_box(&mut other).chunks_mut(row).for_each(|row| make_opaque(format, row)));
         });
         group.finish();
     }
 }
 
-/// What is made for WebRender, and what is made for script.
+/// What is made for WebRender, and what is made for script. Alpha of opaque canvases is anything.
 fn conversions(criterion: &mut Criterion) {
-    let shown = PixelEncoding {
-        format: PixelFormat::Bgra8,
-        color_space: ColorSpace::Srgb,
-        alpha: Alpha::Premultiplied,
-    };
+    let image_data = PixelEncoding::IMAGE_DATA;
+    let shown = PixelEncoding { format: PixelFormat::Bgra8, alpha: Alpha::Premultiplied, ..image_data };
+    let halves = PixelEncoding { format: PixelFormat::Rgba16Float, ..image_data };
     for format in [PixelFormat::Bgra8, PixelFormat::Rgba16Float] {
+        let row = WIDTH * format.bytes_per_pixel();
+        let source = frame(format, false);
         for color_space in [ColorSpace::Srgb, ColorSpace::DisplayP3] {
             for alpha_mode in [AlphaMode::Opaque, AlphaMode::Premultiplied] {
                 let from = CanvasPixels { format, color_space, alpha_mode };
-                let mut group =
-                    criterion.benchmark_group(format!("convert/{format:?} {color_space:?} {alpha_mode:?}"));
-                let (row, target) = (WIDTH * format.bytes_per_pixel(), WIDTH * 4);
-                group.throughput(Throughput::Bytes((row * HEIGHT) as u64));
-                let source = frame(format, alpha_mode == AlphaMode::Opaque);
-                let mut bytes = vec![0; target * HEIGHT];
-                for (name, to) in [("for WebRender", shown), ("ImageData", PixelEncoding::IMAGE_DATA)] {
+                let name = format!("convert/{format:?} {color_space:?} {alpha_mode:?}");
+                let mut group = group(criterion, name, &source, row);
+                let targets = [
+                    ("for WebRender", shown),
+                    ("ImageData", image_data),
+                    ("ImageData of half floats", halves),
+                ];
+                for (name, to) in targets {
                     let conversion = Conversion::new(from, to);
-                    group.bench_function(name, |bencher| {
-                        bencher.iter(|| {
-                            let rows = black_box(&source).chunks(row).zip(bytes.chunks_mut(target));
-                            rows.for_each(|(from, to)| conversion.row(from, to));
-                        });
+                    let target = WIDTH * to.format.bytes_per_pixel();
+                    let mut bytes = vec![0; target * HEIGHT];
+                    let mut convert = |convert: fn(&Conversion, &[u8], &mut [u8])| {
+                        let rows =
+                            black_box(&source).chunks(row).zip(black_box(&mut bytes).chunks_mut(target));
+                        rows.for_each(|(from, to)| convert(&conversion, from, to));
+                    };
+                    group.bench_function(name, |bencher| bencher.iter(|| convert(Conversion::row)));
+                    group.bench_function(format!("{name}, portable"), |bencher| {
+                        bencher.iter(|| convert(Conversion::portable_row));
                     });
                 }
                 group.finish();
@@ -103,5 +136,9 @@ fn conversions(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, opaque_canvases, conversions);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
+    targets = opaque_canvases, conversions
+}
 criterion_main!(benches);

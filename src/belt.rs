@@ -62,6 +62,7 @@ mod pool;
 mod landing;
 mod runs;
 mod texture;
+mod intake;
 mod view;
 mod staging_belt;
 

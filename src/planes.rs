@@ -121,7 +121,10 @@ impl Planes {
         let [red, green, blue, alpha] = &self.channels;
         let channels = red.iter().zip(green).zip(blue).zip(alpha);
         for (pixel, (((red, green), blue), alpha)) in floats.as_chunks_mut::<4>().0.iter_mut().zip(channels) {
-            *pixel = [*red, *green, *blue, *alpha].map(|value| if value.is_nan() { f32::NAN } else { value });
+            *pixel = [*red, *green, *blue, *alpha];
+        }
+        for value in &mut floats {
+            *value = if value.is_nan() { f32::NAN } else { *value };
         }
         halves.convert_from_f32_slice(&floats);
         let (words, _) = bytes.as_chunks_mut::<2>();

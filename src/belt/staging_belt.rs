@@ -13,18 +13,12 @@ use wgpu_types::{
 
 use super::chunk::{Ids, Ledger};
 use super::device::Device;
-use super::landing::Landing;
-use super::pool::Pool;
-use super::runs::{Destination, Runs};
-use super::texture::{Piece, TextureWrite};
-use super::writes::Copy;
+use super::intake::Intake;
+use super::texture::TextureWrite;
 use super::{
     Allocation, Batch, BeltDescriptor, BeltError, BeltStats, FlushStats, RecallError, RecallMistake,
     WriteView,
 };
-
-/// A write of so many bytes is put into a chunk at once.
-const LARGE: usize = 64 << 10;
 
 /// Uploads to one device, see [the module](super).
 ///
@@ -41,9 +35,7 @@ const LARGE: usize = 64 << 10;
 /// The buffers that [`allocate`](Self::allocate) names are the belt's: they are copied from, not mapped, destroyed or dropped.
 pub struct StagingBelt {
     ledger: Rc<Ledger>,
-    pool: Pool,
-    runs: Runs,
-    landing: Landing,
+    intake: Intake,
     descriptor: BeltDescriptor,
     /// What was recorded since the last batch.
     flushed: FlushStats,
@@ -96,9 +88,7 @@ impl StagingBelt {
         let descriptor = descriptor.checked(device.largest_buffer());
         let ledger = Ledger::new(device, ids);
         Ok(Self {
-            pool: Pool::new(ledger.clone(), descriptor),
-            runs: Runs::default(),
-            landing: Landing::new(ledger.clone()),
+            intake: Intake::new(ledger.clone(), descriptor),
             ledger,
             descriptor,
             flushed: FlushStats::default(),
@@ -114,24 +104,11 @@ impl StagingBelt {
     // The usual write is a few instructions, fewer still where the caller knows its size.
     #[inline]
     pub fn write_buffer(&mut self, target: BufferId, offset: u64, data: &[u8]) -> Result<(), BeltError> {
-        if data.is_empty()
-            || data.len() < LARGE && self.runs.append(target, offset, data, self.landing.room())
-        {
+        if data.is_empty() || self.intake.append(target, offset, data) {
             return Ok(());
         }
-        self.write_at(target, offset, data)
-    }
-
-    /// A write that is not just appended.
-    fn write_at(&mut self, target: BufferId, offset: u64, data: &[u8]) -> Result<(), BeltError> {
-        let destination = self.destination(target, offset, data.len() as u64)?;
-        if data.len() < LARGE {
-            self.runs.extend(destination, data.len()).extend_from_slice(data);
-            Ok(())
-        } else {
-            let passed = self.runs.pass(&mut self.landing, destination, data);
-            self.unless_lost(passed)
-        }
+        let written = self.intake.write(target, offset, data);
+        self.unless_lost(written)
     }
 
     /// As [`write_buffer`](Self::write_buffer), for data that is not there yet: what is not written to the view is zero.
@@ -148,13 +125,9 @@ impl StagingBelt {
         if size == 0 {
             return Ok(WriteView::new(&mut []));
         }
-        let destination = self.destination(target, offset, size)?;
-        // Room for them was found, so they can be counted.
-        let size = size as usize;
-        let run = self.runs.extend(destination, size);
-        let start = run.len();
-        run.resize(start + size, 0);
-        Ok(WriteView::new(&mut run[start..]))
+        let destination = self.intake.destination(target, offset, size);
+        let destination = self.unless_lost(destination)?;
+        Ok(WriteView::new(self.intake.zeros(destination, size)))
     }
 
     /// Copies texels to a texture, as `GPUQueue.writeTexture` does, but in the encoder. `format` is the texture's; `layout` and
@@ -175,52 +148,18 @@ impl StagingBelt {
         size: Extent3d,
     ) -> Result<(), BeltError> {
         let Some(write) = TextureWrite::new(destination, format, data, layout, size)? else { return Ok(()) };
-        let written = self.write_pieces(&write);
+        let written = self.intake.write_texture(&write);
         self.unless_lost(written)
-    }
-
-    fn write_pieces(&mut self, write: &TextureWrite<'_>) -> Result<(), BeltError> {
-        self.ledger.device.check_texture(write.whole())?;
-        let pieces = write.pieces(self.descriptor.max_chunk_size)?;
-        // A single one that finds no room has done nothing.
-        if pieces.clone().nth(1).is_none() {
-            return self.put_pieces(write, pieces);
-        }
-        // What gathered goes first: then all that comes behind the mark is of this write.
-        self.runs.put(&mut self.landing)?;
-        let mark = self.landing.mark()?;
-        let put = self.put_pieces(write, pieces);
-        if put.is_err() {
-            self.landing.go_back(mark).into_iter().for_each(|chunk| self.pool.rest(chunk));
-        }
-        put
-    }
-
-    fn put_pieces(
-        &mut self,
-        write: &TextureWrite<'_>,
-        pieces: impl Iterator<Item = Piece>,
-    ) -> Result<(), BeltError> {
-        for piece in pieces {
-            let (copy, bytes) = write.copy(piece);
-            self.make_piece(bytes, write.alignment)?;
-            if let Some((chunk, offset, bytes)) = self.landing.reserve(bytes, write.alignment) {
-                write.fill(piece, bytes);
-                self.landing.copies.push(Copy::Texture(chunk, offset, copy));
-            }
-        }
-        Ok(())
     }
 
     /// Discards what was written to a buffer and not flushed: to be called before its id is dropped.
     pub fn forget_buffer(&mut self, target: BufferId) {
-        self.runs.forget(target);
-        self.landing.forget_buffer(target);
+        self.intake.forget_buffer(target);
     }
 
     /// Discards what was written to a texture and not flushed: to be called before its id is dropped.
     pub fn forget_texture(&mut self, target: TextureId) {
-        self.landing.forget_texture(target);
+        self.intake.forget_texture(target);
     }
 
     /// Bytes in a staging buffer, for commands of the caller's own: it is usable as `COPY_SRC`. `size` is a multiple of 4,
@@ -243,9 +182,9 @@ impl StagingBelt {
             return Err(BeltError::InvalidAlignment(alignment));
         }
         let alignment = alignment.max(COPY_BUFFER_ALIGNMENT);
-        let made = self.make_piece(size, alignment);
+        let made = self.intake.make_piece(size, alignment);
         self.unless_lost(made)?;
-        match self.landing.reserve(size, alignment) {
+        match self.intake.landing.reserve(size, alignment) {
             Some((buffer, offset, bytes)) => Ok(Allocation::new(buffer, offset, bytes)),
             None => Err(BeltError::DeviceLost),
         }
@@ -260,53 +199,9 @@ impl StagingBelt {
     ///
     /// [`BeltError::EncoderEnded`]: what was written waits for another encoder. [`BeltError::DeviceLost`].
     pub fn flush(&mut self, encoder: CommandEncoderId) -> Result<FlushStats, BeltError> {
-        let recorded = self.record(encoder);
+        let recorded = self.intake.record(encoder);
         let stats = self.unless_lost(recorded)?;
         self.flushed += stats;
-        Ok(stats)
-    }
-
-    fn record(&mut self, encoder: CommandEncoderId) -> Result<FlushStats, BeltError> {
-        self.runs.put(&mut self.landing)?;
-        self.landing.upload()?;
-        // Taken out: should wgpu-core panic, because a destination was dropped, the next flush does not meet it again.
-        let mut runs = std::mem::take(&mut self.runs);
-        let mut copies = std::mem::take(&mut self.landing.copies);
-        let recorded = self.record_copies(encoder, &runs, &copies);
-        if recorded.is_ok() {
-            runs.clear();
-            copies.clear();
-        }
-        (self.runs, self.landing.copies) = (runs, copies);
-        recorded
-    }
-
-    fn record_copies(
-        &self,
-        encoder: CommandEncoderId,
-        runs: &Runs,
-        copies: &[Copy],
-    ) -> Result<FlushStats, BeltError> {
-        let ledger = &self.ledger;
-        let mut refused = runs.refused(&ledger.device)?;
-        refused.sort_unstable();
-        let mut stats = FlushStats::default();
-        for copy in copies {
-            let usable = match copy {
-                Copy::Buffer(copy) => refused.binary_search(&copy.target).is_err(),
-                Copy::Texture(_, _, copy) => match ledger.device.check_texture(copy) {
-                    Err(BeltError::DeviceLost) => return Err(BeltError::DeviceLost),
-                    checked => checked.is_ok(),
-                },
-            };
-            if usable {
-                ledger.device.record(encoder, copy)?;
-                stats.copies += 1;
-                stats.bytes += copy.bytes();
-            } else {
-                stats.refused += 1;
-            }
-        }
         Ok(stats)
     }
 
@@ -318,13 +213,12 @@ impl StagingBelt {
     /// As [`flush`](Self::flush).
     pub fn finish(&mut self, encoder: CommandEncoderId) -> Result<Batch, BeltError> {
         self.flush(encoder)?;
-        let closed = self.landing.close();
+        let closed = self.intake.landing.close();
         let chunks = self.unless_lost(closed)?;
         self.frames += 1;
-        self.pool.end_frame();
+        self.intake.pool.end_frame();
         if self.frames.is_multiple_of(u64::from(self.descriptor.idle_frames)) {
-            self.runs.shrink();
-            self.landing.shrink();
+            self.intake.shrink();
         }
         Ok(Batch::new(self.ledger.clone(), chunks, std::mem::take(&mut self.flushed)))
     }
@@ -346,7 +240,7 @@ impl StagingBelt {
         if submission <= batch.after || submission > device.last_submission() {
             return Err(RecallError { batch, reason: RecallMistake::NotSubmitted });
         }
-        batch.take().into_iter().for_each(|chunk| self.pool.recall(chunk));
+        batch.take().into_iter().for_each(|chunk| self.intake.pool.recall(chunk));
         device.poll();
         Ok(())
     }
@@ -358,9 +252,8 @@ impl StagingBelt {
 
     /// Frees all chunks that rest, and memory of the belt's own, without waiting for [`BeltDescriptor::idle_frames`].
     pub fn trim(&mut self) {
-        self.pool.trim();
-        self.runs.shrink();
-        self.landing.shrink();
+        self.intake.pool.trim();
+        self.intake.shrink();
     }
 
     /// What the belt holds.
@@ -369,81 +262,19 @@ impl StagingBelt {
         BeltStats {
             frames: self.frames,
             bytes: ledger.bytes.get(),
-            active: self.landing.chunks(),
+            active: self.intake.landing.chunks(),
             finished: ledger.finished.get(),
-            recalled: self.pool.recalled(),
-            free: self.pool.free(),
+            recalled: self.intake.pool.recalled(),
+            free: self.intake.pool.free(),
             created: ledger.created.get(),
             freed: ledger.freed.get(),
         }
     }
 
-    /// Checks a write to a buffer, and makes all ready for it.
-    fn destination(&mut self, target: BufferId, offset: u64, size: u64) -> Result<Destination, BeltError> {
-        if !offset.is_multiple_of(COPY_BUFFER_ALIGNMENT) {
-            return Err(BeltError::UnalignedOffset(offset));
-        }
-        if !size.is_multiple_of(COPY_BUFFER_ALIGNMENT) {
-            return Err(BeltError::UnalignedSize(size));
-        }
-        let end = offset.checked_add(size).ok_or(BeltError::OutOfBounds)?;
-        let found = self.runs.destination(&self.ledger.device, target, end);
-        let ready = found.and_then(|destination| {
-            if self.runs.is_full(destination, size) {
-                self.runs.put(&mut self.landing)?;
-            }
-            self.make_room(size)?;
-            self.runs.turn_to(&mut self.landing, destination, offset)?;
-            Ok(destination)
-        });
-        if ready.is_err() {
-            self.runs.forget_unwritten(target);
-        }
-        self.unless_lost(ready)
-    }
-
-    /// Makes room for `size` bytes besides those that gathered.
-    fn make_room(&mut self, size: u64) -> Result<(), BeltError> {
-        let needed = self.runs.gathered().saturating_add(size);
-        let (mut room, mut held) = (self.landing.room(), self.landing.held());
-        let mut chunks = Vec::new();
-        while room < needed {
-            let missing = (needed - room).min(self.descriptor.max_chunk_size);
-            match self.pool.acquire(missing, held) {
-                Ok(chunk) => {
-                    room += chunk.capacity;
-                    held += chunk.capacity;
-                    chunks.push(chunk);
-                }
-                Err(error) => {
-                    chunks.into_iter().for_each(|chunk| self.pool.rest(chunk));
-                    return Err(error);
-                }
-            }
-        }
-        chunks.into_iter().for_each(|chunk| self.landing.add(chunk));
-        Ok(())
-    }
-
-    /// Makes room for bytes in one piece.
-    fn make_piece(&mut self, size: u64, alignment: u64) -> Result<(), BeltError> {
-        if !self.landing.fits(size, alignment, self.runs.gathered()) {
-            // What gathered goes into the chunks that were made for it. The others are free then.
-            self.runs.put(&mut self.landing)?;
-            if !self.landing.fits(size, alignment, 0) && !self.landing.turn_to_spare(size)? {
-                let chunk = self.pool.acquire(size, self.landing.held())?;
-                self.landing.turn_to(chunk)?;
-            }
-        }
-        self.landing.make_tail(size)
-    }
-
     /// A lost device takes everything along.
     fn unless_lost<T>(&mut self, result: Result<T, BeltError>) -> Result<T, BeltError> {
         if let Err(BeltError::DeviceLost) = result {
-            self.runs.clear();
-            self.landing.clear();
-            self.pool.clear();
+            self.intake.clear();
             self.flushed = FlushStats::default();
         }
         result
