@@ -30,6 +30,8 @@ pub trait Entrant: Send {
     /// A canvas that is displayed.
     fn create_canvas(&mut self, size: Size2D<u32>, alpha_mode: AlphaMode) -> usize;
 
+    fn destroy_canvas(&mut self, canvas: usize);
+
     /// A fresh texture for each of these canvases, drawn by the GPU; and nothing is under way any more.
     fn draw(&mut self, frame: &[(usize, Size2D<u32>)]);
 

@@ -115,6 +115,13 @@ impl Entrant for Floor {
         self.canvases.len() - 1
     }
 
+    fn destroy_canvas(&mut self, canvas: usize) {
+        self.drop_texture(canvas);
+        for staging in self.canvases[canvas].staging {
+            self.device.global.buffer_drop(staging.buffer);
+        }
+    }
+
     fn draw(&mut self, frame: &[(usize, Size2D<u32>)]) {
         frame.iter().for_each(|(canvas, _)| self.drop_texture(*canvas));
         let textures: Vec<_> = frame.iter().map(|(_, size)| self.device.texture(*size)).collect();

@@ -111,6 +111,13 @@ impl Entrant for Peer {
         canvas
     }
 
+    fn destroy_canvas(&mut self, canvas: usize) {
+        self.drop_texture(canvas);
+        let context_id = self.canvases[canvas].context;
+        self.connection.send(WebGPURequest::DestroyContext { context_id });
+        self.connection.catch_up(self.device);
+    }
+
     fn draw(&mut self, frame: &[(usize, Size2D<u32>)]) {
         frame.iter().for_each(|(canvas, _)| self.drop_texture(*canvas));
         let sizes: Vec<_> = frame.iter().map(|(_, size)| *size).collect();
