@@ -15,9 +15,19 @@ const FULL: f32 = 255.0 + 1.0 / 8192.0;
 pub(crate) fn swap(from: &[u8], to: &mut [u8], opaque: bool) {
     let full = if opaque { 0xFF00_0000 } else { 0 };
     for (from, to) in from.as_chunks::<4>().0.iter().zip(to.as_chunks_mut::<4>().0) {
-        let pixel = u32::from_le_bytes(*from);
-        *to = (pixel & 0xFF00_FF00 | (pixel & 255) << 16 | (pixel >> 16) & 255 | full).to_le_bytes();
+        *to = (swapped(*from) | full).to_le_bytes();
     }
+}
+
+/// The same, where they are.
+pub(crate) fn swap_in_place(row: &mut [u8]) {
+    row.as_chunks_mut::<4>().0.iter_mut().for_each(|pixel| *pixel = swapped(*pixel).to_le_bytes());
+}
+
+#[inline(always)]
+fn swapped(pixel: [u8; 4]) -> u32 {
+    let pixel = u32::from_le_bytes(pixel);
+    pixel & 0xFF00_FF00 | (pixel & 255) << 16 | (pixel >> 16) & 255
 }
 
 /// Divides colours of 8 bits by their alpha.

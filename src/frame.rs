@@ -6,6 +6,7 @@ mod shared;
 pub(crate) use self::shared::WeakFrame;
 pub(crate) use self::shared::{SharedFrame, Shells};
 use crate::AlphaMode;
+use crate::bytes::swap_in_place;
 use crate::convert::Conversion;
 use crate::layout::{ByteOrder, FrameLayout};
 use crate::original::Original;
@@ -110,9 +111,7 @@ pub(crate) fn cleared_pixel(alpha_mode: AlphaMode) -> [u8; 4] {
 
 fn swap_red_and_blue(layout: &FrameLayout, bytes: &mut [u8]) {
     let len = layout.byte_len().min(bytes.len());
-    for row in layout.lines().rows_mut(&mut bytes[..len]) {
-        row.as_chunks_mut::<4>().0.iter_mut().for_each(|pixel| pixel.swap(0, 2));
-    }
+    layout.lines().rows_mut(&mut bytes[..len]).for_each(swap_in_place);
 }
 
 #[cfg(test)]

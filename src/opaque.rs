@@ -47,29 +47,6 @@ pub(crate) fn copy_opaque(format: PixelFormat, from: &[u8], to: &mut [u8]) {
     }
 }
 
-/// Copies so many pixels of rows, one after the other, into memory of their own and makes them opaque: in one pass, which takes as
-/// long as `to_vec`.
-#[allow(dead_code, reason = "not called yet: it is for images of opaque textures")]
-pub(crate) fn to_opaque_vec<'a>(
-    format: PixelFormat,
-    count: usize,
-    rows: impl Iterator<Item = &'a [u8]>,
-) -> Vec<u8> {
-    // Whole pixels are appended, so that nothing is filled with zeros first.
-    match format {
-        PixelFormat::Bgra8 | PixelFormat::Rgba8 => {
-            let mut pixels = Vec::with_capacity(count);
-            rows.for_each(|row| pixels.extend(row.as_chunks().0.iter().map(|pixel| opaque_bytes(*pixel))));
-            pixels.into_flattened()
-        }
-        PixelFormat::Rgba16Float => {
-            let mut pixels = Vec::with_capacity(count);
-            rows.for_each(|row| pixels.extend(row.as_chunks().0.iter().map(|pixel| opaque_halves(*pixel))));
-            pixels.into_flattened()
-        }
-    }
-}
-
 #[inline(always)]
 fn opaque_bytes(pixel: [u8; 4]) -> [u8; 4] {
     (u32::from_le_bytes(pixel) | 0xFF00_0000).to_le_bytes()
@@ -103,8 +80,6 @@ mod tests {
                 let mut copied = vec![7; row.len() + size];
                 copy_opaque(format, &row, &mut copied);
                 assert_eq!(made, expected);
-                let vec = to_opaque_vec(format, 2 * width, [&row[..], &row].into_iter());
-                assert_eq!(vec, [&expected[..], &expected].concat());
                 assert_eq!(copied, [expected, vec![7; size]].concat());
                 assert_eq!((is_opaque(format, &row), is_opaque(format, &made)), (width == 0, true));
             }
