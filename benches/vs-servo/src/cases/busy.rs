@@ -10,7 +10,7 @@ use crate::entrant::{Entrant, Then};
 use crate::rows::Row;
 use crate::statistics::Samples;
 
-const ROUNDS: usize = 10;
+const ROUNDS: usize = 12;
 
 const TRIES: usize = 12;
 

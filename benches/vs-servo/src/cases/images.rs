@@ -8,7 +8,7 @@ use crate::entrant::{Source, Then};
 use crate::rows::Row;
 
 const WARM_UP: usize = 3;
-const ROUNDS: usize = 50;
+const ROUNDS: usize = 80;
 
 pub fn cases() -> Vec<Case> {
     let case = |id: &'static str, alpha_mode| Case {

@@ -22,11 +22,11 @@ pub fn cases() -> Vec<Case> {
         run: Box::new(move |bar| one_canvas(id, work, size, rounds, bar)),
     };
     vec![
-        one("P1-64", "present, 64²", square(64), 400),
-        one("P1-256", "present, 256²", MEDIUM, 400),
-        one("P1-1024", "present, 1024²", square(1024), 200),
-        one("P1-1080p", "present, 1920×1080", FULL_HD, 120),
-        one("P1-4k", "present, 3840×2160", ULTRA_HD, 50),
+        one("P1-64", "present, 64²", square(64), 1000),
+        one("P1-256", "present, 256²", MEDIUM, 1000),
+        one("P1-1024", "present, 1024²", square(1024), 400),
+        one("P1-1080p", "present, 1920×1080", FULL_HD, 200),
+        one("P1-4k", "present, 3840×2160", ULTRA_HD, 80),
         Case {
             id: "P2".into(),
             steps: (WARM_UP + MANY_ROUNDS) as u64,
@@ -114,7 +114,7 @@ fn with_target(row: Row, size: Size2D<u32>) -> Row {
 }
 
 const MANY: usize = 100;
-const MANY_ROUNDS: usize = 40;
+const MANY_ROUNDS: usize = 80;
 
 fn many_canvases(bar: &ProgressBar) -> Row {
     let canvases: Vec<_> = (0..MANY).collect();
@@ -132,7 +132,7 @@ fn many_canvases(bar: &ProgressBar) -> Row {
         })
 }
 
-const RESIZE_ROUNDS: usize = 150;
+const RESIZE_ROUNDS: usize = 300;
 /// Sizes of a canvas that is resized, from 256² on.
 const SIZES: usize = 64;
 
