@@ -1,6 +1,7 @@
 //! Work that keeps a GPU busy for a fifth of a second.
 //!
-//! It computes: llvmpipe draws for all devices in one queue, so that drawing would hold up everybody, the floor too.
+//! It computes, one workgroup at a time. llvmpipe draws for all devices in one queue, so that drawing would hold up everybody, the
+//! floor too. And several workgroups would take all cores, which a real GPU leaves alone: all sides would wait for the scheduler.
 
 use std::borrow::Cow;
 
@@ -16,13 +17,13 @@ use wgpu_types as wgt;
 
 use crate::raw::{Core, Device};
 
-/// Its workgroups are the units of work.
+/// A workgroup is a unit of work, of a millisecond or so.
 pub const SHADER: &str = "
 @group(0) @binding(0) var<storage, read_write> results: array<f32>;
 
 @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
     var value = f32(id.x);
-    for (var i = 0u; i < 5000u; i++) {
+    for (var i = 0u; i < 20000u; i++) {
         value = fract(value * 1.7 + 0.3);
     }
     results[id.x % arrayLength(&results)] = value;
@@ -88,7 +89,9 @@ impl BusyDevice {
         global
             .compute_pass_set_bind_group(&mut pass, 0, Some(self.bind_group), &[])
             .expect("it can be recorded");
-        global.compute_pass_dispatch_workgroups(&mut pass, units, 1, 1).expect("it can be recorded");
+        for _ in 0..units {
+            global.compute_pass_dispatch_workgroups(&mut pass, 1, 1, 1).expect("it can be recorded");
+        }
         global.compute_pass_end(&mut pass).expect("it can be recorded");
         self.device.submit(encoder)
     }

@@ -78,16 +78,16 @@ impl Connection {
             bind_group: Some(busy.bind_group),
             dynamic_offsets: vec![],
         };
-        let dispatch = ComputePassEncoderCommand::DispatchWorkgroups {
-            workgroup_count_x: units,
-            workgroup_count_y: 1,
-            workgroup_count_z: 1,
-        };
-        for compute_command in [
+        let set = [
             ComputePassEncoderCommand::SetPipeline(busy.pipeline),
             ComputePassEncoderCommand::BindingCommand(bind),
-            dispatch,
-        ] {
+        ];
+        let dispatches = (0..units).map(|_| ComputePassEncoderCommand::DispatchWorkgroups {
+            workgroup_count_x: 1,
+            workgroup_count_y: 1,
+            workgroup_count_z: 1,
+        });
+        for compute_command in set.into_iter().chain(dispatches) {
             self.send(WebGPURequest::ComputePassCommand { compute_pass_id, compute_command, device_id });
         }
         self.send(WebGPURequest::EndComputePass { compute_pass_id, device_id });
