@@ -252,21 +252,18 @@ impl DevicePoller {
         if poll_first {
             self.poll();
         }
-        let mut closures = false;
         let mut telling = Telling::default();
         for watch in done.drain(..) {
-            match watch.target {
-                Target::Ticket { context, number } => {
-                    if let Some(context) = context.upgrade() {
-                        context.complete(number, completed);
-                        telling.of(context.outbox());
-                    }
-                }
-                Target::Closures => closures = true,
+            if let Target::Ticket { context, number } = watch.target
+                && let Some(context) = context.upgrade()
+            {
+                context.complete(number, completed);
+                telling.of(context.outbox());
             }
         }
         drop(telling);
-        if closures && !poll_first {
+        if !poll_first {
+            // Closures run; and canvas textures go, which were destroyed after their present: the next ones take their place.
             self.poll();
         }
     }
