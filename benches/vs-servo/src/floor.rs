@@ -1,5 +1,7 @@
 //! Raw wgpu-core on one thread, without messages: one copy, one submit, and waiting for that submission.
 
+pub mod threads;
+
 use std::time::{Duration, Instant};
 
 use euclid::default::Size2D;

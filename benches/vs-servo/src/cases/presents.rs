@@ -8,6 +8,7 @@ use webgpu_presentation::AlphaMode;
 
 use super::{Case, FULL_HD, MEDIUM, ULTRA_HD, micros, millis, row, sides, take_turns};
 use crate::entrant::{Entrant, Then, pixel};
+use crate::floor::threads::{self, OnThreads};
 use crate::ours::{Ours, SPINNING};
 use crate::rows::Row;
 use crate::statistics::Samples;
@@ -81,6 +82,7 @@ fn check(sides: &[Box<dyn Entrant>], canvases: &[usize]) {
 
 fn one_canvas(id: &str, work: &str, size: Size2D<u32>, rounds: usize, bar: &ProgressBar) -> Vec<Row> {
     let mut sides = sides();
+    sides.push(Box::new(OnThreads::new()));
     if is_small(size) {
         sides.push(Box::new(Ours::spinning()));
     }
@@ -90,13 +92,21 @@ fn one_canvas(id: &str, work: &str, size: Size2D<u32>, rounds: usize, bar: &Prog
     let samples = measure(&mut sides, rounds, &[0], size, bar);
     let median = |samples: &Samples| micros(samples.median());
     let plain = row(id, work, "µs", &samples, median);
-    let spinning = samples.iter().find(|samples| samples.side == SPINNING).map(|samples| Row {
+    let of = |side| samples.iter().find(|samples| samples.side == side).map(median);
+    let spinning = of(SPINNING).map(|median| Row {
         id: format!("{id}-spin"),
         work: format!("{work}, with a spin of 100 µs"),
-        ours: Some(median(samples)),
+        ours: Some(median),
         ..plain.clone()
     });
-    std::iter::once(plain).chain(spinning).map(|row| with_target(row, size)).collect()
+    let threads = Row {
+        id: format!("{id}-threads"),
+        work: format!("{work}, the floor on three threads"),
+        floor: of(threads::NAME),
+        ..plain.clone()
+    };
+    let with_targets = std::iter::once(plain).chain(spinning).map(|row| with_target(row, size));
+    with_targets.chain([threads]).collect()
 }
 
 /// Waking a thread takes longer than the copy.
