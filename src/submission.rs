@@ -116,10 +116,6 @@ impl Submitter {
     pub(crate) fn flush(&mut self) {
         self.submit();
         let until = (!self.spin.is_zero()).then(|| Instant::now() + self.spin);
-        if until.is_none() {
-            // The poller's thread wakes up meanwhile.
-            self.watch(None);
-        }
         for (texture, end) in self.held_back.drain(..) {
             match end {
                 End::Destroy => self.gpu.destroy_texture(texture),
