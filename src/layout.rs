@@ -46,6 +46,11 @@ impl Lines {
         bytes.chunks_exact(self.stride).map(move |row| &row[..row_len])
     }
 
+    /// All pixels at once, if there is no padding.
+    pub(crate) fn whole<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        (self.stride == self.row_len).then_some(bytes)
+    }
+
     pub(crate) fn rows_mut<'a>(&self, bytes: &'a mut [u8]) -> impl Iterator<Item = &'a mut [u8]> + use<'a> {
         let row_len = self.row_len;
         bytes.chunks_exact_mut(self.stride).map(move |row| &mut row[..row_len])

@@ -71,7 +71,8 @@ impl Original {
         self.buffer.spare(len)
     }
 
-    fn bytes(&self) -> &[u8] {
+    /// `layout().byte_len()` bytes, as they were copied.
+    pub(crate) fn bytes(&self) -> &[u8] {
         let bytes = self.buffer.bytes();
         bytes.get(..self.layout.byte_len()).unwrap_or(bytes)
     }

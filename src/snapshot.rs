@@ -111,6 +111,9 @@ impl Snapshot {
 
     /// All rows, converted, one after the other. As [`copy_into`](Self::copy_into).
     pub fn convert(&self, encoding: PixelEncoding) -> Vec<u8> {
+        if let Some(ready) = self.ready(encoding) {
+            return ready.to_vec();
+        }
         let conversion = Conversion::new(self.pixels(), encoding);
         let mut bytes = Vec::with_capacity(self.count() * encoding.format.bytes_per_pixel());
         self.unconverted_rows().for_each(|row| conversion.append(row, &mut bytes));
@@ -152,11 +155,31 @@ impl Snapshot {
 
     /// There is room.
     fn write(&self, into: &mut [u8], stride: usize, encoding: PixelEncoding) {
-        let conversion = Conversion::new(self.pixels(), encoding);
         let row = self.size().width as usize * encoding.format.bytes_per_pixel();
+        if let Some(ready) = self.ready(encoding).filter(|_| stride == row) {
+            return into[..ready.len()].copy_from_slice(ready);
+        }
+        let conversion = Conversion::new(self.pixels(), encoding);
         // An image without rows may have a stride of 0.
         for (from, into) in self.unconverted_rows().zip(into.chunks_mut(stride.max(1))) {
             conversion.row(from, &mut into[..row]);
+        }
+    }
+
+    /// All rows, if they lie one after the other and are encoded that way already: a single copy is faster than many.
+    fn ready(&self, encoding: PixelEncoding) -> Option<&[u8]> {
+        let CanvasPixels { format, color_space, alpha_mode } = self.pixels();
+        let as_it_is = encoding.alpha == Alpha::Premultiplied || alpha_mode == AlphaMode::Opaque;
+        if !(as_it_is && (format, color_space) == (encoding.format, encoding.color_space)) {
+            return None;
+        }
+        match &self.0 {
+            Contents::Frame(frame) => frame.layout().lines().whole(frame.bytes()),
+            // Of an opaque one alpha may have to be set.
+            Contents::Original(original) if alpha_mode == AlphaMode::Premultiplied => {
+                original.layout().lines().whole(original.bytes())
+            }
+            Contents::Original(_) | Contents::Cleared { .. } => None,
         }
     }
 
