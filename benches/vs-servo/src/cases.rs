@@ -5,6 +5,7 @@ mod images;
 mod locks;
 mod memory;
 mod presents;
+mod waiting;
 
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(images::cases());
     cases.extend(memory::cases());
     cases.extend(locks::cases());
+    cases.extend(waiting::cases());
     cases
 }
 

@@ -6,8 +6,9 @@ mod presenting;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use euclid::default::Size2D;
 use webgpu_presentation::{
     AlphaMode, ContextMap, PendingTexture, PresentEnd, PresentError, PresentOutcome, Presenter,
     PresenterOptions,
@@ -115,6 +116,23 @@ impl Ours {
             self.send(Request::DestroyTexture(texture.texture_id));
             self.send(Request::DropTexture(texture.texture_id));
         }
+    }
+
+    /// How long each takes. They are of the device that does long work.
+    pub fn destroy_busy_textures(&mut self, count: usize) -> Vec<Duration> {
+        let busy = self.busy();
+        self.ask("the destruction of textures", move |presenter, sender| {
+            let destroy = |_| {
+                let texture = busy.device.texture(Size2D::new(256, 256));
+                let start = Instant::now();
+                let mut batch = presenter.batch();
+                batch.destroy_texture(texture);
+                batch.drop_texture(texture);
+                batch.submit();
+                start.elapsed()
+            };
+            let _ = sender.send((0..count).map(destroy).collect());
+        })
     }
 
     fn busy(&mut self) -> BusyDevice {

@@ -49,7 +49,7 @@ fn beside_long_work(bar: &ProgressBar) -> Row {
 }
 
 /// How many units take as long as wanted.
-fn calibrate(side: &mut dyn Entrant) -> u32 {
+pub(super) fn calibrate(side: &mut dyn Entrant) -> u32 {
     let mut time = |units| {
         let start = Instant::now();
         side.start_long_work(units);
