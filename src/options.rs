@@ -22,7 +22,8 @@ pub struct PresenterOptions {
     /// How long the WebGPU thread waits for what it has just submitted, busily, before it leaves that to the device's poller.
     ///
     /// Zero, the default, lets it return at once. 100 µs, say, spare small canvases the time that a thread takes to wake up, if
-    /// the GPU is quick and a core is idle; large ones gain nothing, and the thread loses that time in each frame.
+    /// the GPU is quick and a core is idle; large ones gain nothing, and the thread loses that time in each frame. The sink is
+    /// called on it then, and so are wgpu-core's closures.
     pub spin: Duration,
 }
 
