@@ -47,7 +47,7 @@ fn record(
         global.device_create_command_encoder(device, &label, ids.map(|ids| ids.command_encoder));
     let recorded = match error {
         Some(error) => Err(device_error(&error)),
-        None => record_copies(global, encoder, copies).map_err(encoder_error),
+        None => record_copies(global, encoder, copies),
     };
     let finished = recorded.and_then(|()| {
         let (command_buffer, error) = global.command_encoder_finish(
@@ -68,20 +68,17 @@ fn record(
 }
 
 /// All copies, and then one barrier for all of them: wgpu-core looks at every buffer of the device for each.
-fn record_copies(
-    global: &Global,
-    encoder: CommandEncoderId,
-    copies: &[Copy],
-) -> Result<(), CommandEncoderError> {
+fn record_copies(global: &Global, encoder: CommandEncoderId, copies: &[Copy]) -> Result<(), PresentError> {
     copies.iter().try_for_each(|copy| record_copy(global, encoder, copy))?;
     // The barrier to MAP_READ makes the copies available to the host: wgpu-core never maps owned memory itself.
     let readable = copies
         .iter()
         .map(|copy| wgt::BufferTransition { buffer: copy.buffer, state: wgt::BufferUses::MAP_READ });
-    Ok(global.command_encoder_transition_resources(encoder, readable, std::iter::empty())?)
+    let recorded = global.command_encoder_transition_resources(encoder, readable, std::iter::empty());
+    recorded.map_err(|error| encoder_error(error.into()))
 }
 
-fn record_copy(global: &Global, encoder: CommandEncoderId, copy: &Copy) -> Result<(), CommandEncoderError> {
+fn record_copy(global: &Global, encoder: CommandEncoderId, copy: &Copy) -> Result<(), PresentError> {
     let source = wgt::TexelCopyTextureInfo {
         texture: copy.texture,
         mip_level: 0,
@@ -92,7 +89,8 @@ fn record_copy(global: &Global, encoder: CommandEncoderId, copy: &Copy) -> Resul
         wgt::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(copy.stride), rows_per_image: None };
     let destination = wgt::TexelCopyBufferInfo { buffer: copy.buffer, layout };
     let size = wgt::Extent3d { width: copy.size.width, height: copy.size.height, depth_or_array_layers: 1 };
-    Ok(global.command_encoder_copy_texture_to_buffer(encoder, &source, &destination, &size)?)
+    let recorded = global.command_encoder_copy_texture_to_buffer(encoder, &source, &destination, &size);
+    recorded.map_err(|error| encoder_error(error.into()))
 }
 
 fn device_error(error: &DeviceError) -> PresentError {
