@@ -14,7 +14,7 @@ pub struct PresenterOptions {
     pub on_outcome: Arc<dyn Fn(PresentOutcome) + Send + Sync>,
     /// Each id that was handed in, once.
     pub on_id: Arc<dyn Fn(ReturnedId) + Send + Sync>,
-    /// [`Presenter::maintain`] should be called soon, on the WebGPU thread.
+    /// [`Presenter::maintain`](crate::Presenter::maintain) should be called soon, on the WebGPU thread.
     pub wake: Arc<dyn Fn() + Send + Sync>,
     /// What frames are copied to: [`Owned`](FrameMemoryKind::Owned) memory where it can be had and
     /// [`Portable`](FrameMemoryKind::Portable) elsewhere, or portable memory on every device.

@@ -12,7 +12,7 @@ const IDLE: Duration = Duration::from_secs(1);
 impl Presenter {
     /// Does what must happen on this thread: takes ids back, runs the callbacks of destroyed devices, lets wgpu-core release
     /// what finished submissions used, frees the memory of idle contexts. Call it when
-    /// [`wake`](PresenterOptions::wake) asks for it; more often does no harm. Without it closures of destroyed devices do not
+    /// [`wake`](crate::PresenterOptions::wake) asks for it; more often does no harm. Without it closures of destroyed devices do not
     /// run, and memory and ids are kept.
     pub fn maintain(&mut self) {
         self.submitter.forget_ended();
