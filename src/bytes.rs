@@ -76,7 +76,8 @@ fn round_by(of: impl Fn(f32) -> (f32, u32), from: &[u8], (format, to): (PixelFor
     let mut floats = [0.0; 4 * BLOCK];
     for (from, to) in from.chunks(8 * BLOCK).zip(to.chunks_mut(4 * BLOCK)) {
         to_floats(from, &mut floats);
-        for (&[red, green, blue, alpha], to) in floats.as_chunks::<4>().0.iter().zip(to.as_chunks_mut().0) {
+        let pixels = floats.as_chunks::<4>().0.iter().take(from.len() / 8);
+        for (&[red, green, blue, alpha], to) in pixels.zip(to.as_chunks_mut().0) {
             let (factor, alpha) = of(alpha);
             *to = (alpha << 24 | packed([red, green, blue], factor, written)).to_le_bytes();
         }

@@ -1,7 +1,7 @@
 //! A thread that waits for the GPU, for one device with work in flight.
 //!
 //! It waits for *its* device's oldest pending submission, on the device's own fence, outside every lock of wgpu-core;
-//! never for another device, never for later work. A frame is complete without any wgpu-core call. The engine's closures
+//! never for another device, never for later work. With owned memory a frame is complete without any wgpu-core call. The engine's closures
 //! (`buffer_map_async`, `queue_on_submitted_work_done`) need `device_poll(Poll)`, which happens here as well.
 
 use std::sync::Arc;
@@ -58,6 +58,8 @@ struct State {
     watches: Watches,
     /// Maintenance is to be asked for, a moment from now.
     remind: bool,
+    /// The WebGPU thread has completed frames by itself: their memory will rest, which this thread alone notices.
+    spun: bool,
     /// The thread looks at all this again before it ends.
     running: bool,
 }
@@ -95,14 +97,27 @@ impl DevicePoller {
         self.start(state);
     }
 
-    /// Waits for a submission on this thread, busily, and ends its `watches`. If it is not done in time they stay.
-    pub(crate) fn spin(&self, index: SubmissionIndex, until: Instant, watches: &mut Vec<Watch>) {
-        loop {
+    /// Waits for a submission on this thread, busily, and ends its `watches`. If it is not done in time they stay; so they do if
+    /// a poll must come first, which may have to wait for one that runs the engine's closures.
+    pub(crate) fn spin(self: &Arc<Self>, index: SubmissionIndex, until: Instant, watches: &mut Vec<Watch>) {
+        if self.device.must_poll() {
+            return;
+        }
+        let completed = loop {
             match self.wait(index, Duration::ZERO) {
-                Waited::Done(completed) => return self.finish(watches, &completed),
+                Waited::Done(completed) => break completed,
                 Waited::TimedOut if Instant::now() < until => thread::yield_now(),
                 Waited::TimedOut | Waited::Lost | Waited::MustPoll => return,
             }
+        };
+        self.complete(watches, &completed);
+        if let Some(polling) = self.polling.try_lock() {
+            self.poll_locked(polling);
+        }
+        let mut state = self.state.lock();
+        state.spun = true;
+        if !state.running {
+            self.start(state);
         }
     }
 
@@ -226,6 +241,9 @@ impl DevicePoller {
             if std::mem::take(&mut state.remind) {
                 return Next::Remind;
             }
+            if lingered && std::mem::take(&mut state.spun) {
+                return Next::Remind;
+            }
             if lingered {
                 state.running = false;
                 return Next::End;
@@ -252,6 +270,15 @@ impl DevicePoller {
         if poll_first {
             self.poll();
         }
+        self.complete(done, completed);
+        if !poll_first {
+            // Closures run; and canvas textures go, which were destroyed after their present: the next ones take their place.
+            self.poll();
+        }
+    }
+
+    /// Makes frames and tells of them. Empties `done`.
+    fn complete(&self, done: &mut Vec<Watch>, completed: &Completed) {
         let mut telling = Telling::default();
         for watch in done.drain(..) {
             if let Target::Ticket { context, number } = watch.target
@@ -260,11 +287,6 @@ impl DevicePoller {
                 context.complete(number, completed);
                 telling.of(context.outbox());
             }
-        }
-        drop(telling);
-        if !poll_first {
-            // Closures run; and canvas textures go, which were destroyed after their present: the next ones take their place.
-            self.poll();
         }
     }
 
@@ -285,7 +307,10 @@ impl DevicePoller {
 
     /// Runs the engine's closures, unless that is not for this thread any more.
     fn poll(&self) -> Polled {
-        let polling = self.polling.lock();
+        self.poll_locked(self.polling.lock())
+    }
+
+    fn poll_locked(&self, polling: MutexGuard<'_, ()>) -> Polled {
         if self.may_poll.load(Ordering::Acquire) {
             return poll_guarded(&*self.gpu, self.device.id());
         }

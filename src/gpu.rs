@@ -75,10 +75,12 @@ pub(crate) trait GpuDevice: Send + Sync {
     /// No texture of the device is wider or higher.
     fn largest_texture(&self) -> u32;
 
-    /// Makes a buffer of at least `bytes` bytes that the GPU can copy to. After an error `id` is free again.
+    /// Makes a buffer of at least `bytes` bytes that the GPU can copy to, with `room` more if they can be had. After an error
+    /// `id` is free again.
     fn create_buffer(
         &self,
         bytes: usize,
+        room: usize,
         id: Option<BufferId>,
     ) -> Result<(BufferId, IdleMemory), CreateBufferError>;
 
@@ -162,6 +164,21 @@ impl From<CreateBufferError> for PresentError {
             CreateBufferError::DeviceLost => Self::DeviceLost,
         }
     }
+}
+
+/// Tries to make something with room, and without if there is no memory for that.
+fn with_room<T>(
+    bytes: usize,
+    room: usize,
+    create: impl Fn(usize) -> Result<T, CreateBufferError>,
+) -> Result<T, CreateBufferError> {
+    if room > 0 {
+        match create(bytes + room) {
+            Err(CreateBufferError::OutOfMemory) => {}
+            created => return created,
+        }
+    }
+    create(bytes)
 }
 
 /// Why a submission was not made.

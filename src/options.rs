@@ -21,9 +21,10 @@ pub struct PresenterOptions {
     pub frame_memory: FrameMemoryKind,
     /// How long the WebGPU thread waits for what it has just submitted, busily, before it leaves that to the device's poller.
     ///
-    /// Zero, the default, lets it return at once. 100 µs, say, spare small canvases the time that a thread takes to wake up, if
-    /// the GPU is quick and a core is idle; large ones gain nothing, and the thread loses that time in each frame. The sink is
-    /// called on it then, and so are wgpu-core's closures.
+    /// In each present, batch and `get_image` of a texture, if the device's frames are of owned memory; for a second at most, and for
+    /// one device of a batch. Zero, the default, lets them return at once. 100 µs, say, spare small canvases the time that a thread takes to wake up, if
+    /// the GPU is quick and a core is idle; large ones gain nothing, and the thread loses that time in each frame. The sink, `on_outcome`
+    /// and replies are called on it then, inside those calls, and so are wgpu-core's closures (as they are in `queue_submit` anyway).
     pub spin: Duration,
 }
 

@@ -30,7 +30,7 @@ use crate::{
 /// Presents the canvases of one `Global`.
 ///
 /// It belongs to the WebGPU thread: whatever creates, writes, submits, destroys or drops in wgpu-core happens in its
-/// methods. None of them waits for the GPU. Dropping it destroys its contexts, hands back their ids and ends its threads:
+/// methods. None of them waits for the GPU, unless [`spin`](PresenterOptions::spin) asks for it. Dropping it destroys its contexts, hands back their ids and ends its threads:
 /// nothing is told afterwards.
 ///
 /// wgpu-core's closures run inside a poll. [`destroy_device`](Self::destroy_device), [`drop_device`](Self::drop_device) and

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wgpu_core::id::{BufferId, DeviceId};
 
-use crate::gpu::{CreateBufferError, Gpu, GpuDevice, IdleMemory};
+use crate::gpu::{Gpu, GpuDevice, IdleMemory};
 use crate::staging::{AvailableBuffer, MappingBuffer};
 use crate::tray::{LARGEST_EXCESS, Loan, Returned, Tray};
 use crate::{BufferIds, PresentError};
@@ -12,7 +12,7 @@ use crate::{BufferIds, PresentError};
 /// Buffers are whole numbers of this many bytes.
 ///
 /// How large they are: just large enough, as long as a canvas keeps its size. One that grows gets a quarter more
-/// ([`HEADROOM`]), so that a window that is being resized makes a buffer every thirty frames, not in each. What rests and is
+/// ([`HEADROOM`]), if it is not huge, so that a window that is being resized makes a buffer every thirty frames, not in each. What rests and is
 /// larger than all that was asked for lately is freed, by [`StagingRing::settle`], within two seconds of standing still or of
 /// growing smaller. Meanwhile a canvas that has shrunk uses its larger buffers, unless they are
 /// [`LARGEST_EXCESS`] times too large.
@@ -20,6 +20,9 @@ const GRANULE: usize = 4096;
 
 /// A canvas that grows gets one part in so many more than it needs now.
 const HEADROOM: usize = 4;
+
+/// Nobody needs much more than a screen. What does gets no headroom.
+const MOST_WITH_HEADROOM: usize = 64 << 20;
 
 /// How many buffers a ring whose ids wgpu-core allocates may have. A context needs the shown frame, what each
 /// renderer last locked, two in flight and one more while its size changes; the rest are held by snapshots, or in flight because
@@ -33,6 +36,8 @@ pub(crate) struct StagingRing {
     tray: Arc<Tray>,
     next_loan: u64,
     asked: Asked,
+    /// What returns and is larger is freed.
+    largest: usize,
     /// Kept for its capacity.
     returned: Vec<Returned>,
 }
@@ -76,7 +81,15 @@ impl StagingRing {
             BufferIds::Allocated => (Vec::new(), Ids::Allocated),
             BufferIds::Provided(ids) => (ids.into_iter().map(Slot::Unassigned).collect(), Ids::Provided),
         };
-        Self { slots, ids, tray: Arc::default(), next_loan: 0, asked: Asked::default(), returned: Vec::new() }
+        Self {
+            slots,
+            ids,
+            tray: Arc::default(),
+            next_loan: 0,
+            asked: Asked::default(),
+            largest: usize::MAX,
+            returned: Vec::new(),
+        }
     }
 
     /// A buffer of `device` with at least `bytes` bytes that nobody uses.
@@ -88,7 +101,11 @@ impl StagingRing {
     ) -> Result<AvailableBuffer, PresentError> {
         self.collect(gpu);
         let most = self.asked.lately.max(self.asked.before);
-        let grows = most > 0 && bytes > most;
+        if bytes > most {
+            // What it gets now may be needed for a while.
+            self.largest = usize::MAX;
+        }
+        let grows = most > 0 && bytes > most && bytes <= MOST_WITH_HEADROOM;
         self.asked.lately = self.asked.lately.max(bytes);
         if let Some(index) = self.best_fit(device.id(), bytes)
             && let Some((id, memory)) = self.take_available(index)
@@ -101,18 +118,12 @@ impl StagingRing {
             _ => None,
         };
         let exact = bytes.next_multiple_of(GRANULE);
-        let roomy = (bytes + bytes / HEADROOM).next_multiple_of(GRANULE);
-        let roomy =
-            if grows { device.create_buffer(roomy, given) } else { Err(CreateBufferError::OutOfMemory) };
-        let (id, memory) = match roomy {
-            // Where there is no room for more there may be for what is needed.
-            Err(CreateBufferError::OutOfMemory) => device.create_buffer(exact, given)?,
-            created => created?,
-        };
+        let room = if grows { (bytes + bytes / HEADROOM).next_multiple_of(GRANULE) - exact } else { 0 };
+        let (id, memory) = device.create_buffer(exact, room, given)?;
         Ok(self.lend(index, id, device.id(), memory))
     }
 
-    /// Frees what rests and is larger than what the canvas needs now. To be called once a second or so.
+    /// Frees what is larger than what the canvas needs now, as soon as it rests. To be called once a second or so.
     pub(crate) fn settle(&mut self, gpu: &dyn Gpu) {
         let Asked { lately, before } = self.asked;
         self.asked = Asked { lately: 0, before: lately };
@@ -120,12 +131,12 @@ impl StagingRing {
             // It grows, or has just begun: what it has may be needed at once.
             return;
         }
+        let largest = before.next_multiple_of(GRANULE);
+        self.largest = largest;
         self.collect(gpu);
-        let needed = before.next_multiple_of(GRANULE);
-        self.tray.free_spares_above(needed);
         self.unassign_where(
             gpu,
-            |slot| matches!(slot, Slot::Available { memory, .. } if memory.len() > needed),
+            |slot| matches!(slot, Slot::Available { memory, .. } if memory.len() > largest),
         );
     }
 
@@ -137,14 +148,14 @@ impl StagingRing {
     /// Takes back what has returned.
     pub(crate) fn collect(&mut self, gpu: &dyn Gpu) {
         let mut returned = std::mem::take(&mut self.returned);
-        self.tray.collect(&mut returned);
+        self.tray.collect(&mut returned, self.largest);
         for Returned { loan, memory } in returned.drain(..) {
             let position =
                 self.slots.iter().position(|slot| matches!(slot, Slot::Lent { loan: l, .. } if *l == loan));
             // Without a slot its id was needed for another buffer: only its memory has returned, and is freed here.
             let Some(index) = position else { continue };
             let Slot::Lent { id, device, .. } = self.slots[index] else { continue };
-            match memory {
+            match memory.filter(|memory| memory.len() <= self.largest) {
                 Some(memory) => self.slots[index] = Slot::Available { id, device, memory },
                 None => self.unassign(gpu, index),
             }

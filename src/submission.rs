@@ -38,16 +38,20 @@ pub(crate) struct Submitter {
     held_back: Vec<(TextureId, End)>,
     /// In flight, and not waited for yet. Those of a submission lie together.
     unwatched: Vec<(DeviceId, Watch)>,
+    /// Kept for its capacity.
+    watches: Vec<Watch>,
     scratch: Scratch,
 }
 
-/// Empty between two submissions, and kept for their capacity: no present allocates.
+/// Longer the WebGPU thread waits for nothing.
+const LONGEST_SPIN: Duration = Duration::from_secs(1);
+
+/// Of one submission; kept for their capacity: no present allocates.
 #[derive(Default)]
 struct Scratch {
     group: Vec<Recorded>,
     ready: Vec<Ready>,
     copies: Vec<Copy>,
-    watches: Vec<Watch>,
 }
 
 pub(crate) enum End {
@@ -87,10 +91,11 @@ impl Submitter {
             poller,
             outbox,
             ended: Vec::new(),
-            spin,
+            spin: spin.min(LONGEST_SPIN),
             recorded: Vec::new(),
             held_back: Vec::new(),
             unwatched: Vec::new(),
+            watches: Vec::new(),
             scratch: Scratch::default(),
         }
     }
@@ -115,14 +120,13 @@ impl Submitter {
     /// Submits what was noted.
     pub(crate) fn flush(&mut self) {
         self.submit();
-        let until = (!self.spin.is_zero()).then(|| Instant::now() + self.spin);
         for (texture, end) in self.held_back.drain(..) {
             match end {
                 End::Destroy => self.gpu.destroy_texture(texture),
                 End::Drop => self.gpu.drop_texture(texture),
             }
         }
-        self.watch(until);
+        self.watch((!self.spin.is_zero()).then(|| Instant::now() + self.spin));
         self.outbox.drain();
     }
 
@@ -140,6 +144,8 @@ impl Submitter {
         while let Some((device, queue)) = self.recorded.first().map(Recorded::target) {
             let same = |recorded: &mut Recorded| recorded.target() == (device, queue);
             scratch.group.extend(self.recorded.extract_if(.., same));
+            // The frames of one device do not wait for another, whose submit may block.
+            self.watch(None);
             self.submit_group(device, queue, &mut scratch);
         }
         self.scratch = scratch;
@@ -284,15 +290,15 @@ impl Submitter {
         }
     }
 
-    /// Waits for what was submitted: until `until` on this thread, else on the pollers'.
+    /// Waits for what was submitted, on the pollers' threads: for the last of it until `until` on this one.
     fn watch(&mut self, until: Option<Instant>) {
-        let watches = &mut self.scratch.watches;
         while let Some((device, first)) = self.unwatched.first() {
             let (device, index) = (*device, first.index);
             let same = |(other, watch): &(DeviceId, Watch)| *other == device && watch.index == index;
             let count = self.unwatched.iter().take_while(|unwatched| same(unwatched)).count();
-            watches.extend(self.unwatched.drain(..count).map(|(_, watch)| watch));
-            self.poller.wait_for_submission(device, until, watches);
+            self.watches.extend(self.unwatched.drain(..count).map(|(_, watch)| watch));
+            let until = until.filter(|_| self.unwatched.is_empty());
+            self.poller.wait_for_submission(device, until, &mut self.watches);
         }
     }
 }

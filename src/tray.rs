@@ -70,11 +70,14 @@ impl Tray {
         // Otherwise `returned` is freed here, after the lock is released: it was declared before.
     }
 
-    /// Moves everything that has returned into `into`.
-    pub(crate) fn collect(&self, into: &mut Vec<Returned>) {
+    /// Moves everything that has returned into `into`. Of spares it frees those that are too many, or larger than `largest`.
+    pub(crate) fn collect(&self, into: &mut Vec<Returned>, largest: usize) {
         let mut state = self.0.lock();
         into.append(&mut state.returned);
-        let surplus = (state.spares.len() > MOST_SPARES).then(|| state.spares.split_off(MOST_SPARES));
+        let large = |spare: &mut Vec<u8>| spare.capacity() > largest;
+        let mut surplus: Vec<_> = state.spares.extract_if(.., large).collect();
+        let kept = state.spares.len().min(MOST_SPARES);
+        surplus.extend(state.spares.drain(kept..));
         drop(state);
         drop(surplus);
     }
@@ -96,14 +99,6 @@ impl Tray {
         let spare = index.map(|index| state.spares.swap_remove(index));
         drop(state);
         drop(spare);
-    }
-
-    /// Frees spares that are larger than so many bytes.
-    pub(crate) fn free_spares_above(&self, bytes: usize) {
-        let mut state = self.0.lock();
-        let large: Vec<_> = state.spares.extract_if(.., |spare| spare.capacity() > bytes).collect();
-        drop(state);
-        drop(large);
     }
 
     pub(crate) fn put_spare(&self, bytes: Vec<u8>) {

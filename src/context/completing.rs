@@ -12,6 +12,9 @@ use crate::staging::{MappedBuffer, MappingBuffer, NotMapped};
 use crate::ticket::{Purpose, Ticket};
 use crate::{GetImageError, PresentError, Snapshot, UnknownContext};
 
+/// To convert so many bytes takes a while.
+const SLOW: usize = 1 << 20;
+
 impl ContextData {
     /// The submission of a ticket is done: makes its frame and shows it, unless a newer one was shown.
     ///
@@ -80,6 +83,10 @@ impl ContextData {
         Some(match Frame::of(Original::shown(layout, buffer)) {
             Ok(frame) => (None, Some(frame)),
             Err(original) => {
+                if layout.byte_len() >= SLOW {
+                    // What was completed before it does not wait for it.
+                    self.outbox.drain();
+                }
                 let frame = Frame::converted(&original)?;
                 (Some(original), Some(frame))
             }

@@ -49,8 +49,12 @@ impl SharedFrame {
 
     /// The frame, if nobody else holds it and its memory is to be freed, which takes milliseconds.
     pub(crate) fn into_orphan(mut self) -> Option<Frame> {
-        let shell = Arc::get_mut(&mut self.0).filter(|shell| shell.frame.is_orphan())?;
-        Some(std::mem::replace(&mut shell.frame, nothing()))
+        if !self.is_orphan() {
+            return None;
+        }
+        // Of several who let go at the same time exactly one gets it.
+        let shell = std::mem::replace(&mut self.0, Arc::new(Shell { frame: nothing(), home: None }));
+        Arc::into_inner(shell).map(|shell| shell.frame)
     }
 }
 
@@ -152,5 +156,44 @@ mod tests {
         drop(frames);
         assert_eq!(shells.0.lock().len(), MOST_SHELLS);
         assert_eq!(Arc::strong_count(&shells), 1);
+    }
+
+    // A renderer's thread frees nothing: the last holder of an orphan must be told, whoever lets go at the same time.
+    #[test]
+    fn of_two_who_let_go_of_an_orphan_one_gets_it() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        const COUNT: usize = 5_000;
+        let tray = Arc::default();
+        let layout = FrameLayout::cleared(AlphaMode::Opaque);
+        let frames: Vec<_> = (0..COUNT)
+            .map(|_| {
+                let mapping = crate::gpu::fake::mapping_buffer(&tray, &[0; 4]);
+                let Ok(buffer) = mapping.complete(&crate::gpu::fake::completed(), 4) else { panic!() };
+                SharedFrame::new(
+                    Frame { layout, pixels: crate::frame::Pixels::Staged(buffer) },
+                    &Arc::default(),
+                )
+            })
+            .collect();
+        tray.close();
+        let (arrived, got) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let let_go = |frames: Vec<SharedFrame>| {
+            for (index, frame) in frames.into_iter().enumerate() {
+                arrived.fetch_add(1, Ordering::SeqCst);
+                let mut turns = 0;
+                while arrived.load(Ordering::SeqCst) < 2 * (index + 1) {
+                    turns += 1;
+                    // At the same time, if there are two cores for it.
+                    if turns % 1000 == 0 { std::thread::yield_now() } else { std::hint::spin_loop() }
+                }
+                got.fetch_add(frame.into_orphan().is_some().into(), Ordering::SeqCst);
+            }
+        };
+        std::thread::scope(|scope| {
+            let others = frames.clone();
+            scope.spawn(|| let_go(others));
+            let_go(frames);
+        });
+        assert_eq!(got.into_inner(), COUNT);
     }
 }

@@ -182,9 +182,20 @@ impl FakeGpu {
         self.0.state.lock().submits
     }
 
+    /// How often a device was polled.
+    pub(crate) fn polls(&self, id: DeviceId) -> u64 {
+        self.0.state.lock().devices.get(&id).map_or(0, |device| device.polls)
+    }
+
     /// How many buffers were made.
     pub(crate) fn created(&self) -> usize {
         self.0.state.lock().created
+    }
+
+    /// Bytes of the largest buffer in the hub.
+    pub(crate) fn largest_buffer(&self) -> usize {
+        let state = self.0.state.lock();
+        state.buffers.values().map(|(_, memory)| memory.len).max().unwrap_or(0)
     }
 
     /// How many buffers are in the hub.
@@ -241,20 +252,8 @@ struct FakeDevice {
     id: DeviceId,
 }
 
-impl GpuDevice for FakeDevice {
-    fn id(&self) -> DeviceId {
-        self.id
-    }
-
-    fn memory(&self) -> Option<FrameMemoryKind> {
-        Some(self.gpu.0.memory)
-    }
-
-    fn largest_texture(&self) -> u32 {
-        u32::MAX
-    }
-
-    fn create_buffer(
+impl FakeDevice {
+    fn create(
         &self,
         bytes: usize,
         id: Option<BufferId>,
@@ -281,6 +280,29 @@ impl GpuDevice for FakeDevice {
             })),
         };
         Ok((id, memory))
+    }
+}
+
+impl GpuDevice for FakeDevice {
+    fn id(&self) -> DeviceId {
+        self.id
+    }
+
+    fn memory(&self) -> Option<FrameMemoryKind> {
+        Some(self.gpu.0.memory)
+    }
+
+    fn largest_texture(&self) -> u32 {
+        u32::MAX
+    }
+
+    fn create_buffer(
+        &self,
+        bytes: usize,
+        room: usize,
+        id: Option<BufferId>,
+    ) -> Result<(BufferId, IdleMemory), CreateBufferError> {
+        super::with_room(bytes, room, |bytes| self.create(bytes, id))
     }
 
     fn submit(

@@ -26,7 +26,9 @@ use wgpu_hal::{Api, Device as _};
 use wgpu_types::{BufferUsages, PollType};
 
 use super::memory::{HubMemory, Unmapped};
-use super::{Completed, Copy, CreateBufferError, GpuDevice, IdleMemory, Submission, SubmitError, Waited};
+use super::{
+    Completed, Copy, CreateBufferError, GpuDevice, IdleMemory, Submission, SubmitError, Waited, with_room,
+};
 use crate::outbox::guarded;
 use crate::{EncoderIds, FrameMemoryKind};
 
@@ -133,22 +135,8 @@ impl<A: Api> PortableDevice<A> {
         let (global, buffers) = (global.clone(), buffers.clone());
         Some(Self { global, id, device, fence, largest_texture, buffers, used: AtomicBool::new(false) })
     }
-}
 
-impl<A: Api> GpuDevice for PortableDevice<A> {
-    fn id(&self) -> DeviceId {
-        self.id
-    }
-
-    fn memory(&self) -> Option<FrameMemoryKind> {
-        Some(FrameMemoryKind::Portable)
-    }
-
-    fn largest_texture(&self) -> u32 {
-        self.largest_texture
-    }
-
-    fn create_buffer(
+    fn create_portable(
         &self,
         bytes: usize,
         id: Option<BufferId>,
@@ -178,6 +166,29 @@ impl<A: Api> GpuDevice for PortableDevice<A> {
         });
         self.buffers.0.lock().insert(id, buffer.clone());
         Ok((id, IdleMemory::portable(Box::new(PortableMemory { buffer, len: bytes }))))
+    }
+}
+
+impl<A: Api> GpuDevice for PortableDevice<A> {
+    fn id(&self) -> DeviceId {
+        self.id
+    }
+
+    fn memory(&self) -> Option<FrameMemoryKind> {
+        Some(FrameMemoryKind::Portable)
+    }
+
+    fn largest_texture(&self) -> u32 {
+        self.largest_texture
+    }
+
+    fn create_buffer(
+        &self,
+        bytes: usize,
+        room: usize,
+        id: Option<BufferId>,
+    ) -> Result<(BufferId, IdleMemory), CreateBufferError> {
+        with_room(bytes, room, |bytes| self.create_portable(bytes, id))
     }
 
     fn submit(
@@ -300,7 +311,7 @@ mod tests {
         let device = device(&buffers);
         let (global, id) = (device.global.clone(), device.id);
         for step in 0..8 {
-            let (buffer, _memory) = device.create_buffer(BYTES, None).unwrap();
+            let (buffer, _memory) = device.create_buffer(BYTES, 0, None).unwrap();
             let copy = Copy { texture: TextureId::zip(0, 1), buffer, size: Default::default(), stride: 0 };
             buffers.map(&[copy]);
             thread::scope(|scope| {

@@ -19,7 +19,9 @@ use wgpu_types::BufferUsages;
 
 use super::memory::HostMemory;
 use super::portable::{Guard, PortableDevice};
-use super::{Completed, Copy, CreateBufferError, GpuDevice, IdleMemory, Submission, SubmitError, Waited};
+use super::{
+    Completed, Copy, CreateBufferError, GpuDevice, IdleMemory, Submission, SubmitError, Waited, with_room,
+};
 use crate::{EncoderIds, FrameMemoryKind};
 
 pub(super) struct VulkanDevice {
@@ -88,16 +90,17 @@ impl GpuDevice for VulkanDevice {
     fn create_buffer(
         &self,
         bytes: usize,
+        room: usize,
         id: Option<BufferId>,
     ) -> Result<(BufferId, IdleMemory), CreateBufferError> {
         if self.memory == FrameMemoryKind::Owned {
-            match self.create_owned(bytes, id) {
+            match with_room(bytes, room, |bytes| self.create_owned(bytes, id)) {
                 // Each one is an allocation of the driver's, whose number is limited; wgpu-core's share theirs.
                 Err(CreateBufferError::OutOfMemory) => {}
                 created => return created,
             }
         }
-        self.device.create_buffer(bytes, id)
+        self.device.create_buffer(bytes, room, id)
     }
 
     fn submit(

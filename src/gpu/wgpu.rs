@@ -119,6 +119,7 @@ impl GpuDevice for UnsupportedDevice {
     fn create_buffer(
         &self,
         _: usize,
+        _: usize,
         _: Option<BufferId>,
     ) -> Result<(BufferId, IdleMemory), CreateBufferError> {
         Err(CreateBufferError::UnsupportedBackend)

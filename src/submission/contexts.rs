@@ -72,22 +72,17 @@ impl Submitter {
 
     /// The same of all contexts that another thread has ended.
     pub(crate) fn forget_ended(&mut self) {
-        let ids = self.contexts.keys().copied().collect();
-        self.forget_ended_of(ids);
+        let ended = |(id, entry): (&ContextId, &Entry)| (!entry.data.is_alive()).then_some(*id);
+        let ids: Vec<_> = self.contexts.iter().filter_map(ended).collect();
+        ids.into_iter().for_each(|id| self.forget(id));
     }
 
     /// The same, of one owner.
     pub(crate) fn forget_ended_of_owner(&mut self, owner: OwnerId) {
-        let ids = self.by_owner.get(&owner).into_iter().flatten().copied().collect();
-        self.forget_ended_of(ids);
-    }
-
-    fn forget_ended_of(&mut self, ids: Vec<ContextId>) {
-        for id in ids {
-            if self.contexts.get(&id).is_some_and(|entry| !entry.data.is_alive()) {
-                self.forget(id);
-            }
-        }
+        let ids = self.by_owner.get(&owner).into_iter().flatten();
+        let has_ended = |id: &&ContextId| self.contexts.get(id).is_some_and(|entry| !entry.data.is_alive());
+        let ids: Vec<_> = ids.filter(has_ended).copied().collect();
+        ids.into_iter().for_each(|id| self.forget(id));
     }
 
     /// A context, unless it has ended: another thread may have done that.

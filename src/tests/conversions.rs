@@ -438,3 +438,18 @@ proptest! {
         prop_assert_eq!(snapshot.convert(to), tight);
     }
 }
+
+#[test]
+fn no_more_pixels_are_written_than_were_read() {
+    for (from, to) in FORMATS.into_iter().flat_map(|from| FORMATS.map(|to| (from, to))) {
+        for (alpha_mode, space) in MODES.into_iter().flat_map(|mode| SPACES.map(|space| (mode, space))) {
+            let from = canvas(from, ColorSpace::Srgb, alpha_mode);
+            let to = encoding(to, space, Alpha::Straight);
+            let mut bytes = vec![0xEE; 5 * to.format.bytes_per_pixel()];
+            let conversion = Conversion::new(from, to);
+            conversion.row(&vec![0x3C; 3 * from.format.bytes_per_pixel()], &mut bytes);
+            let untouched = &bytes[3 * to.format.bytes_per_pixel()..];
+            assert!(untouched.iter().all(|byte| *byte == 0xEE), "{conversion:?}: {untouched:?}");
+        }
+    }
+}

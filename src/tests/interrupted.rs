@@ -80,9 +80,10 @@ impl GpuDevice for InterruptedDevice {
     fn create_buffer(
         &self,
         bytes: usize,
+        room: usize,
         id: Option<BufferId>,
     ) -> Result<(BufferId, IdleMemory), CreateBufferError> {
-        self.device.create_buffer(bytes, id)
+        self.device.create_buffer(bytes, room, id)
     }
 
     fn submit(
@@ -174,4 +175,38 @@ fn a_capture_whose_owner_dies_in_its_submission_is_answered() {
     presenter.get_image(id, Some(texture), move |answer| sender.send(answer).expect("it is awaited"));
     let answer = answers.recv_timeout(TIMEOUT).expect("it is answered");
     assert!(matches!(answer, Err(GetImageError::UnknownContext(_))), "{answer:?}");
+}
+
+// D9: a submit can block, on lavapipe for as long as its device is busy.
+#[test]
+fn a_frame_is_shown_while_the_canvases_of_another_device_are_being_submitted() {
+    let (gpu, map, recorder) = (FakeGpu::new(super::MEMORY), ContextMap::default(), Recorder::default());
+    let interrupt: Interrupt = Arc::default();
+    let interrupted = Interrupted { gpu: gpu.clone(), interrupt: interrupt.clone() };
+    let outcomes = recorder.clone();
+    let options = PresenterOptions {
+        on_outcome: Arc::new(move |outcome| outcomes.outcome(outcome)),
+        frame_memory: super::MEMORY,
+        ..PresenterOptions::default()
+    };
+    let sink = Arc::new(recorder.clone());
+    let mut presenter = Presenter::with_gpu(Arc::new(interrupted), &map, sink, options);
+    let (first, second) = (create(&mut presenter, 10, PAGE), create(&mut presenter, 11, PAGE));
+    *interrupt.lock() = Some(Box::new({
+        let (gpu, interrupt) = (gpu.clone(), interrupt.clone());
+        move || {
+            // In the middle of the second submission.
+            *interrupt.lock() = Some(Box::new(move || {
+                gpu.finish(device(0));
+                recorder.until("the first is shown", |record| record.outcomes.contains_key(&(first, 1)));
+            }));
+        }
+    }));
+    let mut batch = presenter.batch();
+    for (id, device) in [(first, 0), (second, 1)] {
+        let texture = pending(gpu.texture(fake::device(device), GREEN, None), device, size(4, 2));
+        batch.present(id, Contents::Texture(texture), CanvasEpoch(1)).unwrap();
+    }
+    batch.submit();
+    assert!(interrupt.lock().is_none());
 }

@@ -201,7 +201,7 @@ impl Canvas {
     /// What the ring and the GPU do: other bytes are written to what has returned.
     fn reuse(&self) {
         let mut returned = Vec::new();
-        self.tray.collect(&mut returned);
+        self.tray.collect(&mut returned, usize::MAX);
         for memory in returned.into_iter().filter_map(|returned| returned.memory) {
             let (len, device) = (memory.len(), fake::device(0));
             let buffer = AvailableBuffer::lent(Arc::default(), Loan(0), fake::buffer(0), device, memory);

@@ -114,3 +114,71 @@ fn an_idle_context_is_trimmed_when_wake_is_heeded() {
     }
     assert_eq!(gpu.buffers(), shown);
 }
+
+// P7: the headroom of a canvas that has grown and is presented in each frame.
+#[test]
+fn maintenance_frees_headroom() {
+    let mut world = World::new();
+    let (frame, start) = (256 * 4 * 200, Instant::now());
+    let mut roomy = false;
+    for epoch in 1.. {
+        let texture = world.texture([7; 4], size(256, if epoch < 3 { 100 } else { 200 }));
+        let present = world.present_texture(texture, epoch).unwrap();
+        world.finish(present);
+        world.shown();
+        world.presenter.maintain();
+        roomy |= world.gpu.largest_buffer() > frame;
+        if roomy && world.gpu.largest_buffer() == frame {
+            break;
+        }
+        assert!(start.elapsed() < TIMEOUT, "{} bytes", world.gpu.largest_buffer());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+// D13 and P7, when the WebGPU thread waits itself, so that no thread of the device's need run.
+#[test]
+fn an_idle_context_of_a_presenter_that_spins_is_trimmed_when_wake_is_heeded() {
+    let (sender, wakes) = channel();
+    let gpu = FakeGpu::new(super::MEMORY);
+    let options = PresenterOptions {
+        wake: Arc::new(move || sender.send(()).unwrap_or(())),
+        frame_memory: super::MEMORY,
+        spin: TIMEOUT,
+        ..Default::default()
+    };
+    let (map, sink) = (ContextMap::default(), Arc::new(Recorder::default()));
+    let mut presenter = Presenter::with_gpu(Arc::new(gpu.clone()), &map, sink, options);
+    let buffer_ids = BufferIds::Allocated;
+    let descriptor = ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids };
+    presenter.create_context(CONTEXT, descriptor).unwrap();
+    for epoch in 1..=3 {
+        std::thread::scope(|scope| {
+            let submits = gpu.submits();
+            let gpu = &gpu;
+            scope.spawn(move || {
+                while gpu.submits() == submits {
+                    std::thread::yield_now();
+                }
+                gpu.finish(device(0));
+            });
+            present(gpu, &mut presenter, epoch);
+        });
+    }
+    // What is shown was copied out of portable memory.
+    let shown = usize::from(super::MEMORY == FrameMemoryKind::Owned);
+    while gpu.buffers() > shown {
+        wakes.recv_timeout(TIMEOUT / 2).expect("maintenance is asked for");
+        presenter.maintain();
+    }
+}
+
+#[test]
+fn a_presenter_may_be_told_to_spin_without_end() {
+    let gpu = FakeGpu::new(super::MEMORY);
+    let options = PresenterOptions { spin: Duration::MAX, ..Default::default() };
+    let (map, sink) = (ContextMap::default(), Arc::new(Recorder::default()));
+    let mut presenter = Presenter::with_gpu(Arc::new(gpu.clone()), &map, sink, options);
+    presenter.maintain();
+    presenter.batch().submit();
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread::{self, ThreadId};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use webrender_api::{ExternalImageData, ImageDescriptor, ImageKey};
@@ -11,7 +11,9 @@ use webrender_api::{ExternalImageData, ImageDescriptor, ImageKey};
 use super::owners::{PAGE, descriptor};
 use super::world::*;
 use crate::gpu::fake::FakeGpu;
-use crate::{CanvasEpoch, Contents, ContextId, ContextMap, ImageSink, Poller, Presenter, PresenterOptions};
+use crate::{
+    CanvasEpoch, Contents, ContextId, ContextMap, FrameMemoryKind, ImageSink, Poller, Presenter, PresenterOptions,
+};
 
 const CANVASES: u64 = 100;
 
@@ -42,7 +44,7 @@ impl Transactions {
     }
 
     fn until(&self, updates: usize) {
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         while self.updates() < updates {
             assert!(start.elapsed() < TIMEOUT, "waited in vain for update {updates}");
             thread::yield_now();
@@ -148,7 +150,8 @@ fn messages_of_a_channel_are_gathered_until_one_of_another_kind_comes() {
 
 #[test]
 fn a_presenter_that_spins_shows_what_is_done_in_time_on_its_own_thread() {
-    let (gpu, sink) = (FakeGpu::new(super::MEMORY), Arc::<Transactions>::default());
+    // Portable memory must be polled for first, which may have to wait.
+    let (gpu, sink) = (FakeGpu::new(FrameMemoryKind::Owned), Arc::<Transactions>::default());
     let mut presenter = presenter(&gpu, &sink, TIMEOUT, 3);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -172,10 +175,49 @@ fn what_is_not_done_while_a_presenter_spins_is_left_to_the_poller() {
     gpu.finish(device(0));
     sink.until(2);
     assert!(!sink.updates.lock().contains(&thread::current().id()));
-    // A lost device ends the wait at once.
-    present_all(&gpu, &mut presenter, 2, 0);
-    gpu.lose(device(0));
-    sink.until(4);
+}
+
+#[test]
+fn a_presenter_spins_no_longer_than_its_device_lives() {
+    let (gpu, sink) = (FakeGpu::new(FrameMemoryKind::Owned), Arc::<Transactions>::default());
+    // A second, the longest there is.
+    let mut presenter = presenter(&gpu, &sink, TIMEOUT, 1);
+    let start = Instant::now();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while gpu.submits() == 0 {
+                thread::yield_now();
+            }
+            gpu.lose(device(0));
+        });
+        present_all(&gpu, &mut presenter, 1, 0);
+    });
+    assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
+    // The failure is acknowledged.
+    sink.until(1);
+}
+
+// Until then wgpu-core keeps canvas textures that were destroyed, and the next ones need memory of their own.
+#[test]
+fn a_device_is_polled_once_its_frames_are_told_of() {
+    for spin in [Duration::ZERO, TIMEOUT] {
+        let (gpu, sink) = (FakeGpu::new(super::MEMORY), Arc::<Transactions>::default());
+        let mut presenter = presenter(&gpu, &sink, spin, 1);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while gpu.submits() == 0 {
+                    thread::yield_now();
+                }
+                gpu.finish(device(0));
+            });
+            present_all(&gpu, &mut presenter, 1, 0);
+        });
+        let start = Instant::now();
+        while gpu.polls(device(0)) == 0 {
+            assert!(start.elapsed() < TIMEOUT, "it is polled");
+            thread::yield_now();
+        }
+    }
 }
 
 // D9: the poller waited for all devices, with the lock that every submit needs.
@@ -277,9 +319,10 @@ mod slow {
         fn create_buffer(
             &self,
             bytes: usize,
+            room: usize,
             id: Option<BufferId>,
         ) -> Result<(BufferId, IdleMemory), CreateBufferError> {
-            self.0.create_buffer(bytes, id)
+            self.0.create_buffer(bytes, room, id)
         }
 
         fn submit(
@@ -314,4 +357,26 @@ fn a_presenter_outlives_its_threads_though_their_device_was_dropped() {
     thread::sleep(Duration::from_millis(60));
     poller.stop();
     assert!(dropped.load(std::sync::atomic::Ordering::SeqCst), "a thread is in the driver still");
+}
+
+/// To convert a canvas of another colour space takes tens of milliseconds if it is large.
+#[test]
+fn a_frame_does_not_wait_for_the_conversion_of_another_one() {
+    let (gpu, sink) = (FakeGpu::new(super::MEMORY), Arc::<Transactions>::default());
+    let mut presenter = presenter(&gpu, &sink, Duration::ZERO, 2);
+    let flushes = *sink.flushes.lock();
+    let mut batch = presenter.batch();
+    for (id, side) in [(0, 4), (1, 512)] {
+        let mut texture = pending(gpu.texture(device(0), [1; 4], None), 0, size(side, side));
+        if side > 4 {
+            texture.configuration.color_space = crate::ColorSpace::DisplayP3;
+        }
+        batch.present(ContextId(id), Contents::Texture(texture), CanvasEpoch(1)).unwrap();
+    }
+    batch.submit();
+    gpu.finish(device(0));
+    sink.until(2);
+    // Until the second transaction ends too.
+    thread::sleep(Duration::from_millis(50));
+    assert_eq!(*sink.flushes.lock() - flushes, 2, "the first is told of before the second is converted");
 }
