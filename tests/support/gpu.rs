@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, OnceLock};
 
 use euclid::default::Size2D;
 use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
@@ -103,6 +103,11 @@ impl Gpu {
             | wgt::InstanceFlags::DISCARD_HAL_LABELS;
         let without_layers = std::env::var_os("WEBGPU_PRESENTATION_WITHOUT_LAYERS").is_some();
         let flags = if without_layers { wgt::InstanceFlags::empty() } else { validated };
+        if without_layers {
+            // With an instance the driver stays loaded, and what it keeps for the process is no leak.
+            static DRIVER: OnceLock<Option<Arc<Global>>> = OnceLock::new();
+            DRIVER.get_or_init(|| Self::new(flags).map(|gpu| gpu.global));
+        }
         let gpu = Self::new(flags).map(|gpu| Self { _alone: Some(alone), ..gpu });
         let adapter = gpu.as_ref().map(|gpu| gpu.name.as_str());
         let validation = !without_layers && !NO_LAYER.load(Ordering::SeqCst);
