@@ -24,6 +24,7 @@ macro_rules! with_memory {
             mod recycling;
             mod renderers;
             mod resizing;
+            mod threads;
             mod waiting;
             mod world;
             $(mod $more;)*
