@@ -15,9 +15,16 @@
 //! Any thread may destroy the context between two calls of another: then what was begun fails, and nothing new begins.
 
 mod completing;
+mod drawing_buffer;
 mod ending;
+mod locking;
+mod map;
+mod outcomes;
 mod reading;
-mod renderers;
+mod tickets;
+
+pub use self::map::ContextMap;
+pub(crate) use self::tickets::{MOST_IN_FLIGHT, Purpose, Ticket};
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,21 +33,24 @@ use euclid::default::Size2D;
 use webrender_api::ImageKey;
 use wgpu_core::id::DeviceId;
 
+use self::drawing_buffer::{Cleared, Content, Current};
+use self::outcomes::Ends;
 use self::reading::Taken;
-use crate::blank::Blanks;
-use crate::content::{Cleared, Content, Current};
-use crate::display::Display;
-use crate::ends::Ends;
+use self::tickets::{Present, Tickets};
+use crate::api::error::PresentError;
+use crate::api::ids::{CanvasEpoch, ContextId, OwnerId};
+use crate::api::report::Statistics;
+use crate::delivery::Blanks;
+use crate::delivery::Display;
+use crate::delivery::Offers;
+use crate::delivery::Waiters;
+use crate::delivery::{Callback, Outbox, Reply};
+use crate::frame::CopyLayout;
 use crate::frame::{Frame, Shells};
-use crate::layout::CopyLayout;
-use crate::offers::Offers;
-use crate::outbox::{Callback, Outbox, Reply};
+use crate::pixels::AlphaMode;
 use crate::staging::MappingBuffer;
+use crate::staging::Tray;
 use crate::sync::{Mutex, MutexGuard};
-use crate::ticket::{Present, Purpose, Ticket, Tickets};
-use crate::tray::Tray;
-use crate::waiters::Waiters;
-use crate::{AlphaMode, CanvasEpoch, ContextId, OwnerId, PresentError, Statistics};
 
 /// What the map knows of a context. Shared by the presenter, pollers and renderers.
 pub(crate) struct ContextData {

@@ -7,11 +7,12 @@ use smallvec::SmallVec;
 use webrender_api::units::TexelRect;
 use webrender_api::{ExternalImage, ExternalImageHandler, ExternalImageId, ExternalImageSource};
 
+use crate::api::ids::ContextId;
 use crate::context::ContextData;
-use crate::display::{HandlerId, Locked};
+use crate::context::ContextMap;
+use crate::delivery::{HandlerId, Locked};
 use crate::frame::Frame;
 use crate::sync::{self, thread};
-use crate::{ContextId, ContextMap};
 
 /// Hands the frames of canvases to one WebRender instance.
 ///

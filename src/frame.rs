@@ -1,15 +1,21 @@
 //! A finished frame: bytes and layout, unchanging and shared. The last holder sends its buffer back to the ring.
 
+mod layout;
+mod readback;
 mod shared;
+mod snapshot;
+#[cfg(test)]
+pub(crate) mod testing;
 
+pub(crate) use self::layout::{ByteOrder, CopyLayout, FrameLayout, check_size};
+pub(crate) use self::readback::Original;
 #[cfg(test)]
 pub(crate) use self::shared::WeakFrame;
 pub(crate) use self::shared::{SharedFrame, Shells};
-use crate::AlphaMode;
-use crate::bytes::swap_in_place;
-use crate::convert::Conversion;
-use crate::layout::{ByteOrder, FrameLayout};
-use crate::original::Original;
+pub use self::snapshot::Snapshot;
+use crate::pixels::AlphaMode;
+use crate::pixels::Conversion;
+use crate::pixels::swap_in_place;
 use crate::staging::{MappedBuffer, PooledBytes};
 
 /// What WebRender can show: 8 bits, sRGB.
@@ -115,24 +121,13 @@ fn swap_red_and_blue(layout: &FrameLayout, bytes: &mut [u8]) {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use euclid::default::Size2D;
     use wgpu_types::TextureFormat;
 
+    use self::testing::copy_layout;
     use super::*;
-    use crate::gpu::fake::mapped_buffer;
-    use crate::layout::tests::copy_layout;
-
-    /// A frame of zeros.
-    pub(crate) fn frame_of(layout: FrameLayout) -> SharedFrame {
-        let buffer = mapped_buffer(&vec![0; layout.byte_len()]);
-        Frame { layout, pixels: Pixels::Staged(buffer) }.into()
-    }
-
-    /// A frame of four bytes, whatever its layout says.
-    pub(crate) fn marked_frame(layout: FrameLayout, mark: u32) -> SharedFrame {
-        Frame { layout, pixels: Pixels::Single(mark.to_le_bytes()) }.into()
-    }
+    use crate::staging::testing::mapped_buffer;
 
     fn one_row(width: u32, alpha_mode: AlphaMode, pixel: [u8; 4]) -> Frame {
         let layout = copy_layout(Size2D::new(width, 1), TextureFormat::Bgra8Unorm, alpha_mode).unwrap();

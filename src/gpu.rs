@@ -10,7 +10,9 @@ use thiserror::Error;
 use wgpu_core::SubmissionIndex;
 use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 
-use crate::{EncoderIds, FrameMemoryKind, PresentError};
+use crate::api::error::PresentError;
+use crate::api::ids::EncoderIds;
+use crate::api::report::FrameMemoryKind;
 
 /// Calls a macro with the name of each backend's API, as far as wgpu-core has it here and this crate's features name it.
 macro_rules! each_backend {

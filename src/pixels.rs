@@ -1,5 +1,17 @@
 //! What the bytes of pixels mean.
 
+mod color_space;
+mod conversion;
+mod opacity;
+mod packed;
+mod planar;
+
+pub(crate) use self::conversion::Conversion;
+pub(crate) use self::opacity::{is_opaque, make_opaque};
+pub(crate) use self::packed::swap_in_place;
+#[cfg(test)]
+pub(crate) use self::planar::BLOCK;
+
 use wgpu_types::TextureFormat;
 
 /// [`GPUCanvasAlphaMode`](https://www.w3.org/TR/webgpu/#enumdef-gpucanvasalphamode).

@@ -1,6 +1,16 @@
 //! The engine's side: contexts, presents and snapshots, on the WebGPU thread.
 
+mod batch;
+mod budget;
+mod entries;
 mod maintenance;
+mod poller;
+mod submitter;
+
+pub use self::batch::Batch;
+#[cfg(test)]
+pub(crate) use self::budget::MOST_RESTING;
+pub use self::poller::Poller;
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -12,20 +22,23 @@ use webrender_api::ImageKey;
 use wgpu_core::global::Global;
 use wgpu_core::id::DeviceId;
 
-use crate::batch::Batch;
+use self::entries::Entry;
+use self::poller::device::poll_guarded;
+use self::submitter::{Recorded, Submitter};
+use crate::api::canvas::{BufferIds, Contents, ContextConfiguration, ContextDescriptor, PendingTexture};
+use crate::api::error::{CreateContextError, GetImageError, PresentError, UnknownContext};
+use crate::api::ids::{CanvasEpoch, ContextId, OwnerId, TransactionId};
+use crate::api::image_sink::ImageSink;
+use crate::api::options::PresenterOptions;
+use crate::api::report::Statistics;
 use crate::context::ContextData;
-use crate::device_poller::poll_guarded;
+use crate::context::ContextMap;
+use crate::context::Purpose;
+use crate::delivery::{Message, Outbox, Recipients, Reply};
+use crate::frame::CopyLayout;
+use crate::frame::Snapshot;
 use crate::gpu::{Gpu, Polled, WgpuCore};
-use crate::layout::CopyLayout;
-use crate::outbox::{Message, Outbox, Recipients, Reply};
-use crate::ring::StagingRing;
-use crate::submission::{Entry, Recorded, Submitter};
-use crate::ticket::Purpose;
-use crate::{
-    BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId, ContextMap,
-    CreateContextError, GetImageError, ImageSink, OwnerId, PendingTexture, Poller, PresentError,
-    PresenterOptions, Snapshot, Statistics, TransactionId, UnknownContext,
-};
+use crate::staging::StagingRing;
 
 /// Presents the canvases of one `Global`.
 ///

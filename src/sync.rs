@@ -3,6 +3,8 @@
 //! Under `cfg(loom)`, in tests only, they are loom's, which tries all orders in which threads can take them. Pollers are not
 //! tested that way, nor are waits with a time: they have locks of their own.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 #[cfg(not(all(test, loom)))]
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 #[cfg(not(all(test, loom)))]
@@ -39,6 +41,13 @@ pub(crate) fn elsewhere<F: FnOnce() + Send + 'static>(action: F) -> Option<threa
 #[cfg(all(test, loom))]
 pub(crate) fn elsewhere<F: FnOnce() + Send + 'static>(action: F) -> Option<thread::JoinHandle<()>> {
     Some(thread::spawn(action))
+}
+
+/// A panic of the engine's code must not stop what comes after it.
+pub(crate) fn guarded(call: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(call)).is_err() {
+        log::error!("webgpu-presentation: a callback of the engine panicked");
+    }
 }
 
 #[cfg(not(all(test, loom)))]

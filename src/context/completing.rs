@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use super::drawing_buffer::{Content, Current};
+use super::tickets::{Purpose, Ticket};
 use super::{ContextData, State};
-use crate::content::{Content, Current};
+use crate::api::error::{GetImageError, PresentError, UnknownContext};
+use crate::frame::Original;
+use crate::frame::Snapshot;
+use crate::frame::{ByteOrder, CopyLayout};
 use crate::frame::{Frame, SharedFrame};
-use crate::gpu::Completed;
-use crate::layout::{ByteOrder, CopyLayout};
-use crate::original::Original;
+use crate::staging::Completed;
 use crate::staging::{MappedBuffer, MappingBuffer, NotMapped};
-use crate::ticket::{Purpose, Ticket};
-use crate::{GetImageError, PresentError, Snapshot, UnknownContext};
 
 /// To convert so many bytes takes a while.
 const SLOW: usize = 1 << 20;

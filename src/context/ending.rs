@@ -5,12 +5,13 @@ use std::sync::Arc;
 use euclid::default::Size2D;
 use webrender_api::IdNamespace;
 
+use super::drawing_buffer::{Cleared, Content};
 use super::{ContextData, Life, State};
-use crate::content::{Cleared, Content};
-use crate::offers::Offers;
+use crate::api::error::PresentError;
+use crate::delivery::Offers;
+use crate::pixels::AlphaMode;
 use crate::staging::MappingBuffer;
-use crate::tray::Tray;
-use crate::{AlphaMode, PresentError};
+use crate::staging::Tray;
 
 /// What is left of tickets, to be dropped without a lock: memory is freed.
 type Left = Vec<Option<MappingBuffer>>;

@@ -7,11 +7,12 @@
 
 use euclid::default::Size2D;
 
+use super::drawing_buffer::Cleared;
+use super::tickets::Ticket;
 use super::{ContextData, Life, State};
-use crate::content::Cleared;
-use crate::outbox::Reply;
-use crate::ticket::Ticket;
-use crate::{AlphaMode, GetImageError, PresentError, UnknownContext};
+use crate::api::error::{GetImageError, PresentError, UnknownContext};
+use crate::delivery::Reply;
+use crate::pixels::AlphaMode;
 
 /// The drawing buffer was taken away: what was presented up to then is read no more. It is still shown.
 pub(super) struct Taken {

@@ -8,7 +8,7 @@ use arrayvec::ArrayVec;
 use parking_lot::Mutex;
 
 use super::Frame;
-use crate::AlphaMode;
+use crate::pixels::AlphaMode;
 
 /// The newest frame, what a renderer or two last locked, and one that is being made.
 const MOST_SHELLS: usize = 4;
@@ -126,12 +126,12 @@ impl WeakFrame {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::tests::marked_frame;
-    use crate::layout::FrameLayout;
+    use crate::frame::layout::FrameLayout;
+    use crate::frame::testing::marked_frame;
 
     fn frame(mark: u32, shells: &Arc<Shells>) -> SharedFrame {
         let marked = marked_frame(FrameLayout::cleared(AlphaMode::Opaque), mark);
-        let frame = marked.single(crate::layout::ByteOrder::Bgra).unwrap();
+        let frame = marked.single(super::super::layout::ByteOrder::Bgra).unwrap();
         SharedFrame::new(frame, shells)
     }
 
@@ -167,10 +167,10 @@ mod tests {
         let layout = FrameLayout::cleared(AlphaMode::Opaque);
         let frames: Vec<_> = (0..COUNT)
             .map(|_| {
-                let mapping = crate::gpu::fake::mapping_buffer(&tray, &[0; 4]);
+                let mapping = crate::staging::testing::mapping_buffer(&tray, &[0; 4]);
                 let Ok(buffer) = mapping.complete(&crate::gpu::fake::completed(), 4) else { panic!() };
                 SharedFrame::new(
-                    Frame { layout, pixels: crate::frame::Pixels::Staged(buffer) },
+                    Frame { layout, pixels: super::super::Pixels::Staged(buffer) },
                     &Arc::default(),
                 )
             })

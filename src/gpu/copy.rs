@@ -10,7 +10,8 @@ use wgpu_core::id::{CommandBufferId, CommandEncoderId, DeviceId, QueueId};
 use wgpu_types as wgt;
 
 use super::{Copy, Submission, SubmitError};
-use crate::{EncoderIds, PresentError};
+use crate::api::error::PresentError;
+use crate::api::ids::EncoderIds;
 
 /// Records `copies` in one encoder and submits it; neither encoder nor command buffer stays in the hub.
 pub(super) fn submit(

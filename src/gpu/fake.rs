@@ -18,9 +18,9 @@ use super::memory::{HostMemory, HubMemory, Unmapped};
 use super::{
     Completed, Copy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, Waited,
 };
-use crate::staging::{AvailableBuffer, MappedBuffer, MappingBuffer};
-use crate::tray::{Loan, Tray};
-use crate::{EncoderIds, FrameMemoryKind, PresentError};
+use crate::api::error::PresentError;
+use crate::api::ids::EncoderIds;
+use crate::api::report::FrameMemoryKind;
 
 pub(crate) fn device(index: u32) -> DeviceId {
     Id::zip(index, 1)
@@ -41,24 +41,21 @@ pub(crate) fn encoder_ids(index: u32) -> EncoderIds {
     }
 }
 
-/// A buffer in flight that will have these bytes once [`completed`], and then returns to the tray.
-pub(crate) fn mapping_buffer(tray: &Arc<Tray>, bytes: &[u8]) -> MappingBuffer {
+/// Idle memory that has these bytes already.
+pub(crate) fn memory(bytes: &[u8]) -> IdleMemory {
     let memory = Arc::new(FakeMemory::new(bytes.len()));
     memory.write(0, bytes);
-    let idle = IdleMemory::owned(Box::new(FakeBuffer(memory)));
-    let available = AvailableBuffer::lent(tray.clone(), Loan(0), buffer(0), device(0), idle);
-    available.submitted(Submission { device: device(0), index: 1 })
+    IdleMemory::owned(Box::new(FakeBuffer(memory)))
 }
 
-/// All of device 0 is done.
+/// The first submission to device 0.
+pub(crate) fn submission() -> Submission {
+    Submission { device: device(0), index: 1 }
+}
+
+/// Proof that [`submission`] is done.
 pub(crate) fn completed() -> Completed {
     Completed { device: device(0), index: 1 }
-}
-
-/// A buffer with these bytes that belongs to no ring.
-pub(crate) fn mapped_buffer(bytes: &[u8]) -> MappedBuffer {
-    let buffer = mapping_buffer(&Arc::default(), bytes).complete(&completed(), bytes.len());
-    buffer.unwrap_or_else(|_| panic!("it is done"))
 }
 
 #[derive(Clone, Default)]

@@ -14,7 +14,7 @@
 use std::ptr::NonNull;
 
 use super::{Completed, Submission};
-use crate::PresentError;
+use crate::api::error::PresentError;
 
 /// Host memory that a GPU can write.
 ///

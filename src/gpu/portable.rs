@@ -29,8 +29,9 @@ use super::memory::{HubMemory, Unmapped};
 use super::{
     Completed, Copy, CreateBufferError, GpuDevice, IdleMemory, Submission, SubmitError, Waited, with_room,
 };
-use crate::outbox::guarded;
-use crate::{EncoderIds, FrameMemoryKind};
+use crate::api::ids::EncoderIds;
+use crate::api::report::FrameMemoryKind;
+use crate::sync::guarded;
 
 /// So many bytes are copied at a time: tens of microseconds, for which a destruction may have to wait.
 const PIECE: usize = 256 << 10;

@@ -22,7 +22,8 @@ use super::portable::{Guard, PortableDevice};
 use super::{
     Completed, Copy, CreateBufferError, GpuDevice, IdleMemory, Submission, SubmitError, Waited, with_room,
 };
-use crate::{EncoderIds, FrameMemoryKind};
+use crate::api::ids::EncoderIds;
+use crate::api::report::FrameMemoryKind;
 
 pub(super) struct VulkanDevice {
     device: PortableDevice<Vulkan>,

@@ -11,7 +11,9 @@ use wgpu_types as wgt;
 
 use super::portable::{PortableBuffers, PortableDevice};
 use super::{Copy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, Waited};
-use crate::{EncoderIds, FrameMemoryKind, PresentError};
+use crate::api::error::PresentError;
+use crate::api::ids::EncoderIds;
+use crate::api::report::FrameMemoryKind;
 
 pub(crate) struct WgpuCore {
     global: Arc<Global>,

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::Presenter;
-use crate::recycling;
-use crate::{MemoryKind, MemoryReport, OwnerId};
+use super::budget;
+use crate::api::ids::OwnerId;
+use crate::api::report::{MemoryKind, MemoryReport};
 
 /// A context that was not presented to for this long keeps the memory of what it shows alone.
 const IDLE: Duration = Duration::from_secs(1);
@@ -30,7 +31,7 @@ impl Presenter {
             for entry in self.submitter.contexts.values_mut() {
                 entry.ring.settle(&*self.submitter.gpu);
             }
-            recycling::bound(&mut self.submitter.contexts, &*self.submitter.gpu);
+            budget::bound(&mut self.submitter.contexts, &*self.submitter.gpu);
         }
         for device in self.submitter.poller.devices() {
             self.poll(device);

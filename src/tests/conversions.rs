@@ -8,13 +8,13 @@ use euclid::default::Size2D;
 use half::f16;
 use proptest::prelude::*;
 
-use crate::convert::Conversion;
+use crate::frame::CopyLayout;
 use crate::frame::Frame;
+use crate::frame::Original;
 use crate::gpu::fake;
-use crate::layout::CopyLayout;
-use crate::original::Original;
+use crate::pixels::BLOCK;
+use crate::pixels::Conversion;
 use crate::pixels::{Alpha, AlphaMode, CanvasPixels, ColorSpace, PixelEncoding, PixelFormat};
-use crate::planes::BLOCK;
 use crate::{ContextConfiguration, Snapshot};
 
 const FORMATS: [PixelFormat; 3] = [PixelFormat::Bgra8, PixelFormat::Rgba8, PixelFormat::Rgba16Float];
@@ -394,7 +394,7 @@ fn original(from: CanvasPixels, (width, height): (u32, u32), pixels: &[Vec<u8>])
     for (row, pixels) in layout.lines().rows_mut(&mut bytes).zip(pixels.chunks(width as usize)) {
         row.copy_from_slice(&pixels.concat());
     }
-    Original::shown(layout, fake::mapped_buffer(&bytes))
+    Original::shown(layout, crate::staging::testing::mapped_buffer(&bytes))
 }
 
 proptest! {

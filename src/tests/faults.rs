@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 
 use super::world::*;
-use crate::gpu::fake::{self, Fault};
+use crate::gpu::{fake::self, fake::Fault};
 use crate::{
     AlphaMode, BufferIds, CanvasEpoch, Contents, ContextDescriptor, ContextId, FrameMemoryKind, GetImageError, OwnerId,
     PendingTexture, PresentEnd, PresentError,

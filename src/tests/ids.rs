@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::world::*;
-use crate::gpu::fake::{self, Fault};
+use crate::gpu::{fake::self, fake::Fault};
 use crate::{BufferIds, CanvasEpoch, Contents, ContextDescriptor, ContextId, OwnerId, ReturnedId};
 
 fn provided(count: u32) -> BufferIds {

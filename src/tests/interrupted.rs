@@ -9,10 +9,8 @@ use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 
 use super::owners::{PAGE, assert_deleted_last, assert_each_once, create, descriptor, present};
 use super::world::*;
-use crate::gpu::fake::{self, FakeGpu};
-use crate::gpu::{
-    Copy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, Waited,
-};
+use crate::gpu::{fake::self, fake::FakeGpu};
+use crate::gpu::{Copy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, Waited};
 use crate::{
     CanvasEpoch, Contents, ContextMap, EncoderIds, FrameMemoryKind, GetImageError, PresentEnd, PresentError, Presenter,
     PresenterOptions,

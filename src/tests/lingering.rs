@@ -10,7 +10,7 @@ use super::owners::{
     present,
 };
 use super::world::*;
-use crate::display::Locked;
+use crate::delivery::Locked;
 use crate::{
     AlphaMode, Awaited, CanvasEpoch, ContextId, ContextMap, CreateContextError, ExternalImages,
     GetImageError, MemoryKind, PresentError, Presenter, TransactionId, UnknownContext,

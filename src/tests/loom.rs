@@ -13,14 +13,14 @@ use webrender_api::{ExternalImageData, ExternalImageSource, IdNamespace, ImageDe
 use wgpu_types::TextureFormat;
 
 use crate::context::ContextData;
+use crate::context::Purpose;
+use crate::delivery::{Outbox, Recipients};
+use crate::frame::CopyLayout;
+use crate::frame::testing::copy_layout;
 use crate::gpu::{Submission, fake};
-use crate::layout::CopyLayout;
-use crate::layout::tests::copy_layout;
-use crate::outbox::{Outbox, Recipients};
 use crate::staging::AvailableBuffer;
+use crate::staging::{Loan, Tray};
 use crate::sync::Mutex;
-use crate::ticket::Purpose;
-use crate::tray::{Loan, Tray};
 use crate::{
     AlphaMode, CanvasEpoch, ContextId, ContextMap, ExternalImages, ImageSink, OwnerId, PresentError,
     TransactionId,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use webrender_api::ExternalImageSource;
 
 use super::world::*;
-use crate::gpu::fake::{self, FakeGpu};
+use crate::gpu::{fake::self, fake::FakeGpu};
 use crate::{
     AlphaMode, BufferIds, CanvasEpoch, Contents, ContextDescriptor, ContextId, ContextMap, ExternalImages,
     GetImageError, OwnerId, PresentEnd, PresentError, Presenter, PresenterOptions,

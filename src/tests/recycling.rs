@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::owners::{OTHER_PAGE, PAGE, descriptor};
 use super::world::*;
 use crate::gpu::fake::FakeGpu;
-use crate::recycling::MOST_RESTING;
+use crate::presenter::MOST_RESTING;
 use crate::{CanvasEpoch, Contents, ContextId, MemoryKind, OwnerId, Presenter};
 
 /// A frame of 16 KiB.

@@ -3,7 +3,7 @@
 use super::world::*;
 use crate::gpu::fake::FakeGpu;
 use crate::gpu::{Gpu, GpuDevice};
-use crate::ring::StagingRing;
+use crate::staging::StagingRing;
 use crate::{BufferIds, PresentError};
 use std::sync::Arc;
 

@@ -15,9 +15,7 @@ mod slow {
     use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 
     use super::*;
-    use crate::gpu::{
-        Copy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, UnsupportedDevice, Waited,
-    };
+    use crate::gpu::{Copy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, UnsupportedDevice, Waited};
     use crate::{EncoderIds, FrameMemoryKind};
 
     #[derive(Default)]

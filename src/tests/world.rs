@@ -11,7 +11,7 @@ use webrender_api::{ExternalImageData, ExternalImageSource, IdNamespace, ImageDe
 use wgpu_core::id::{DeviceId, TextureId};
 use wgpu_types::TextureFormat;
 
-use crate::gpu::fake::{self, FakeGpu, Fault};
+use crate::gpu::{fake::self, fake::FakeGpu, fake::Fault};
 use crate::{
     AlphaMode, BufferIds, CanvasEpoch, ColorSpace, Contents, ContextConfiguration, ContextDescriptor, ContextId,
     ContextMap, EncoderIds, ExternalImages, GetImageError, ImageSink, OwnerId, PendingTexture, PresentEnd,

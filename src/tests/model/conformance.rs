@@ -9,7 +9,7 @@ use super::history::{DEVICES, Step, Submit, history};
 use super::rules::{End, Model, Weakened};
 use super::{Violation, run_all};
 use crate::gpu::Waited;
-use crate::gpu::fake::{self, Fault};
+use crate::gpu::{fake::self, fake::Fault};
 use super::super::world::*;
 use crate::{PresentEnd, PresentError};
 

@@ -17,10 +17,10 @@ use euclid::default::Size2D;
 use super::{Choices, Violation, run_all};
 use crate::AlphaMode;
 use crate::frame::{Frame, SharedFrame, WeakFrame};
-use crate::frame::tests::marked_frame;
-use crate::layout::FrameLayout;
-use crate::layout::tests::frame_layout;
-use crate::offers::Offers;
+use crate::frame::testing::marked_frame;
+use crate::frame::FrameLayout;
+use crate::frame::testing::frame_layout;
+use crate::delivery::Offers;
 
 const MOST_LARGE: usize = 3;
 const MOST_PIXELS: usize = 2;

@@ -12,7 +12,7 @@ use super::model::{Compositors, Life, Picture, Present, Read, State, Wait};
 use super::renderer::Renderer;
 use super::step::{Step, Texture, Trouble};
 use crate::gpu::Gpu;
-use crate::gpu::fake::{self, Fault};
+use crate::gpu::{fake::self, fake::Fault};
 use crate::{
     AlphaMode, Awaited, BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId,
     ContextMap, CreateContextError, EncoderIds, FrameMemoryKind, GetImageError, OwnerId, PendingTexture, PixelFormat,

@@ -1,0 +1,3 @@
+//! Moved out of `canvas` next.
+
+pub use super::canvas::{CanvasEpoch, ContextId, EncoderIds, OwnerId, ReturnedId, TransactionId};

@@ -1,0 +1,277 @@
+//! Where the pixels of a frame lie in memory. All arithmetic on sizes is here, and it is checked: sizes come from web content.
+
+use euclid::default::Size2D;
+use webrender_api::{ImageDescriptor, ImageDescriptorFlags, ImageFormat, units::DeviceIntSize};
+use wgpu_types::COPY_BYTES_PER_ROW_ALIGNMENT;
+
+use crate::api::canvas::ContextConfiguration;
+use crate::api::error::PresentError;
+use crate::pixels::CanvasPixels;
+use crate::pixels::{Alpha, AlphaMode, ColorSpace, PixelEncoding, PixelFormat};
+
+/// Of a frame.
+const BYTES_PER_PIXEL: u32 = 4;
+
+/// The order of the four bytes of a pixel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum ByteOrder {
+    Bgra,
+    Rgba,
+}
+
+impl ByteOrder {
+    pub(crate) fn format(self) -> PixelFormat {
+        match self {
+            Self::Bgra => PixelFormat::Bgra8,
+            Self::Rgba => PixelFormat::Rgba8,
+        }
+    }
+
+    /// What a frame in this order is made of, if it must be made.
+    pub(crate) fn encoding(self) -> PixelEncoding {
+        PixelEncoding { format: self.format(), color_space: ColorSpace::Srgb, alpha: Alpha::Premultiplied }
+    }
+}
+
+/// How the rows of an image lie in memory.
+pub(crate) struct Lines {
+    /// Bytes from one row to the next.
+    pub(crate) stride: usize,
+    /// Bytes of the pixels of one row.
+    pub(crate) row_len: usize,
+}
+
+impl Lines {
+    /// The pixels of each row, without the padding.
+    pub(crate) fn rows<'a>(&self, bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let row_len = self.row_len;
+        bytes.chunks_exact(self.stride).map(move |row| &row[..row_len])
+    }
+
+    /// All pixels at once, if there is no padding.
+    pub(crate) fn whole<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        (self.stride == self.row_len).then_some(bytes)
+    }
+
+    pub(crate) fn rows_mut<'a>(&self, bytes: &'a mut [u8]) -> impl Iterator<Item = &'a mut [u8]> + use<'a> {
+        let row_len = self.row_len;
+        bytes.chunks_exact_mut(self.stride).map(move |row| &mut row[..row_len])
+    }
+}
+
+/// How a texture lies in the buffer that it is copied to: as a [`FrameLayout`], but of any format that a canvas can have. All rows
+/// together are below 2³¹ bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CopyLayout {
+    size: Size2D<u32>,
+    stride: u32,
+    pixels: CanvasPixels,
+}
+
+impl CopyLayout {
+    /// For a texture of this configuration, whose size must not be empty.
+    pub(crate) fn of(configuration: &ContextConfiguration) -> Result<Self, PresentError> {
+        let ContextConfiguration { size, format, color_space, alpha_mode, .. } = *configuration;
+        let format = PixelFormat::of(format).ok_or(PresentError::UnsupportedFormat(format))?;
+        let stride = checked_stride(size, format).ok_or(PresentError::TooLarge(size))?;
+        Ok(Self { size, stride, pixels: CanvasPixels { format, color_space, alpha_mode } })
+    }
+
+    pub(crate) fn size(&self) -> Size2D<u32> {
+        self.size
+    }
+
+    /// Bytes from one row to the next.
+    pub(crate) fn stride(&self) -> u32 {
+        self.stride
+    }
+
+    pub(crate) fn pixels(&self) -> CanvasPixels {
+        self.pixels
+    }
+
+    /// Bytes of all rows, the last one padded too.
+    pub(crate) fn byte_len(&self) -> usize {
+        self.stride as usize * self.size.height as usize
+    }
+
+    pub(crate) fn lines(&self) -> Lines {
+        let row_len = self.size.width as usize * self.pixels.format.bytes_per_pixel();
+        Lines { stride: self.stride as usize, row_len }
+    }
+
+    /// The same as the layout of a frame; `None` if WebRender cannot show these pixels as they are.
+    pub(crate) fn shown_as_it_is(&self) -> Option<FrameLayout> {
+        let order = match (self.pixels.format, self.pixels.color_space) {
+            (PixelFormat::Bgra8, ColorSpace::Srgb) => ByteOrder::Bgra,
+            (PixelFormat::Rgba8, ColorSpace::Srgb) => ByteOrder::Rgba,
+            (PixelFormat::Rgba16Float, _) | (_, ColorSpace::DisplayP3) => return None,
+        };
+        let Self { size, stride, pixels } = *self;
+        Some(FrameLayout { size, stride, order, alpha_mode: pixels.alpha_mode })
+    }
+
+    /// The layout of a frame that is made of these pixels: without padding.
+    pub(crate) fn converted(&self) -> FrameLayout {
+        let order = match self.pixels.format {
+            PixelFormat::Rgba8 => ByteOrder::Rgba,
+            // WebRender's own.
+            PixelFormat::Bgra8 | PixelFormat::Rgba16Float => ByteOrder::Bgra,
+        };
+        // No more than the stride of these pixels.
+        let stride = self.size.width * BYTES_PER_PIXEL;
+        FrameLayout { size: self.size, stride, order, alpha_mode: self.pixels.alpha_mode }
+    }
+}
+
+/// The layout of a frame: `size.height` rows of `stride` bytes, each beginning with `size.width` pixels of 4 bytes.
+/// Neither dimension is zero and [`byte_len`](Self::byte_len) is below 2³¹.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FrameLayout {
+    size: Size2D<u32>,
+    stride: u32,
+    order: ByteOrder,
+    alpha_mode: AlphaMode,
+}
+
+impl FrameLayout {
+    /// The single pixel that stands for a cleared canvas of any size: WebRender stretches it over the canvas.
+    pub(crate) fn cleared(alpha_mode: AlphaMode) -> Self {
+        Self { size: Size2D::new(1, 1), stride: BYTES_PER_PIXEL, order: ByteOrder::Bgra, alpha_mode }
+    }
+
+    pub(crate) fn with_order(self, order: ByteOrder) -> Self {
+        Self { order, ..self }
+    }
+
+    pub(crate) fn size(&self) -> Size2D<u32> {
+        self.size
+    }
+
+    pub(crate) fn order(&self) -> ByteOrder {
+        self.order
+    }
+
+    pub(crate) fn alpha_mode(&self) -> AlphaMode {
+        self.alpha_mode
+    }
+
+    /// Bytes from one row to the next.
+    pub(crate) fn stride(&self) -> u32 {
+        self.stride
+    }
+
+    pub(crate) fn is_one_pixel(&self) -> bool {
+        self.size == Size2D::new(1, 1)
+    }
+
+    /// Bytes of all rows, the last one padded too.
+    pub(crate) fn byte_len(&self) -> usize {
+        self.stride as usize * self.size.height as usize
+    }
+
+    pub(crate) fn lines(&self) -> Lines {
+        let row_len = self.size.width as usize * BYTES_PER_PIXEL as usize;
+        Lines { stride: self.stride as usize, row_len }
+    }
+
+    /// What WebRender is told about a frame of this layout.
+    pub(crate) fn descriptor(&self) -> ImageDescriptor {
+        ImageDescriptor {
+            format: match self.order {
+                ByteOrder::Bgra => ImageFormat::BGRA8,
+                ByteOrder::Rgba => ImageFormat::RGBA8,
+            },
+            // No cast changes a value: byte_len is below 2³¹, so are its factors.
+            size: DeviceIntSize::new(self.size.width as i32, self.size.height as i32),
+            stride: Some(self.stride as i32),
+            offset: 0,
+            flags: match self.alpha_mode {
+                AlphaMode::Opaque => ImageDescriptorFlags::IS_OPAQUE,
+                AlphaMode::Premultiplied => ImageDescriptorFlags::empty(),
+            },
+        }
+    }
+}
+
+/// Row stride of a copy in bytes, if all rows together stay below 2³¹ bytes.
+fn checked_stride(size: Size2D<u32>, format: PixelFormat) -> Option<u32> {
+    let row = size.width.checked_mul(u32::try_from(format.bytes_per_pixel()).ok()?)?;
+    let stride = row.checked_next_multiple_of(COPY_BYTES_PER_ROW_ALIGNMENT)?;
+    let bytes = stride.checked_mul(size.height)?;
+    i32::try_from(bytes).ok().map(|_| stride)
+}
+
+/// Whether a cleared canvas of this size can exist, whose pixels would have 4 bytes: what holds for frames holds for it. Empty is
+/// fine.
+pub(crate) fn check_size(size: Size2D<u32>) -> Result<(), PresentError> {
+    if size.is_empty() || checked_stride(size, PixelFormat::Bgra8).is_some() {
+        Ok(())
+    } else {
+        Err(PresentError::TooLarge(size))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wgpu_types::TextureFormat;
+
+    use super::*;
+    use crate::frame::testing::copy_layout;
+
+    fn layout(width: u32, height: u32) -> Result<CopyLayout, PresentError> {
+        copy_layout(Size2D::new(width, height), TextureFormat::Rgba8Unorm, AlphaMode::Opaque)
+    }
+
+    #[test]
+    fn rows_are_padded_to_256_bytes() {
+        for (width, stride) in [(1, 256), (64, 256), (65, 512), (301, 1280), (8193, 33024), (16384, 65536)] {
+            assert_eq!(layout(width, 3).unwrap().stride(), stride, "{width}");
+        }
+        let halves = copy_layout(Size2D::new(33, 3), TextureFormat::Rgba16Float, AlphaMode::Opaque).unwrap();
+        assert_eq!((halves.stride(), halves.lines().row_len, halves.byte_len()), (512, 264, 1536));
+    }
+
+    // D15: 32-bit overflow of stride, offset and area.
+    #[test]
+    fn sizes_that_overflow_are_errors() {
+        for (width, height) in [
+            (u32::MAX, 1),
+            (u32::MAX / 4, 1),
+            (u32::MAX / 4 + 1, 1),
+            (1 << 30, 4),
+            (32768, 16384),
+            (65536, 65536),
+            (1, u32::MAX),
+        ] {
+            assert!(matches!(layout(width, height), Err(PresentError::TooLarge(_))), "{width}×{height}");
+        }
+        let largest = layout(16384, 32767).unwrap();
+        assert_eq!(largest.byte_len(), 65536 * 32767);
+        let descriptor = largest.shown_as_it_is().unwrap().descriptor();
+        assert_eq!(descriptor.compute_total_size(), 65536 * 32767);
+        for (size, fits) in [((16384, 16383), true), ((16384, 16384), false), ((1 << 29, 1), false)] {
+            let size = Size2D::new(size.0, size.1);
+            let halves = copy_layout(size, TextureFormat::Rgba16Float, AlphaMode::Opaque);
+            assert_eq!(halves.is_ok(), fits, "{size:?}");
+        }
+    }
+
+    #[test]
+    fn other_formats_are_errors() {
+        for format in [TextureFormat::Rgba32Float, TextureFormat::Rgba8UnormSrgb, TextureFormat::Depth32Float]
+        {
+            let layout = copy_layout(Size2D::new(4, 4), format, AlphaMode::Opaque);
+            assert!(matches!(layout, Err(PresentError::UnsupportedFormat(f)) if f == format));
+        }
+    }
+
+    #[test]
+    fn frames_that_are_made_have_no_padding() {
+        let halves = copy_layout(Size2D::new(33, 3), TextureFormat::Rgba16Float, AlphaMode::Opaque).unwrap();
+        assert!(halves.shown_as_it_is().is_none());
+        let layout = halves.converted();
+        assert_eq!((layout.stride(), layout.byte_len(), layout.order()), (132, 396, ByteOrder::Bgra));
+        assert_eq!(layout.descriptor().stride, Some(132));
+    }
+}

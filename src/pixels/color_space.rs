@@ -1,0 +1,191 @@
+//! From one colour space to the other: curve, matrix, curve.
+//!
+//! Both spaces have the curve of sRGB, continued below 0 by its mirror image and above 1 by itself, so that colours outside a
+//! gamut survive until somebody clamps them. The powers are polynomials without branches, which the compiler vectorises; it
+//! does not vectorise calls of `powf`. Their error is below 10⁻⁶ up to values of 2, a 4000th of a step of 8 bits, and below 10⁻⁵
+//! of any value.
+
+use super::ColorSpace;
+use super::planar::BLOCK;
+
+/// Rows: what red, green and blue become.
+type Matrix = [[f32; 3]; 3];
+
+const P3_TO_SRGB: Matrix = [
+    [1.224_940_2, -0.224_940_18, 0.0],
+    [-0.042_056_955, 1.042_056_9, 0.0],
+    [-0.019_637_555, -0.078_636_05, 1.098_273_6],
+];
+
+/// Its inverse.
+const SRGB_TO_P3: Matrix = [
+    [0.822_461_97, 0.177_538_03, 0.0],
+    [0.033_194_2, 0.966_805_8, 0.0],
+    [0.017_082_632, 0.072_397_44, 0.910_519_96],
+];
+
+/// Converts red, green and blue in place, a [`BLOCK`] or fewer. Not multiplied by alpha; 1 is full.
+#[inline(always)]
+pub(crate) fn convert(from: ColorSpace, to: ColorSpace, [red, green, blue]: [&mut [f32]; 3]) {
+    let matrix = match (from, to) {
+        (ColorSpace::DisplayP3, ColorSpace::Srgb) => &P3_TO_SRGB,
+        (ColorSpace::Srgb, ColorSpace::DisplayP3) => &SRGB_TO_P3,
+        (ColorSpace::Srgb, ColorSpace::Srgb) | (ColorSpace::DisplayP3, ColorSpace::DisplayP3) => return,
+    };
+    for channel in [&mut *red, &mut *green, &mut *blue] {
+        to_linear(channel);
+    }
+    for ((red, green), blue) in red.iter_mut().zip(&mut *green).zip(&mut *blue) {
+        let light = [*red, *green, *blue];
+        let mix = |row: &[f32; 3]| row[0] * light[0] + row[1] * light[1] + row[2] * light[2];
+        [*red, *green, *blue] = [mix(&matrix[0]), mix(&matrix[1]), mix(&matrix[2])];
+    }
+    for channel in [red, green, blue] {
+        to_encoded(channel);
+    }
+}
+
+/// Light of encoded values.
+#[inline(always)]
+fn to_linear(values: &mut [f32]) {
+    curve(
+        values,
+        2.4,
+        |size| (size + 0.055) * (1.0 / 1.055),
+        |size, power| {
+            if size <= 0.040_45 { size * (1.0 / 12.92) } else { power }
+        },
+    );
+}
+
+/// Encoded values of light.
+#[inline(always)]
+fn to_encoded(values: &mut [f32]) {
+    curve(
+        values,
+        1.0 / 2.4,
+        |size| size,
+        |size, power| {
+            if size <= 0.003_130_8 { size * 12.92 } else { 1.055 * power - 0.055 }
+        },
+    );
+}
+
+/// `to` of sizes and their power: `base` to the power of `y`. Signs stay.
+///
+/// Two loops, because one has so many steps, each waiting for the one before, that the processor cannot begin enough of the next
+/// values meanwhile.
+#[inline(always)]
+fn curve(values: &mut [f32], y: f32, base: impl Fn(f32) -> f32, to: impl Fn(f32, f32) -> f32) {
+    let mut exponents = [0.0; BLOCK];
+    for (exponent, value) in exponents.iter_mut().zip(&*values) {
+        *exponent = exponent_of(base(value.abs()), y);
+    }
+    for (value, exponent) in values.iter_mut().zip(&exponents) {
+        *value = to(value.abs(), exp2(*exponent)).copysign(*value);
+    }
+}
+
+/// What 2 must be raised to for `x` to the power of `y`, for positive normal `x`. Infinity becomes something large; NaN stays.
+#[inline(always)]
+fn exponent_of(x: f32, y: f32) -> f32 {
+    let x = if x > f32::MAX { f32::MAX } else { x };
+    // Adds 0, or NaN.
+    log2(x) * y + x * 0.0
+}
+
+#[inline(always)]
+fn log2(x: f32) -> f32 {
+    /// The bits of √½, where the mantissa's range begins: it lies around 1.
+    const BEGIN: i32 = 0x3f35_04f3;
+    let bits = x.to_bits() as i32;
+    let exponent = bits.wrapping_sub(BEGIN) >> 23;
+    let mantissa = f32::from_bits(bits.wrapping_sub(exponent << 23) as u32);
+    // ln m = 2 artanh s, and artanh s = s + s³/3 + s⁵/5 + …; |s| < 0.172, so the first term left out is below 10⁻⁷ of the sum.
+    let s = (mantissa - 1.0) / (mantissa + 1.0);
+    let square = s * s;
+    let series = 1.0 + square * (1.0 / 3.0 + square * (1.0 / 5.0 + square * (1.0 / 7.0)));
+    exponent as f32 + s * series * (2.0 * std::f32::consts::LOG2_E)
+}
+
+#[inline(always)]
+fn exp2(x: f32) -> f32 {
+    /// 1.5 · 2²³: a number this large has no fraction, so adding it rounds, and leaves the integer in the lowest bits.
+    const ROUND: f32 = 12_582_912.0;
+    let x = x.clamp(-126.0, 127.0);
+    let rounded = x + ROUND;
+    // Between −½ and ½, times ln 2: Taylor's series. The first term left out is 10⁻⁷.
+    let t = (x - (rounded - ROUND)) * std::f32::consts::LN_2;
+    let series = 1.0
+        + t * (1.0
+            + t * (1.0 / 2.0 + t * (1.0 / 6.0 + t * (1.0 / 24.0 + t * (1.0 / 120.0 + t * (1.0 / 720.0))))));
+    series * f32::from_bits((rounded.to_bits() << 23).wrapping_add(1f32.to_bits()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(curve: fn(&mut [f32]), value: f32) -> f32 {
+        let mut values = [value];
+        curve(&mut values);
+        values[0]
+    }
+
+    fn linear(encoded: f64) -> f64 {
+        let size = encoded.abs();
+        let light = if size <= 0.04045 { size / 12.92 } else { ((size + 0.055) / 1.055).powf(2.4) };
+        light * encoded.signum()
+    }
+
+    fn encoded(light: f64) -> f64 {
+        let size = light.abs();
+        let encoded = if size <= 0.0031308 { size * 12.92 } else { 1.055 * size.powf(1.0 / 2.4) - 0.055 };
+        encoded * light.signum()
+    }
+
+    /// From far below 0 to the largest half float.
+    fn values() -> impl Iterator<Item = f32> {
+        let fine = (-40_000..=40_000).map(|i| i as f32 / 20_000.0);
+        fine.chain((-160..160).flat_map(|i| {
+            let large = (i as f32 / 10.0).exp2();
+            [large, -large]
+        }))
+    }
+
+    fn assert_close(value: f32, exact: f64, of: f32) {
+        let error = (f64::from(value) - exact).abs();
+        let bound = if of.abs() <= 2.0 { 1e-6 * exact.abs().max(1.0) } else { 1e-5 * exact.abs() };
+        assert!(error <= bound, "{of}: {value} is not {exact}");
+    }
+
+    #[test]
+    fn the_curves_are_those_of_floating_point_functions() {
+        for value in values() {
+            assert_close(one(to_linear, value), linear(f64::from(value)), value);
+            assert_close(one(to_encoded, value), encoded(f64::from(value)), value);
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_stays_none_and_infinity_is_large() {
+        for curve in [to_linear as fn(&mut [f32]), to_encoded] {
+            assert!(one(curve, f32::NAN).is_nan());
+            assert!(one(curve, f32::INFINITY) > 1e5 && one(curve, f32::NEG_INFINITY) < -1e5);
+            assert_eq!((one(curve, 0.0), one(curve, -0.0)), (0.0, 0.0));
+        }
+    }
+
+    #[test]
+    fn the_matrices_undo_each_other_and_keep_white() {
+        for (first, second) in [(&P3_TO_SRGB, &SRGB_TO_P3), (&SRGB_TO_P3, &P3_TO_SRGB)] {
+            for (i, row) in first.iter().enumerate() {
+                assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+                let product = |j: usize| -> f32 { row.iter().zip(second).map(|(a, b)| a * b[j]).sum() };
+                for (j, one) in [0, 1, 2].map(|j| (j, if i == j { 1.0 } else { 0.0 })) {
+                    assert!((product(j) - one).abs() < 1e-6, "{i} {j}");
+                }
+            }
+        }
+    }
+}
