@@ -17,8 +17,8 @@ use criterion::{
 };
 
 use self::library::pixels::{
-    Alpha, AlphaMode, CanvasPixels, ColorSpace, Conversion, PixelEncoding, PixelFormat, is_opaque,
-    make_opaque,
+    AlphaEncoding, AlphaMode, CanvasPixels, Conversion, PixelEncoding, PixelFormat, PredefinedColorSpace,
+    is_opaque, make_opaque,
 };
 
 const WIDTH: usize = 1920;
@@ -74,10 +74,10 @@ fn opaque_canvases(criterion: &mut Criterion) {
         group.bench_function("opaque already", |bencher| {
             bencher.iter(|| assert!(black_box(&ready).chunks(row).all(|row| is_opaque(format, row))));
         });
-        let color_space = ColorSpace::Srgb;
+        let color_space = PredefinedColorSpace::Srgb;
         let conversion = Conversion::new(
             CanvasPixels { format, color_space, alpha_mode: AlphaMode::Opaque },
-            PixelEncoding { format, color_space, alpha: Alpha::Premultiplied },
+            PixelEncoding { format, color_space, alpha: AlphaEncoding::Premultiplied },
         );
         group.bench_function("copied opaque", |bencher| {
             bencher.iter(|| {
@@ -103,12 +103,13 @@ fn opaque_canvases(criterion: &mut Criterion) {
 /// What is made for WebRender, and what is made for script. Alpha of opaque canvases is anything.
 fn conversions(criterion: &mut Criterion) {
     let image_data = PixelEncoding::IMAGE_DATA;
-    let shown = PixelEncoding { format: PixelFormat::Bgra8, alpha: Alpha::Premultiplied, ..image_data };
+    let shown =
+        PixelEncoding { format: PixelFormat::Bgra8, alpha: AlphaEncoding::Premultiplied, ..image_data };
     let halves = PixelEncoding { format: PixelFormat::Rgba16Float, ..image_data };
     for format in [PixelFormat::Bgra8, PixelFormat::Rgba16Float] {
         let row = WIDTH * format.bytes_per_pixel();
         let source = frame(format, false);
-        for color_space in [ColorSpace::Srgb, ColorSpace::DisplayP3] {
+        for color_space in [PredefinedColorSpace::Srgb, PredefinedColorSpace::DisplayP3] {
             for alpha_mode in [AlphaMode::Opaque, AlphaMode::Premultiplied] {
                 let from = CanvasPixels { format, color_space, alpha_mode };
                 let name = format!("convert/{format:?} {color_space:?} {alpha_mode:?}");

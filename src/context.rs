@@ -33,23 +33,23 @@ use euclid::default::Size2D;
 use webrender_api::ImageKey;
 use wgpu_core::id::DeviceId;
 
-use self::drawing_buffer::{Cleared, Content, Current};
-use self::outcomes::Ends;
+use self::drawing_buffer::{CanvasContent, ClearedBuffer, CurrentContent};
+use self::outcomes::Outcomes;
 use self::reading::Taken;
 use self::tickets::{Present, Tickets};
 use crate::api::error::PresentError;
 use crate::api::ids::{CanvasEpoch, ContextId, OwnerId};
 use crate::api::report::Statistics;
-use crate::delivery::Blanks;
-use crate::delivery::Display;
-use crate::delivery::Offers;
+use crate::delivery::CompositorImage;
+use crate::delivery::Fallback;
+use crate::delivery::Generations;
 use crate::delivery::Waiters;
 use crate::delivery::{Callback, Outbox, Reply};
 use crate::frame::CopyLayout;
-use crate::frame::{Frame, Shells};
+use crate::frame::{Frame, FramePool};
 use crate::pixels::AlphaMode;
 use crate::staging::MappingBuffer;
-use crate::staging::Tray;
+use crate::staging::Recycler;
 use crate::sync::{Mutex, MutexGuard};
 
 /// What the map knows of a context. Shared by the presenter, pollers and renderers.
@@ -57,9 +57,9 @@ pub(crate) struct ContextData {
     id: ContextId,
     owner: OwnerId,
     outbox: Arc<Outbox>,
-    blanks: Arc<Blanks>,
-    shells: Arc<Shells>,
-    state: Mutex<State>,
+    fallback: Arc<Fallback>,
+    pool: Arc<FramePool>,
+    state: Mutex<ContextState>,
 }
 
 /// For the engine a context that lingers is destroyed.
@@ -71,10 +71,10 @@ enum Life {
     Gone,
 }
 
-struct State {
+struct ContextState {
     life: Life,
     /// Where frames go while it lingers: a renderer's thread frees none.
-    tray: Option<Arc<Tray>>,
+    recycler: Option<Arc<Recycler>>,
     /// Presents begun.
     sequence: u64,
     /// Names given to tickets.
@@ -82,10 +82,10 @@ struct State {
     /// The largest epoch of any present so far.
     promised: CanvasEpoch,
     in_flight: Tickets,
-    current: Current,
+    current: CurrentContent,
     taken: Option<Taken>,
-    display: Display,
-    ends: Ends,
+    image: CompositorImage,
+    outcomes: Outcomes,
 }
 
 impl ContextData {
@@ -93,25 +93,26 @@ impl ContextData {
         id: ContextId,
         owner: OwnerId,
         size: Size2D<u32>,
-        offers: Offers,
+        generations: Generations,
         outbox: Arc<Outbox>,
-        blanks: Arc<Blanks>,
+        fallback: Arc<Fallback>,
         waiters: Arc<Waiters>,
     ) -> Self {
-        let content = Content::Cleared(Cleared { size, alpha_mode: AlphaMode::Premultiplied });
-        let state = State {
+        let content =
+            CanvasContent::ClearedBuffer(ClearedBuffer { size, alpha_mode: AlphaMode::Premultiplied });
+        let state = ContextState {
             life: Life::Alive,
-            tray: None,
+            recycler: None,
             sequence: 0,
             number: 0,
             promised: CanvasEpoch(0),
             in_flight: Tickets::default(),
-            current: Current { sequence: 0, content },
+            current: CurrentContent { sequence: 0, content },
             taken: None,
-            display: Display::new(id, offers, outbox.clone(), blanks.clone()),
-            ends: Ends::new(id, outbox.clone(), waiters),
+            image: CompositorImage::new(id, generations, outbox.clone(), fallback.clone()),
+            outcomes: Outcomes::new(id, outbox.clone(), waiters),
         };
-        Self { id, owner, outbox, blanks, shells: Arc::default(), state: Mutex::new(state) }
+        Self { id, owner, outbox, fallback, pool: Arc::default(), state: Mutex::new(state) }
     }
 
     pub(crate) fn id(&self) -> ContextId {
@@ -133,7 +134,7 @@ impl ContextData {
 
     pub(crate) fn statistics(&self) -> Statistics {
         let state = self.state.lock();
-        Statistics { in_flight: state.in_flight.len(), ..state.ends.statistics() }
+        Statistics { in_flight: state.in_flight.len(), ..state.outcomes.statistics() }
     }
 
     /// Gives a present its place in the order. `None` if the context is destroyed.
@@ -152,9 +153,9 @@ impl ContextData {
         let mut state = self.state.lock();
         state.show_cleared(present, size);
         if state.is_alive() {
-            state.ends.presented(present);
+            state.outcomes.presented(present);
         } else {
-            state.ends.failed(present, &PresentError::ContextDestroyed);
+            state.outcomes.failed(present, &PresentError::ContextDestroyed);
         }
     }
 
@@ -191,7 +192,7 @@ impl ContextData {
     /// A newer present takes its place.
     pub(crate) fn supersede(&self, ticket: Ticket, by: u64) {
         if let Purpose::Present(present) = &ticket.purpose {
-            self.state.lock().ends.superseded(present, by);
+            self.state.lock().outcomes.superseded(present, by);
         }
     }
 
@@ -212,7 +213,7 @@ impl ContextData {
     }
 
     /// A ticket is in flight, unless the context was destroyed before it was.
-    fn put(&self, mut state: MutexGuard<'_, State>, ticket: Ticket) {
+    fn put(&self, mut state: MutexGuard<'_, ContextState>, ticket: Ticket) {
         if state.is_alive() {
             state.in_flight.push(ticket);
         } else {
@@ -228,9 +229,9 @@ impl ContextData {
         if error.shows_cleared() {
             state.show_cleared(present, size);
         } else {
-            state.display.acknowledge(present.promised);
+            state.image.acknowledge(present.promised);
         }
-        state.ends.failed(present, error);
+        state.outcomes.failed(present, error);
     }
 
     /// Answers with the end of a present that has this epoch or a higher one. The callback comes back if the context is
@@ -245,17 +246,17 @@ impl ContextData {
         if !state.is_alive() {
             return Some(callback);
         }
-        state.ends.wait(epoch, deadline, callback);
+        state.outcomes.wait(epoch, deadline, callback);
         None
     }
 
     /// Displays the context under `key` from now on, and under no other. False if the context is destroyed.
     pub(crate) fn set_key(&self, key: ImageKey) -> bool {
         let mut state = self.state.lock();
-        let State { life, current, display, .. } = &mut *state;
+        let ContextState { life, current, image, .. } = &mut *state;
         let alive = *life == Life::Alive;
         if alive {
-            display.set_key(key, || current.content.frame());
+            image.set_key(key, || current.content.frame());
         }
         alive
     }
@@ -269,7 +270,7 @@ impl ContextData {
     }
 }
 
-impl State {
+impl ContextState {
     fn is_alive(&self) -> bool {
         self.life == Life::Alive
     }
@@ -277,11 +278,12 @@ impl State {
     /// Nothing is newer than what a destroyed context shows: that is acknowledged alone.
     fn show_cleared(&mut self, present: &Present, size: Size2D<u32>) {
         if present.sequence > self.current.sequence {
-            let content = Content::Cleared(Cleared { size, alpha_mode: present.alpha_mode });
-            self.current = Current { sequence: present.sequence, content };
-            self.display.show(Frame::cleared(present.alpha_mode).into(), present.promised);
+            let content =
+                CanvasContent::ClearedBuffer(ClearedBuffer { size, alpha_mode: present.alpha_mode });
+            self.current = CurrentContent { sequence: present.sequence, content };
+            self.image.show(Frame::cleared(present.alpha_mode).into(), present.promised);
         } else {
-            self.display.acknowledge(present.promised);
+            self.image.acknowledge(present.promised);
         }
     }
 }

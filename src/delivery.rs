@@ -6,8 +6,8 @@ mod generations;
 mod outbox;
 mod waiters;
 
-pub(crate) use self::compositor_image::{Display, HandlerId, Locked};
-pub(crate) use self::fallback::Blanks;
-pub(crate) use self::generations::{Generation, Offers};
+pub(crate) use self::compositor_image::{CompositorImage, HandlerId, Locked};
+pub(crate) use self::fallback::Fallback;
+pub(crate) use self::generations::{Generation, Generations};
 pub(crate) use self::outbox::{Callback, Message, Outbox, Recipients, Reply};
 pub(crate) use self::waiters::Waiters;

@@ -130,7 +130,7 @@ impl Held {
     fn bytes(&self) -> &[u8] {
         match &self.locked {
             Locked::Frame(frame) => frame.bytes(),
-            Locked::Blank(blank) => blank,
+            Locked::Zeros(blank) => blank,
         }
     }
 }

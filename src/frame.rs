@@ -8,10 +8,10 @@ mod snapshot;
 pub(crate) mod testing;
 
 pub(crate) use self::layout::{ByteOrder, CopyLayout, FrameLayout, check_size};
-pub(crate) use self::readback::Original;
+pub(crate) use self::readback::Readback;
 #[cfg(test)]
 pub(crate) use self::shared::WeakFrame;
-pub(crate) use self::shared::{SharedFrame, Shells};
+pub(crate) use self::shared::{FramePool, SharedFrame};
 pub use self::snapshot::Snapshot;
 use crate::pixels::AlphaMode;
 use crate::pixels::Conversion;
@@ -33,20 +33,20 @@ enum Pixels {
 
 impl Frame {
     /// A frame of what was copied, where it is; or what was copied, if WebRender cannot show that.
-    pub(crate) fn of(original: Original) -> Result<Self, Original> {
-        match original.layout().shown_as_it_is() {
-            Some(layout) => Ok(Self { layout, pixels: Pixels::Staged(original.into_buffer()) }),
-            None => Err(original),
+    pub(crate) fn of(readback: Readback) -> Result<Self, Readback> {
+        match readback.layout().shown_as_it_is() {
+            Some(layout) => Ok(Self { layout, pixels: Pixels::Staged(readback.into_buffer()) }),
+            None => Err(readback),
         }
     }
 
-    /// What WebRender is to show of an original: sRGB of 8 bits. `None` without memory for it.
-    pub(crate) fn converted(original: &Original) -> Option<Self> {
-        let layout = original.layout().converted();
-        let mut pooled = original.spare(layout.byte_len())?;
-        let conversion = Conversion::new(original.layout().pixels(), layout.order().encoding());
+    /// What WebRender is to show of an readback: sRGB of 8 bits. `None` without memory for it.
+    pub(crate) fn converted(readback: &Readback) -> Option<Self> {
+        let layout = readback.layout().converted();
+        let mut pooled = readback.spare(layout.byte_len())?;
+        let conversion = Conversion::new(readback.layout().pixels(), layout.order().encoding());
         let rows = pooled.bytes_mut().chunks_exact_mut(layout.stride() as usize);
-        original.rows().zip(rows).for_each(|(from, to)| conversion.row(from, to));
+        readback.rows().zip(rows).for_each(|(from, to)| conversion.row(from, to));
         Some(Self { layout, pixels: Pixels::Converted(pooled) })
     }
 
@@ -78,7 +78,7 @@ impl Frame {
 
     /// The pixels of each row, without the padding.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &[u8]> {
-        self.layout.lines().rows(self.bytes())
+        self.layout.row_layout().rows(self.bytes())
     }
 
     pub(crate) fn layout(&self) -> &FrameLayout {
@@ -117,7 +117,7 @@ pub(crate) fn cleared_pixel(alpha_mode: AlphaMode) -> [u8; 4] {
 
 fn swap_red_and_blue(layout: &FrameLayout, bytes: &mut [u8]) {
     let len = layout.byte_len().min(bytes.len());
-    layout.lines().rows_mut(&mut bytes[..len]).for_each(swap_in_place);
+    layout.row_layout().rows_mut(&mut bytes[..len]).for_each(swap_in_place);
 }
 
 #[cfg(test)]
@@ -133,12 +133,12 @@ mod tests {
         let layout = copy_layout(Size2D::new(width, 1), TextureFormat::Bgra8Unorm, alpha_mode).unwrap();
         let mut bytes = pixel.repeat(width as usize);
         bytes.resize(layout.byte_len(), 7);
-        Frame::of(Original::shown(layout, mapped_buffer(&bytes)))
+        Frame::of(Readback::shown(layout, mapped_buffer(&bytes)))
             .unwrap_or_else(|_| panic!("it can be shown"))
     }
 
     fn pixels(frame: &Frame) -> Vec<u8> {
-        frame.layout().lines().rows(frame.bytes()).flatten().copied().collect()
+        frame.layout().row_layout().rows(frame.bytes()).flatten().copied().collect()
     }
 
     // R1 and R2.

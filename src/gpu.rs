@@ -91,7 +91,7 @@ pub(crate) trait GpuDevice: Send + Sync {
         &self,
         queue: QueueId,
         encoder: Option<EncoderIds>,
-        copies: &[Copy],
+        copies: &[TextureCopy],
     ) -> Result<Submission, SubmitError>;
 
     /// Waits, outside all locks, until a submission is done.
@@ -103,7 +103,7 @@ pub(crate) trait GpuDevice: Send + Sync {
 
 /// A copy of a whole texture into the beginning of a buffer.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Copy {
+pub(crate) struct TextureCopy {
     pub(crate) texture: TextureId,
     pub(crate) buffer: BufferId,
     pub(crate) size: Size2D<u32>,

@@ -31,5 +31,5 @@ pub use self::api::webrender_sink::WebRenderSink;
 pub use self::context::ContextMap;
 pub use self::external_images::ExternalImages;
 pub use self::frame::Snapshot;
-pub use self::pixels::{Alpha, AlphaMode, ColorSpace, PixelEncoding, PixelFormat};
+pub use self::pixels::{AlphaEncoding, AlphaMode, PixelEncoding, PixelFormat, PredefinedColorSpace};
 pub use self::presenter::{Batch, Poller, Presenter};

@@ -29,7 +29,7 @@ pub enum AlphaMode {
 /// colours outside its gamut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum ColorSpace {
+pub enum PredefinedColorSpace {
     /// `srgb`.
     #[default]
     Srgb,
@@ -83,7 +83,7 @@ impl From<PixelFormat> for TextureFormat {
 /// differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum Alpha {
+pub enum AlphaEncoding {
     /// Colour is multiplied by alpha.
     Premultiplied,
     /// It is not; where the canvas' alpha is 0, colour is.
@@ -97,22 +97,25 @@ pub struct PixelEncoding {
     /// Channels and their bytes.
     pub format: PixelFormat,
     /// What the colours mean.
-    pub color_space: ColorSpace,
+    pub color_space: PredefinedColorSpace,
     /// Multiplied or not.
-    pub alpha: Alpha,
+    pub alpha: AlphaEncoding,
 }
 
 impl PixelEncoding {
     /// What [`ImageData`](https://html.spec.whatwg.org/multipage/imagebitmap-and-animations.html#imagedata) has if script does
     /// not ask for anything else.
-    pub const IMAGE_DATA: Self =
-        Self { format: PixelFormat::Rgba8, color_space: ColorSpace::Srgb, alpha: Alpha::Straight };
+    pub const IMAGE_DATA: Self = Self {
+        format: PixelFormat::Rgba8,
+        color_space: PredefinedColorSpace::Srgb,
+        alpha: AlphaEncoding::Straight,
+    };
 }
 
 /// What the pixels of a canvas are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct CanvasPixels {
     pub(crate) format: PixelFormat,
-    pub(crate) color_space: ColorSpace,
+    pub(crate) color_space: PredefinedColorSpace,
     pub(crate) alpha_mode: AlphaMode,
 }

@@ -22,9 +22,9 @@ use webrender_api::ImageKey;
 use wgpu_core::global::Global;
 use wgpu_core::id::DeviceId;
 
-use self::entries::Entry;
-use self::poller::device::poll_guarded;
-use self::submitter::{Recorded, Submitter};
+use self::entries::ContextEntry;
+use self::poller::device::poll_contained;
+use self::submitter::{QueuedCopy, Submitter};
 use crate::api::canvas::{BufferIds, Contents, ContextConfiguration, ContextDescriptor, PendingTexture};
 use crate::api::error::{CreateContextError, GetImageError, PresentError, UnknownContext};
 use crate::api::ids::{CanvasEpoch, ContextId, OwnerId, TransactionId};
@@ -109,10 +109,11 @@ impl Presenter {
                 return Err(CreateContextError::RepeatedBufferId);
             }
         }
-        let (outbox, blanks, waiters) =
-            (self.submitter.outbox.clone(), self.map.blanks(), self.map.waiters());
+        let (outbox, fallback, waiters) =
+            (self.submitter.outbox.clone(), self.map.fallback(), self.map.waiters());
         let ContextDescriptor { owner, size, buffer_ids } = descriptor;
-        let make = |offers| Arc::new(ContextData::new(id, owner, size, offers, outbox, blanks, waiters));
+        let make =
+            |generations| Arc::new(ContextData::new(id, owner, size, generations, outbox, fallback, waiters));
         let data = self.map.insert(id, make).ok_or(CreateContextError::Duplicate(id))?;
         // An earlier one may have ended on another thread.
         self.submitter.forget(id);
@@ -234,7 +235,7 @@ impl Presenter {
         id: ContextId,
         transaction: TransactionId,
     ) -> Result<(), UnknownContext> {
-        self.destroy_with(id, |map, entry| map.destroy_after(&entry.data, entry.ring.tray(), transaction))
+        self.destroy_with(id, |map, entry| map.destroy_after(&entry.data, entry.ring.recycler(), transaction))
     }
 
     /// Ends all contexts of an owner: [`ContextMap::destroy_owner`], and what was this presenter's is handed back at once.
@@ -264,7 +265,7 @@ impl Presenter {
         self.submitter.poller.retire(device);
         self.forget_buffers(device);
         // Runs what callbacks it can: afterwards wgpu-core cannot be asked for the device any more.
-        poll_guarded(&*self.submitter.gpu, device);
+        poll_contained(&*self.submitter.gpu, device);
         self.submitter.gpu.drop_device(device);
         self.submitter.poller.forget(device);
         self.submitter.outbox.drain();
@@ -289,7 +290,7 @@ impl Presenter {
         let answer = match layout {
             Some(Ok(layout)) => {
                 let (purpose, reply) = (Purpose::Capture, Some(reply));
-                self.submitter.record(Recorded { context: id, data, purpose, reply, texture, layout });
+                self.submitter.enqueue(QueuedCopy { context: id, data, purpose, reply, texture, layout });
                 return self.submitter.flush();
             }
             Some(Err(error)) => Err(GetImageError::Texture(error)),
@@ -303,7 +304,7 @@ impl Presenter {
     fn destroy_with(
         &mut self,
         id: ContextId,
-        end: impl FnOnce(&ContextMap, &Entry) -> bool,
+        end: impl FnOnce(&ContextMap, &ContextEntry) -> bool,
     ) -> Result<(), UnknownContext> {
         self.submitter.flush();
         let entry = self.submitter.contexts.get(&id).ok_or(UnknownContext(id))?;
@@ -316,14 +317,14 @@ impl Presenter {
         for entry in self.submitter.contexts.values_mut() {
             entry.ring.forget_device(&*self.submitter.gpu, device);
         }
-        let ended = self.submitter.ended.iter().filter_map(|ended| ended.tray.upgrade());
-        ended.for_each(|tray| tray.forget_device(device));
+        let ended = self.submitter.ended.iter().filter_map(|ended| ended.recycler.upgrade());
+        ended.for_each(|recycler| recycler.forget_device(device));
     }
 
     /// Runs closures, and lets wgpu-core release what is not used any more. A destroyed device is polled to its end.
     fn poll(&self, device: DeviceId) {
         let Submitter { gpu, poller, .. } = &self.submitter;
-        if poll_guarded(&**gpu, device) == Polled::Busy && poller.is_retired(device) {
+        if poll_contained(&**gpu, device) == Polled::Busy && poller.is_retired(device) {
             poller.remind(device);
         }
     }

@@ -9,6 +9,6 @@ pub(crate) mod testing;
 
 pub(crate) use self::buffer::{AvailableBuffer, MappedBuffer, MappingBuffer, NotMapped, PooledBytes};
 
-pub(crate) use self::recycler::Tray;
+pub(crate) use self::recycler::Recycler;
 pub(crate) use self::ring::StagingRing;
 pub(crate) use crate::gpu::Completed;

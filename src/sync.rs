@@ -44,7 +44,7 @@ pub(crate) fn elsewhere<F: FnOnce() + Send + 'static>(action: F) -> Option<threa
 }
 
 /// A panic of the engine's code must not stop what comes after it.
-pub(crate) fn guarded(call: impl FnOnce()) {
+pub(crate) fn contain_panic(call: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(call)).is_err() {
         log::error!("webgpu-presentation: a callback of the engine panicked");
     }

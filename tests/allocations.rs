@@ -125,7 +125,7 @@ fn canvas(gpu: &Gpu, device: Device, format: TextureFormat, opaque: bool, side: 
         device_id: device.id,
         queue_id: device.queue,
         format,
-        color_space: ColorSpace::Srgb,
+        color_space: PredefinedColorSpace::Srgb,
         alpha_mode: if opaque { AlphaMode::Opaque } else { AlphaMode::Premultiplied },
         size,
     };

@@ -109,7 +109,7 @@ impl Stage {
             device_id: self.device.id,
             queue_id: self.device.queue,
             format,
-            color_space: ColorSpace::Srgb,
+            color_space: PredefinedColorSpace::Srgb,
             alpha_mode,
             size,
         };

@@ -3,7 +3,7 @@
 use criterion::{Criterion, Throughput};
 use euclid::default::Size2D;
 use webgpu_presentation::{
-    Alpha, AlphaMode, ColorSpace, ContextId, FrameMemoryKind, PixelEncoding, PixelFormat,
+    AlphaEncoding, AlphaMode, ContextId, FrameMemoryKind, PixelEncoding, PixelFormat, PredefinedColorSpace,
 };
 
 use crate::world::{OWNER, Painting, World};
@@ -12,8 +12,11 @@ use crate::{TEST, group, measure};
 const CANVAS: ContextId = ContextId(0);
 
 /// What the canvas consists of.
-const AS_IT_IS: PixelEncoding =
-    PixelEncoding { format: PixelFormat::Bgra8, color_space: ColorSpace::Srgb, alpha: Alpha::Premultiplied };
+const AS_IT_IS: PixelEncoding = PixelEncoding {
+    format: PixelFormat::Bgra8,
+    color_space: PredefinedColorSpace::Srgb,
+    alpha: AlphaEncoding::Premultiplied,
+};
 
 pub fn benchmarks(criterion: &mut Criterion) {
     // Noise: the frames of the opaque canvas have to be made opaque.

@@ -123,7 +123,7 @@ impl Canvas {
             device_id: look.gfx.device.id,
             queue_id: look.gfx.device.queue,
             format: look.format,
-            color_space: ColorSpace::Srgb,
+            color_space: PredefinedColorSpace::Srgb,
             alpha_mode,
             size,
         };

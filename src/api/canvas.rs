@@ -5,7 +5,7 @@ use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 use wgpu_types::TextureFormat;
 
 use super::ids::{EncoderIds, OwnerId};
-use crate::pixels::{AlphaMode, ColorSpace};
+use crate::pixels::{AlphaMode, PredefinedColorSpace};
 
 /// [`GPUCanvasConfiguration`](https://www.w3.org/TR/webgpu/#dictdef-gpucanvasconfiguration), as it was when the texture was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct ContextConfiguration {
     pub format: TextureFormat,
     /// What the colours mean. WebRender is given sRGB. (There is no tone mapping mode: `standard`, which clamps colours brighter
     /// than white, is all that WebRender can show.)
-    pub color_space: ColorSpace,
+    pub color_space: PredefinedColorSpace,
     /// How alpha is understood.
     pub alpha_mode: AlphaMode,
     /// Size of the texture in pixels.

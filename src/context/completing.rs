@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::drawing_buffer::{Content, Current};
+use super::drawing_buffer::{CanvasContent, CurrentContent};
 use super::tickets::{Purpose, Ticket};
-use super::{ContextData, State};
+use super::{ContextData, ContextState};
 use crate::api::error::{GetImageError, PresentError, UnknownContext};
-use crate::frame::Original;
+use crate::frame::Readback;
 use crate::frame::Snapshot;
 use crate::frame::{ByteOrder, CopyLayout};
 use crate::frame::{Frame, SharedFrame};
@@ -34,7 +34,7 @@ impl ContextData {
             }
         };
         let memory = buffer.memory();
-        let Some((original, mut frame)) = self.make(number, layout, buffer) else {
+        let Some((readback, mut frame)) = self.make(number, layout, buffer) else {
             return self.fail(number, &PresentError::OutOfMemory);
         };
         let mut state = self.state.lock();
@@ -45,23 +45,23 @@ impl ContextData {
             state = self.state.lock();
         }
         let Some(ticket) = state.in_flight.remove(number) else { return };
-        state.ends.completed(memory);
-        let original = original.map(Arc::new);
-        let frame = frame.map(|frame| SharedFrame::new(frame, &self.shells));
+        state.outcomes.completed(memory);
+        let readback = readback.map(Arc::new);
+        let frame = frame.map(|frame| SharedFrame::new(frame, &self.pool));
         if let (Purpose::Present(present), Some(frame)) = (&ticket.purpose, &frame) {
             if present.sequence > state.current.sequence {
-                let content = Content::Frame { frame: frame.clone(), original: original.clone() };
-                state.current = Current { sequence: present.sequence, content };
-                state.display.show(frame.clone(), present.promised);
-                state.ends.presented(present);
+                let content = CanvasContent::Frame { frame: frame.clone(), readback: readback.clone() };
+                state.current = CurrentContent { sequence: present.sequence, content };
+                state.image.show(frame.clone(), present.promised);
+                state.outcomes.presented(present);
             } else {
                 // The newer one has acknowledged this one's epoch too.
                 let by = state.current.sequence;
-                state.ends.superseded(present, by);
+                state.outcomes.superseded(present, by);
             }
         }
-        let snapshot = match (original, frame) {
-            (Some(original), _) => Snapshot::of_original(original),
+        let snapshot = match (readback, frame) {
+            (Some(readback), _) => Snapshot::of_readback(readback),
             (None, Some(frame)) => Snapshot::of_frame(frame),
             (None, None) => return,
         };
@@ -77,19 +77,19 @@ impl ContextData {
         number: u64,
         layout: CopyLayout,
         buffer: MappedBuffer,
-    ) -> Option<(Option<Original>, Option<Frame>)> {
+    ) -> Option<(Option<Readback>, Option<Frame>)> {
         if !self.state.lock().in_flight.is_present(number) {
-            return Some((Some(Original::captured(layout, buffer)), None));
+            return Some((Some(Readback::captured(layout, buffer)), None));
         }
-        Some(match Frame::of(Original::shown(layout, buffer)) {
+        Some(match Frame::of(Readback::shown(layout, buffer)) {
             Ok(frame) => (None, Some(frame)),
-            Err(original) => {
+            Err(readback) => {
                 if layout.byte_len() >= SLOW {
                     // What was completed before it does not wait for it.
                     self.outbox.drain();
                 }
-                let frame = Frame::converted(&original)?;
-                (Some(original), Some(frame))
+                let frame = Frame::converted(&readback)?;
+                (Some(readback), Some(frame))
             }
         })
     }
@@ -115,14 +115,14 @@ impl ContextData {
     #[must_use]
     pub(super) fn fail_ticket(
         &self,
-        state: &mut State,
+        state: &mut ContextState,
         ticket: Ticket,
         error: &PresentError,
     ) -> Option<MappingBuffer> {
         match &ticket.purpose {
             Purpose::Present(present) => {
-                state.display.acknowledge(present.promised);
-                state.ends.failed(present, error);
+                state.image.acknowledge(present.promised);
+                state.outcomes.failed(present, error);
                 for reply in ticket.replies {
                     self.read_again(state, present.sequence, error, reply);
                 }
@@ -137,7 +137,7 @@ impl ContextData {
         ticket.buffer
     }
 
-    fn get_image_error(&self, state: &State, error: &PresentError) -> GetImageError {
+    fn get_image_error(&self, state: &ContextState, error: &PresentError) -> GetImageError {
         if state.is_alive() {
             GetImageError::Texture(error.clone())
         } else {
@@ -146,10 +146,10 @@ impl ContextData {
     }
 }
 
-impl State {
+impl ContextState {
     /// The byte order that the frame of a ticket must have, if that is not its own. A frame that is not to be shown has any.
     fn other_order(&self, number: u64, frame: &Frame) -> Option<ByteOrder> {
-        let order = self.display.order_of(frame);
+        let order = self.image.order_of(frame);
         (self.in_flight.is_present(number) && order != frame.layout().order()).then_some(order)
     }
 }

@@ -20,10 +20,10 @@ impl ContextData {
         if state.life == Life::Gone {
             return None;
         }
-        let (locked, tells) = state.display.lock(handler, generation);
+        let (locked, tells) = state.image.lock(handler, generation);
         // Without a key the compositor knows nothing of this context: whatever is asked for was an earlier one's.
         let locked = locked.unwrap_or_else(|| match generation {
-            Some(_) => Locked::Blank(self.blanks.get()),
+            Some(_) => Locked::Zeros(self.fallback.get()),
             None => Locked::Frame(state.current.content.frame()),
         });
         drop(state);
@@ -37,7 +37,7 @@ impl ContextData {
 
     /// A renderer is gone.
     pub(crate) fn forget_handler(&self, handler: HandlerId) {
-        let frame = self.state.lock().display.forget_handler(handler);
+        let frame = self.state.lock().image.forget_handler(handler);
         drop(frame);
     }
 }

@@ -11,15 +11,15 @@ use webrender_api::IdNamespace;
 
 use super::ContextData;
 use super::map::lingering::Compositors;
-use super::map::registry::Contexts;
+use super::map::registry::Registry;
 use crate::api::ids::{CanvasEpoch, ContextId, OwnerId, TransactionId};
 use crate::api::outcome::Awaited;
-use crate::delivery::Blanks;
+use crate::delivery::Fallback;
+use crate::delivery::Generations;
 use crate::delivery::HandlerId;
-use crate::delivery::Offers;
 use crate::delivery::Waiters;
 use crate::delivery::{Callback, Message, Outbox};
-use crate::staging::Tray;
+use crate::staging::Recycler;
 use crate::sync::RwLock;
 
 /// The contexts of all presenters, keyed by context id. Exists first; everything attaches to it. Cheap to clone.
@@ -28,8 +28,8 @@ pub struct ContextMap(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    contexts: RwLock<Contexts>,
-    blanks: Arc<Blanks>,
+    contexts: RwLock<Registry>,
+    fallback: Arc<Fallback>,
     waiters: Arc<Waiters>,
     compositors: Compositors,
     handlers: AtomicU64,
@@ -78,8 +78,8 @@ impl ContextMap {
         self.transaction_done(namespace, TransactionId(u64::MAX));
     }
 
-    pub(crate) fn blanks(&self) -> Arc<Blanks> {
-        self.0.blanks.clone()
+    pub(crate) fn fallback(&self) -> Arc<Fallback> {
+        self.0.fallback.clone()
     }
 
     /// Tells `callback` how the first present ended that has this epoch or a higher one: the first that ends after this
@@ -130,7 +130,7 @@ impl ContextMap {
     pub(crate) fn insert(
         &self,
         id: ContextId,
-        make: impl FnOnce(Offers) -> Arc<ContextData>,
+        make: impl FnOnce(Generations) -> Arc<ContextData>,
     ) -> Option<Arc<ContextData>> {
         let mut contexts = self.0.contexts.write();
         if contexts.get(id).is_some() {
@@ -146,16 +146,16 @@ impl ContextMap {
         self.end(false, |contexts| contexts.has(context).then(|| context.clone()).into_iter().collect()) == 1
     }
 
-    /// Ends one context when its compositor has done a transaction, and for the engine now; frames return to `tray` until
+    /// Ends one context when its compositor has done a transaction, and for the engine now; frames return to `recycler` until
     /// then. False if it had ended already.
     pub(crate) fn destroy_after(
         &self,
         context: &Arc<ContextData>,
-        tray: &Arc<Tray>,
+        recycler: &Arc<Recycler>,
         until: TransactionId,
     ) -> bool {
         // If the compositor is done meanwhile, the context ends after it began to linger: it is locked.
-        let left = context.linger(tray, |namespace| self.0.compositors.linger(namespace, until, context));
+        let left = context.linger(recycler, |namespace| self.0.compositors.linger(namespace, until, context));
         left.is_some() || self.destroy(context)
     }
 
@@ -168,14 +168,14 @@ impl ContextMap {
 
     /// Ends some contexts, under one lock: nobody sees that some have ended and some not, an id is free when its context has
     /// ended, and a presenter that goes away misses nothing. Then performs what that causes.
-    fn end(&self, wakes: bool, choose: impl FnOnce(&Contexts) -> Vec<Arc<ContextData>>) -> usize {
+    fn end(&self, wakes: bool, choose: impl FnOnce(&Registry) -> Vec<Arc<ContextData>>) -> usize {
         let mut contexts = self.0.contexts.write();
         let ending = choose(&contexts);
         let mut outboxes: Vec<&Arc<Outbox>> = Vec::new();
         let mut rests = Vec::with_capacity(ending.len());
         for context in &ending {
-            let (offers, rest) = context.destroy();
-            contexts.remove(context, offers);
+            let (generations, rest) = context.destroy();
+            contexts.remove(context, generations);
             rests.push(rest);
             if !outboxes.iter().any(|outbox| Arc::ptr_eq(outbox, context.outbox())) {
                 outboxes.push(context.outbox());

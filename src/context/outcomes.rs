@@ -11,7 +11,7 @@ use crate::api::report::{FrameMemoryKind, Statistics};
 use crate::delivery::Waiters;
 use crate::delivery::{Callback, Message, Outbox};
 
-pub(crate) struct Ends {
+pub(crate) struct Outcomes {
     id: ContextId,
     outbox: Arc<Outbox>,
     waiters: Arc<Waiters>,
@@ -20,17 +20,17 @@ pub(crate) struct Ends {
     statistics: Statistics,
     /// The newest end, and the newest of those with the highest epoch: epochs may fall, and who waits for a high one must not
     /// be late.
-    newest: Option<Ended>,
-    highest: Option<Ended>,
+    newest: Option<LastOutcome>,
+    highest: Option<LastOutcome>,
 }
 
 #[derive(Clone)]
-struct Ended {
+struct LastOutcome {
     epoch: CanvasEpoch,
     awaited: Awaited,
 }
 
-impl Ends {
+impl Outcomes {
     /// Of a context that is being put into the map: who waited for one of this id waits for this one.
     pub(crate) fn new(id: ContextId, outbox: Arc<Outbox>, waiters: Arc<Waiters>) -> Self {
         let awaited = waiters.any(id);
@@ -86,7 +86,7 @@ impl Ends {
         let Present { sequence, epoch, .. } = *present;
         self.outbox.message(Message::Outcome(PresentOutcome { context: self.id, sequence, epoch, end }));
         self.answer(epoch, &awaited);
-        let ended = Ended { epoch, awaited };
+        let ended = LastOutcome { epoch, awaited };
         if self.highest.as_ref().is_none_or(|highest| highest.epoch <= epoch) {
             self.highest = Some(ended.clone());
         }

@@ -4,26 +4,26 @@ use std::sync::Arc;
 
 use webrender_api::{ExternalImageData, ExternalImageType, IdNamespace, ImageKey};
 
-use super::fallback::{Blank, Blanks};
-use super::generations::{Generation, Offer, Offers};
+use super::fallback::{Fallback, Zeros};
+use super::generations::{Generation, Generations, Offer};
 use super::outbox::{ImageCall, Outbox};
 use crate::api::ids::{CanvasEpoch, ContextId};
 use crate::frame::ByteOrder;
 use crate::frame::{Frame, SharedFrame};
 
-pub(crate) struct Display {
+pub(crate) struct CompositorImage {
     id: ContextId,
     outbox: Arc<Outbox>,
-    blanks: Arc<Blanks>,
+    fallback: Arc<Fallback>,
     key: Option<ImageKey>,
     /// Of all frames larger than a pixel, once one was offered: WebRender on GL keeps the swizzle of the first.
     order: Option<ByteOrder>,
     /// The largest epoch the compositor was told.
     acknowledged: Option<CanvasEpoch>,
-    offers: Offers,
+    generations: Generations,
     /// What each renderer last locked.
-    answers: Vec<Answer>,
-    /// Bytes of the largest image that the blanks are known to cover.
+    last_locks: Vec<LastLock>,
+    /// Bytes of the largest image that the fallback is known to cover.
     covered: usize,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Display {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HandlerId(pub(crate) u64);
 
-struct Answer {
+struct LastLock {
     handler: HandlerId,
     generation: Generation,
     frame: SharedFrame,
@@ -40,21 +40,26 @@ struct Answer {
 /// What a renderer may read.
 pub(crate) enum Locked {
     Frame(SharedFrame),
-    Blank(Blank),
+    Zeros(Zeros),
 }
 
-impl Display {
-    /// `offers` are those of an earlier context with this id, or none.
-    pub(crate) fn new(id: ContextId, offers: Offers, outbox: Arc<Outbox>, blanks: Arc<Blanks>) -> Self {
+impl CompositorImage {
+    /// `generations` are those of an earlier context with this id, or none.
+    pub(crate) fn new(
+        id: ContextId,
+        generations: Generations,
+        outbox: Arc<Outbox>,
+        fallback: Arc<Fallback>,
+    ) -> Self {
         Self {
             id,
             outbox,
-            blanks,
+            fallback,
             key: None,
             order: None,
             acknowledged: None,
-            offers,
-            answers: Vec::new(),
+            generations,
+            last_locks: Vec::new(),
             covered: 0,
         }
     }
@@ -94,7 +99,7 @@ impl Display {
 
     /// Tells the compositor of an epoch: what it was told last, again.
     pub(crate) fn acknowledge(&mut self, epoch: CanvasEpoch) {
-        if let Some(last) = self.offers.last() {
+        if let Some(last) = self.generations.last() {
             self.update(last, Some(epoch));
         }
     }
@@ -106,24 +111,24 @@ impl Display {
         handler: HandlerId,
         generation: Option<Generation>,
     ) -> (Option<Locked>, bool) {
-        let Some(last) = self.offers.last().filter(|_| self.key.is_some()) else { return (None, false) };
+        let Some(last) = self.generations.last().filter(|_| self.key.is_some()) else { return (None, false) };
         let asked = generation.unwrap_or(last.generation);
-        let answer = self.answers.iter_mut().find(|answer| answer.handler == handler);
-        if let Some(answer) = &answer
-            && answer.generation == asked
+        let last_lock = self.last_locks.iter_mut().find(|last_lock| last_lock.handler == handler);
+        if let Some(last_lock) = &last_lock
+            && last_lock.generation == asked
         {
             // All tiles of an image show one frame.
-            return (Some(Locked::Frame(answer.frame.clone())), false);
+            return (Some(Locked::Frame(last_lock.frame.clone())), false);
         }
-        let largest = self.offers.largest_outstanding();
-        let frame = self.offers.frame(asked).cloned();
+        let largest = self.generations.largest_outstanding();
+        let frame = self.generations.frame(asked).cloned();
         if let Some(frame) = &frame {
-            match answer {
-                Some(answer) => (answer.generation, answer.frame) = (asked, frame.clone()),
-                None => self.answers.push(Answer { handler, generation: asked, frame: frame.clone() }),
+            match last_lock {
+                Some(last_lock) => (last_lock.generation, last_lock.frame) = (asked, frame.clone()),
+                None => self.last_locks.push(LastLock { handler, generation: asked, frame: frame.clone() }),
             }
         }
-        let held_back = self.offers.locked(asked);
+        let held_back = self.generations.locked(asked);
         let tells = held_back.is_some();
         if let Some(frame) = held_back {
             let offer = self.offer(frame);
@@ -134,26 +139,26 @@ impl Display {
             Some(frame) if generation.is_some() || frame.layout().byte_len() >= largest => {
                 Locked::Frame(frame)
             }
-            _ => Locked::Blank(self.blanks.get()),
+            _ => Locked::Zeros(self.fallback.get()),
         };
         (Some(locked), tells)
     }
 
     /// A renderer is gone. What it held is returned, to be dropped without a lock.
     pub(crate) fn forget_handler(&mut self, handler: HandlerId) -> Option<SharedFrame> {
-        let gone = self.answers.iter().position(|answer| answer.handler == handler)?;
-        Some(self.answers.swap_remove(gone).frame)
+        let gone = self.last_locks.iter().position(|last_lock| last_lock.handler == handler)?;
+        Some(self.last_locks.swap_remove(gone).frame)
     }
 
-    /// Deletes the image. Returns the offers for a later context with this id, and what was held, to be dropped without a
+    /// Deletes the image. Returns the generations for a later context with this id, and what was held, to be dropped without a
     /// lock.
     #[must_use]
-    pub(crate) fn destroy(&mut self) -> (Offers, impl Sized + use<>) {
+    pub(crate) fn destroy(&mut self) -> (Generations, impl Sized + use<>) {
         if let Some(key) = self.key.take() {
             self.outbox.image(ImageCall::Delete(key));
         }
-        let ended = self.offers.end();
-        (ended, (std::mem::take(&mut self.offers), std::mem::take(&mut self.answers)))
+        let ended = self.generations.end();
+        (ended, (std::mem::take(&mut self.generations), std::mem::take(&mut self.last_locks)))
     }
 
     fn offer(&mut self, frame: SharedFrame) -> Offer {
@@ -168,13 +173,13 @@ impl Display {
         let len = frame.layout().byte_len();
         if self.covered < len {
             self.covered = len;
-            self.blanks.cover(len);
+            self.fallback.cover(len);
         }
-        let last = self.offers.last();
-        let offer = self.offers.offer(frame);
+        let last = self.generations.last();
+        let offer = self.generations.offer(frame);
         if last != Some(offer) {
             // The generation may have been issued before: nobody may take it for the one he locked then.
-            self.answers.retain(|answer| answer.generation != offer.generation);
+            self.last_locks.retain(|last_lock| last_lock.generation != offer.generation);
         }
         offer
     }

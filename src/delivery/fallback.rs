@@ -5,16 +5,16 @@ use std::sync::Arc;
 use crate::sync::Mutex;
 
 /// Transparent black, shared by all contexts. Fresh zeros cost address space, not memory, until they are written.
-pub(crate) type Blank = Arc<Vec<u8>>;
+pub(crate) type Zeros = Arc<Vec<u8>>;
 
 /// So often the blank grows, at most.
 const STEP: usize = 4 << 20;
 
 /// A blank that is as large as any image of any context ever was: descriptors outlive contexts.
 #[derive(Default)]
-pub(crate) struct Blanks(Mutex<Blank>);
+pub(crate) struct Fallback(Mutex<Zeros>);
 
-impl Blanks {
+impl Fallback {
     /// An image of so many bytes will be described to the compositor.
     pub(crate) fn cover(&self, len: usize) {
         let mut blank = self.0.lock();
@@ -23,7 +23,7 @@ impl Blanks {
         }
     }
 
-    pub(crate) fn get(&self) -> Blank {
+    pub(crate) fn get(&self) -> Zeros {
         self.0.lock().clone()
     }
 }

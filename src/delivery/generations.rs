@@ -38,7 +38,7 @@ struct Run {
 }
 
 #[derive(Default)]
-pub(crate) struct Offers {
+pub(crate) struct Generations {
     /// The generation that was issued last.
     last: Generation,
     /// What was issued, up to `last`; oldest first. Counts 255 generations at most, so none is ambiguous.
@@ -57,7 +57,7 @@ pub(crate) struct Offer {
     pub(crate) layout: FrameLayout,
 }
 
-impl Offers {
+impl Generations {
     /// What is left when its context is gone, for a later one with the same id: what was issued may still be locked, and no
     /// frame answers.
     #[must_use]
@@ -177,80 +177,86 @@ mod tests {
         frame_of(frame_layout(Size2D::new(width, 1)))
     }
 
-    fn answers(offers: &Offers, generation: Generation, frame: &SharedFrame) -> bool {
-        offers.frame(generation).is_some_and(|kept| kept.is(frame))
+    fn answers(generations: &Generations, generation: Generation, frame: &SharedFrame) -> bool {
+        generations.frame(generation).is_some_and(|kept| kept.is(frame))
     }
 
     #[test]
     fn a_newer_frame_answers_for_an_older_one_of_its_layout() {
-        let mut offers = Offers::default();
+        let mut generations = Generations::default();
         let (a, b) = (frame(1), frame(1));
-        let (first, second) = (offers.offer(a), offers.offer(b.clone()));
+        let (first, second) = (generations.offer(a), generations.offer(b.clone()));
         assert_ne!(first.generation, second.generation);
-        assert!(answers(&offers, first.generation, &b) && answers(&offers, second.generation, &b));
+        assert!(answers(&generations, first.generation, &b) && answers(&generations, second.generation, &b));
     }
 
     // D5: a canvas that shrinks while the compositor holds the larger descriptor.
     #[test]
     fn each_outstanding_layout_keeps_a_frame_of_its_own() {
-        let mut offers = Offers::default();
+        let mut generations = Generations::default();
         let (large, small) = (frame(100), frame(10));
-        let (first, second) = (offers.offer(large.clone()), offers.offer(small.clone()));
-        assert!(answers(&offers, first.generation, &large) && answers(&offers, second.generation, &small));
-        assert!(offers.locked(second.generation).is_none());
-        assert!(offers.frame(first.generation).is_none(), "nobody asks for it any more, its memory is free");
-        assert!(answers(&offers, second.generation, &small));
+        let (first, second) = (generations.offer(large.clone()), generations.offer(small.clone()));
+        assert!(
+            answers(&generations, first.generation, &large)
+                && answers(&generations, second.generation, &small)
+        );
+        assert!(generations.locked(second.generation).is_none());
+        assert!(
+            generations.frame(first.generation).is_none(),
+            "nobody asks for it any more, its memory is free"
+        );
+        assert!(answers(&generations, second.generation, &small));
     }
 
     #[test]
     fn a_third_layout_is_held_back_until_a_lock() {
-        let mut offers = Offers::default();
-        offers.offer(Frame::cleared(AlphaMode::Opaque).into());
-        offers.offer(frame(2));
-        let second = offers.offer(frame(3));
+        let mut generations = Generations::default();
+        generations.offer(Frame::cleared(AlphaMode::Opaque).into());
+        generations.offer(frame(2));
+        let second = generations.offer(frame(3));
         let third = frame(4);
-        assert_eq!(offers.offer(frame(5)), second);
-        assert_eq!(offers.offer(third.clone()), second, "the newest replaces what was held back");
-        let held_back = offers.locked(second.generation).expect("it can be offered now");
-        let offered = offers.offer(held_back);
-        assert!(answers(&offers, offered.generation, &third));
-        assert!(offers.locked(offered.generation).is_none());
+        assert_eq!(generations.offer(frame(5)), second);
+        assert_eq!(generations.offer(third.clone()), second, "the newest replaces what was held back");
+        let held_back = generations.locked(second.generation).expect("it can be offered now");
+        let offered = generations.offer(held_back);
+        assert!(answers(&generations, offered.generation, &third));
+        assert!(generations.locked(offered.generation).is_none());
     }
 
     #[test]
     fn the_256th_unlocked_generation_is_held_back() {
-        let mut offers = Offers::default();
-        let first = offers.offer(frame(1));
+        let mut generations = Generations::default();
+        let first = generations.offer(frame(1));
         for _ in 1..MOST_ISSUED {
-            offers.offer(frame(1));
+            generations.offer(frame(1));
         }
-        let last = offers.last().unwrap();
+        let last = generations.last().unwrap();
         let newest = frame(1);
-        assert_eq!(offers.offer(newest.clone()), last);
-        assert!(!answers(&offers, last.generation, &newest));
+        assert_eq!(generations.offer(newest.clone()), last);
+        assert!(!answers(&generations, last.generation, &newest));
         // The oldest was locked: that alone makes no room, its generation may be asked for by other tiles.
-        assert!(offers.locked(first.generation).is_none());
-        let held_back = offers.locked(first.generation.wrapping_add(1)).expect("there is room now");
-        let offered = offers.offer(held_back);
+        assert!(generations.locked(first.generation).is_none());
+        let held_back = generations.locked(first.generation.wrapping_add(1)).expect("there is room now");
+        let offered = generations.offer(held_back);
         assert_eq!(offered.generation, first.generation.wrapping_sub(1));
-        assert!(answers(&offers, offered.generation, &newest));
+        assert!(answers(&generations, offered.generation, &newest));
     }
 
     #[test]
     fn a_renderer_that_lags_gets_the_newest_of_its_layout() {
-        let mut offers = Offers { last: 250, ..Offers::default() };
-        let generations: Vec<_> = (0..20).map(|_| offers.offer(frame(1)).generation).collect();
-        offers.locked(generations[19]);
+        let mut generations = Generations { last: 250, ..Generations::default() };
+        let issued: Vec<_> = (0..20).map(|_| generations.offer(frame(1)).generation).collect();
+        generations.locked(issued[19]);
         let newest = frame(1);
-        offers.offer(newest.clone());
-        assert!(generations.iter().all(|generation| answers(&offers, *generation, &newest)));
+        generations.offer(newest.clone());
+        assert!(issued.iter().all(|generation| answers(&generations, *generation, &newest)));
     }
 
     #[test]
     fn an_unknown_generation_changes_nothing() {
-        let mut offers = Offers::default();
-        let first = offers.offer(frame(1));
-        assert!(offers.locked(first.generation.wrapping_add(9)).is_none());
-        assert!(offers.frame(first.generation).is_some());
+        let mut generations = Generations::default();
+        let first = generations.offer(frame(1));
+        assert!(generations.locked(first.generation.wrapping_add(9)).is_none());
+        assert!(generations.frame(first.generation).is_some());
     }
 }

@@ -13,7 +13,7 @@ use crate::api::ids::{CanvasEpoch, ReturnedId};
 use crate::api::image_sink::ImageSink;
 use crate::api::outcome::{Awaited, PresentOutcome};
 use crate::frame::Snapshot;
-use crate::sync::{Condvar, Mutex, ThreadId, guarded, thread};
+use crate::sync::{Condvar, Mutex, ThreadId, contain_panic, thread};
 
 /// Takes the answer of one `get_image`.
 pub(crate) type Reply = Box<dyn FnOnce(Result<Snapshot, GetImageError>) + Send>;
@@ -111,7 +111,7 @@ impl Outbox {
             return;
         }
         while let Some(effect) = self.next() {
-            guarded(|| self.perform(effect));
+            contain_panic(|| self.perform(effect));
         }
     }
 

@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 use super::outbox::Callback;
 use crate::api::ids::{CanvasEpoch, ContextId};
 use crate::api::outcome::Awaited;
-use crate::sync::guarded;
+use crate::sync::contain_panic;
 
 /// The thread looks at least this often, and ends if there was no deadline for so long: whoever waits in each frame starts no
 /// thread in each, and wakes none.
@@ -176,7 +176,7 @@ impl State {
 
 /// No lock is held.
 fn tell(callbacks: Vec<Callback>, awaited: &Awaited) {
-    callbacks.into_iter().for_each(|callback| guarded(|| callback(awaited.clone())));
+    callbacks.into_iter().for_each(|callback| contain_panic(|| callback(awaited.clone())));
 }
 
 #[cfg(test)]

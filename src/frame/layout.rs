@@ -7,7 +7,7 @@ use wgpu_types::COPY_BYTES_PER_ROW_ALIGNMENT;
 use crate::api::canvas::ContextConfiguration;
 use crate::api::error::PresentError;
 use crate::pixels::CanvasPixels;
-use crate::pixels::{Alpha, AlphaMode, ColorSpace, PixelEncoding, PixelFormat};
+use crate::pixels::{AlphaEncoding, AlphaMode, PixelEncoding, PixelFormat, PredefinedColorSpace};
 
 /// Of a frame.
 const BYTES_PER_PIXEL: u32 = 4;
@@ -29,19 +29,23 @@ impl ByteOrder {
 
     /// What a frame in this order is made of, if it must be made.
     pub(crate) fn encoding(self) -> PixelEncoding {
-        PixelEncoding { format: self.format(), color_space: ColorSpace::Srgb, alpha: Alpha::Premultiplied }
+        PixelEncoding {
+            format: self.format(),
+            color_space: PredefinedColorSpace::Srgb,
+            alpha: AlphaEncoding::Premultiplied,
+        }
     }
 }
 
 /// How the rows of an image lie in memory.
-pub(crate) struct Lines {
+pub(crate) struct RowLayout {
     /// Bytes from one row to the next.
     pub(crate) stride: usize,
     /// Bytes of the pixels of one row.
     pub(crate) row_len: usize,
 }
 
-impl Lines {
+impl RowLayout {
     /// The pixels of each row, without the padding.
     pub(crate) fn rows<'a>(&self, bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let row_len = self.row_len;
@@ -95,17 +99,17 @@ impl CopyLayout {
         self.stride as usize * self.size.height as usize
     }
 
-    pub(crate) fn lines(&self) -> Lines {
+    pub(crate) fn row_layout(&self) -> RowLayout {
         let row_len = self.size.width as usize * self.pixels.format.bytes_per_pixel();
-        Lines { stride: self.stride as usize, row_len }
+        RowLayout { stride: self.stride as usize, row_len }
     }
 
     /// The same as the layout of a frame; `None` if WebRender cannot show these pixels as they are.
     pub(crate) fn shown_as_it_is(&self) -> Option<FrameLayout> {
         let order = match (self.pixels.format, self.pixels.color_space) {
-            (PixelFormat::Bgra8, ColorSpace::Srgb) => ByteOrder::Bgra,
-            (PixelFormat::Rgba8, ColorSpace::Srgb) => ByteOrder::Rgba,
-            (PixelFormat::Rgba16Float, _) | (_, ColorSpace::DisplayP3) => return None,
+            (PixelFormat::Bgra8, PredefinedColorSpace::Srgb) => ByteOrder::Bgra,
+            (PixelFormat::Rgba8, PredefinedColorSpace::Srgb) => ByteOrder::Rgba,
+            (PixelFormat::Rgba16Float, _) | (_, PredefinedColorSpace::DisplayP3) => return None,
         };
         let Self { size, stride, pixels } = *self;
         Some(FrameLayout { size, stride, order, alpha_mode: pixels.alpha_mode })
@@ -170,9 +174,9 @@ impl FrameLayout {
         self.stride as usize * self.size.height as usize
     }
 
-    pub(crate) fn lines(&self) -> Lines {
+    pub(crate) fn row_layout(&self) -> RowLayout {
         let row_len = self.size.width as usize * BYTES_PER_PIXEL as usize;
-        Lines { stride: self.stride as usize, row_len }
+        RowLayout { stride: self.stride as usize, row_len }
     }
 
     /// What WebRender is told about a frame of this layout.
@@ -229,7 +233,7 @@ mod tests {
             assert_eq!(layout(width, 3).unwrap().stride(), stride, "{width}");
         }
         let halves = copy_layout(Size2D::new(33, 3), TextureFormat::Rgba16Float, AlphaMode::Opaque).unwrap();
-        assert_eq!((halves.stride(), halves.lines().row_len, halves.byte_len()), (512, 264, 1536));
+        assert_eq!((halves.stride(), halves.row_layout().row_len, halves.byte_len()), (512, 264, 1536));
     }
 
     // D15: 32-bit overflow of stride, offset and area.

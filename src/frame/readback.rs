@@ -1,7 +1,7 @@
 //! What was copied of a texture, before it is made fit for WebRender.
 //!
-//! WebRender shows 8 bits of sRGB. A canvas of half floats, or of another colour space, has both: its original, which scripts
-//! read, and a frame that was made of it. The original is kept as long as scripts may read it, until the next frame is
+//! WebRender shows 8 bits of sRGB. A canvas of half floats, or of another colour space, has both: its readback, which scripts
+//! read, and a frame that was made of it. The readback is kept as long as scripts may read it, until the next frame is
 //! there, so such a canvas needs 8 (half floats) or 4 bytes a pixel more than others. (To convert in place would need none, and
 //! a read would get fewer colours if it came later.)
 
@@ -12,14 +12,14 @@ use crate::pixels::AlphaMode;
 use crate::pixels::{is_opaque, make_opaque};
 use crate::staging::{MappedBuffer, PooledBytes};
 
-pub(crate) struct Original {
+pub(crate) struct Readback {
     layout: CopyLayout,
     buffer: MappedBuffer,
     /// All rows with alpha 1, without padding, once somebody has asked for them; `None` if they had that.
     opaque: OnceLock<Option<Vec<u8>>>,
 }
 
-impl Original {
+impl Readback {
     /// What was copied, for script alone. Alpha of an opaque canvas is as script left it: who converts takes it for 1.
     pub(crate) fn captured(layout: CopyLayout, buffer: MappedBuffer) -> Self {
         Self { layout, buffer, opaque: OnceLock::new() }
@@ -30,17 +30,17 @@ impl Original {
     /// WebRender blends opaque images too (when clipped, rotated or anti-aliased), so the flag alone is not enough. Most frames of
     /// opaque canvases are opaque already: then nothing is written.
     pub(crate) fn shown(layout: CopyLayout, buffer: MappedBuffer) -> Self {
-        let mut original = Self::captured(layout, buffer);
-        if !original.has_right_alpha() {
+        let mut readback = Self::captured(layout, buffer);
+        if !readback.has_right_alpha() {
             let format = layout.pixels().format;
-            let lines = layout.lines();
-            let len = original.bytes().len();
-            original.buffer.edit(|bytes| {
+            let lines = layout.row_layout();
+            let len = readback.bytes().len();
+            readback.buffer.edit(|bytes| {
                 lines.rows_mut(&mut bytes[..len]).for_each(|row| make_opaque(format, row));
             });
         }
-        original.opaque = OnceLock::from(None);
-        original
+        readback.opaque = OnceLock::from(None);
+        readback
     }
 
     pub(crate) fn layout(&self) -> &CopyLayout {
@@ -49,7 +49,7 @@ impl Original {
 
     /// The pixels of each row as they were copied.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &[u8]> {
-        self.layout.lines().rows(self.bytes())
+        self.layout.row_layout().rows(self.bytes())
     }
 
     /// The pixels of each row, with alpha 1 if the canvas is opaque.
@@ -57,7 +57,7 @@ impl Original {
         let opaque = self.opaque.get_or_init(|| (!self.has_right_alpha()).then(|| self.to_opaque()));
         let (copied, opaque) = match opaque {
             None => (Some(self.rows()), None),
-            Some(opaque) => (None, Some(opaque.chunks_exact(self.layout.lines().row_len))),
+            Some(opaque) => (None, Some(opaque.chunks_exact(self.layout.row_layout().row_len))),
         };
         copied.into_iter().flatten().chain(opaque.into_iter().flatten())
     }
@@ -83,7 +83,7 @@ impl Original {
     }
 
     fn to_opaque(&self) -> Vec<u8> {
-        let lines = self.layout.lines();
+        let lines = self.layout.row_layout();
         let mut opaque = Vec::with_capacity(lines.row_len * self.layout.size().height as usize);
         self.rows().for_each(|row| opaque.extend_from_slice(row));
         opaque.chunks_exact_mut(lines.row_len).for_each(|row| make_opaque(self.layout.pixels().format, row));

@@ -1,4 +1,4 @@
-//! Who holds a frame, and what is left when nobody does: an empty shell, for the next frame of the context. So that no frame
+//! Who holds a frame, and what is left when nobody does: an empty cell, for the next frame of the context. So that no frame
 //! allocates.
 
 use std::ops::Deref;
@@ -11,38 +11,38 @@ use super::Frame;
 use crate::pixels::AlphaMode;
 
 /// The newest frame, what a renderer or two last locked, and one that is being made.
-const MOST_SHELLS: usize = 4;
+const MOST_POOLED: usize = 4;
 
 /// A frame that has several holders. With the last one its buffer goes.
 #[derive(Clone)]
-pub(crate) struct SharedFrame(Arc<Shell>);
+pub(crate) struct SharedFrame(Arc<FrameCell>);
 
-struct Shell {
+struct FrameCell {
     frame: Frame,
-    /// Where the shell goes; `None` while it is there.
-    home: Option<Arc<Shells>>,
+    /// Where the cell goes; `None` while it is there.
+    home: Option<Arc<FramePool>>,
 }
 
-/// Shells of a context that hold no frame.
+/// FramePool of a context that hold no frame.
 #[derive(Default)]
-pub(crate) struct Shells(Mutex<ArrayVec<Arc<Shell>, MOST_SHELLS>>);
+pub(crate) struct FramePool(Mutex<ArrayVec<Arc<FrameCell>, MOST_POOLED>>);
 
 impl SharedFrame {
-    pub(crate) fn new(frame: Frame, shells: &Arc<Shells>) -> Self {
-        let mut shell = shells.take().unwrap_or_else(|| Arc::new(Shell { frame: nothing(), home: None }));
-        let home = Some(shells.clone());
-        match Arc::get_mut(&mut shell) {
-            Some(shell) => *shell = Shell { frame, home },
+    pub(crate) fn new(frame: Frame, pool: &Arc<FramePool>) -> Self {
+        let mut cell = pool.take().unwrap_or_else(|| Arc::new(FrameCell { frame: nothing(), home: None }));
+        let home = Some(pool.clone());
+        match Arc::get_mut(&mut cell) {
+            Some(cell) => *cell = FrameCell { frame, home },
             // Who put it there has not quite let go of it.
-            None => shell = Arc::new(Shell { frame, home }),
+            None => cell = Arc::new(FrameCell { frame, home }),
         }
-        Self(shell)
+        Self(cell)
     }
 
     /// The frame that is shown instead if the pixel of a frame of one pixel is to have another byte order.
     pub(crate) fn sibling(&self, frame: Frame) -> Self {
         match &self.0.home {
-            Some(shells) => Self::new(frame, shells),
+            Some(pool) => Self::new(frame, pool),
             None => frame.into(),
         }
     }
@@ -53,15 +53,15 @@ impl SharedFrame {
             return None;
         }
         // Of several who let go at the same time exactly one gets it.
-        let shell = std::mem::replace(&mut self.0, Arc::new(Shell { frame: nothing(), home: None }));
-        Arc::into_inner(shell).map(|shell| shell.frame)
+        let cell = std::mem::replace(&mut self.0, Arc::new(FrameCell { frame: nothing(), home: None }));
+        Arc::into_inner(cell).map(|cell| cell.frame)
     }
 }
 
 impl From<Frame> for SharedFrame {
     /// Of no context, or of one that is cleared.
     fn from(frame: Frame) -> Self {
-        Self(Arc::new(Shell { frame, home: None }))
+        Self(Arc::new(FrameCell { frame, home: None }))
     }
 }
 
@@ -75,24 +75,24 @@ impl Deref for SharedFrame {
 
 impl Drop for SharedFrame {
     fn drop(&mut self) {
-        // If two let go at the same time neither sees it, and the shell is freed with its frame.
-        if let Some(shell) = Arc::get_mut(&mut self.0)
-            && let Some(home) = shell.home.take()
+        // If two let go at the same time neither sees it, and the cell is freed with its frame.
+        if let Some(cell) = Arc::get_mut(&mut self.0)
+            && let Some(home) = cell.home.take()
         {
-            shell.frame = nothing();
+            cell.frame = nothing();
             home.put(self.0.clone());
         }
     }
 }
 
-impl Shells {
-    fn take(&self) -> Option<Arc<Shell>> {
+impl FramePool {
+    fn take(&self) -> Option<Arc<FrameCell>> {
         self.0.lock().pop()
     }
 
-    fn put(&self, shell: Arc<Shell>) {
+    fn put(&self, cell: Arc<FrameCell>) {
         // There may be enough.
-        drop(self.0.lock().try_push(shell));
+        drop(self.0.lock().try_push(cell));
     }
 }
 
@@ -112,9 +112,9 @@ impl SharedFrame {
     }
 }
 
-/// Tells whether a frame is held. One that is watched leaves no shell.
+/// Tells whether a frame is held. One that is watched leaves no cell.
 #[cfg(test)]
-pub(crate) struct WeakFrame(std::sync::Weak<Shell>);
+pub(crate) struct WeakFrame(std::sync::Weak<FrameCell>);
 
 #[cfg(test)]
 impl WeakFrame {
@@ -129,33 +129,33 @@ mod tests {
     use crate::frame::layout::FrameLayout;
     use crate::frame::testing::marked_frame;
 
-    fn frame(mark: u32, shells: &Arc<Shells>) -> SharedFrame {
+    fn frame(mark: u32, pool: &Arc<FramePool>) -> SharedFrame {
         let marked = marked_frame(FrameLayout::cleared(AlphaMode::Opaque), mark);
         let frame = marked.single(super::super::layout::ByteOrder::Bgra).unwrap();
-        SharedFrame::new(frame, shells)
+        SharedFrame::new(frame, pool)
     }
 
     #[test]
     fn the_last_holder_leaves_a_shell_for_the_next_frame() {
-        let shells = Arc::default();
-        let first = frame(1, &shells);
-        let shell = Arc::as_ptr(&first.0);
+        let pool = Arc::default();
+        let first = frame(1, &pool);
+        let cell = Arc::as_ptr(&first.0);
         let second = first.clone();
         drop(first);
         assert_eq!(second.bytes(), [1, 0, 0, 0]);
-        assert!(shells.0.lock().is_empty(), "it is held");
+        assert!(pool.0.lock().is_empty(), "it is held");
         drop(second);
-        let third = frame(2, &shells);
-        assert_eq!((Arc::as_ptr(&third.0), third.bytes()), (shell, &[2, 0, 0, 0][..]));
+        let third = frame(2, &pool);
+        assert_eq!((Arc::as_ptr(&third.0), third.bytes()), (cell, &[2, 0, 0, 0][..]));
     }
 
     #[test]
     fn few_shells_are_kept_and_they_keep_nothing() {
-        let shells: Arc<Shells> = Arc::default();
-        let frames: Vec<_> = (0..9).map(|mark| frame(mark, &shells)).collect();
+        let pool: Arc<FramePool> = Arc::default();
+        let frames: Vec<_> = (0..9).map(|mark| frame(mark, &pool)).collect();
         drop(frames);
-        assert_eq!(shells.0.lock().len(), MOST_SHELLS);
-        assert_eq!(Arc::strong_count(&shells), 1);
+        assert_eq!(pool.0.lock().len(), MOST_POOLED);
+        assert_eq!(Arc::strong_count(&pool), 1);
     }
 
     // A renderer's thread frees nothing: the last holder of an orphan must be told, whoever lets go at the same time.
@@ -163,11 +163,11 @@ mod tests {
     fn of_two_who_let_go_of_an_orphan_one_gets_it() {
         use std::sync::atomic::{AtomicUsize, Ordering};
         const COUNT: usize = 5_000;
-        let tray = Arc::default();
+        let recycler = Arc::default();
         let layout = FrameLayout::cleared(AlphaMode::Opaque);
         let frames: Vec<_> = (0..COUNT)
             .map(|_| {
-                let mapping = crate::staging::testing::mapping_buffer(&tray, &[0; 4]);
+                let mapping = crate::staging::testing::mapping_buffer(&recycler, &[0; 4]);
                 let Ok(buffer) = mapping.complete(&crate::gpu::fake::completed(), 4) else { panic!() };
                 SharedFrame::new(
                     Frame { layout, pixels: super::super::Pixels::Staged(buffer) },
@@ -175,7 +175,7 @@ mod tests {
                 )
             })
             .collect();
-        tray.close();
+        recycler.close();
         let (arrived, got) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let let_go = |frames: Vec<SharedFrame>| {
             for (index, frame) in frames.into_iter().enumerate() {

@@ -6,12 +6,12 @@ use euclid::default::Size2D;
 
 use super::cleared_pixel;
 use super::layout::FrameLayout;
-use super::readback::Original;
+use super::readback::Readback;
 use super::shared::SharedFrame;
 use crate::api::error::CopyPixelsError;
 use crate::pixels::CanvasPixels;
 use crate::pixels::Conversion;
-use crate::pixels::{Alpha, AlphaMode, ColorSpace, PixelEncoding, PixelFormat};
+use crate::pixels::{AlphaEncoding, AlphaMode, PixelEncoding, PixelFormat, PredefinedColorSpace};
 
 /// The contents of a canvas at one moment.
 ///
@@ -19,12 +19,12 @@ use crate::pixels::{Alpha, AlphaMode, ColorSpace, PixelEncoding, PixelFormat};
 /// their memory cannot be reused before the snapshot is dropped. Bytes are copied, and converted, by who asks for them, on
 /// his thread.
 #[derive(Clone)]
-pub struct Snapshot(Contents);
+pub struct Snapshot(Source);
 
 #[derive(Clone)]
-enum Contents {
+enum Source {
     Frame(SharedFrame),
-    Original(Arc<Original>),
+    Readback(Arc<Readback>),
     /// Its rows are one, made when it is asked for: `size` is what a page wanted.
     Cleared {
         size: Size2D<u32>,
@@ -35,24 +35,24 @@ enum Contents {
 
 impl Snapshot {
     pub(crate) fn of_frame(frame: SharedFrame) -> Self {
-        Self(Contents::Frame(frame))
+        Self(Source::Frame(frame))
     }
 
-    pub(crate) fn of_original(original: Arc<Original>) -> Self {
-        Self(Contents::Original(original))
+    pub(crate) fn of_readback(readback: Arc<Readback>) -> Self {
+        Self(Source::Readback(readback))
     }
 
     /// `size` has passed `layout::check_size`.
     pub(crate) fn cleared(size: Size2D<u32>, alpha_mode: AlphaMode) -> Self {
-        Self(Contents::Cleared { size, alpha_mode, row: OnceLock::new() })
+        Self(Source::Cleared { size, alpha_mode, row: OnceLock::new() })
     }
 
     /// Size in pixels. May be empty.
     pub fn size(&self) -> Size2D<u32> {
         match &self.0 {
-            Contents::Frame(frame) => frame.layout().size(),
-            Contents::Original(original) => original.layout().size(),
-            Contents::Cleared { size, .. } => *size,
+            Source::Frame(frame) => frame.layout().size(),
+            Source::Readback(readback) => readback.layout().size(),
+            Source::Cleared { size, .. } => *size,
         }
     }
 
@@ -65,7 +65,7 @@ impl Snapshot {
     }
 
     /// What the colours of [`rows`](Self::rows) mean: as the context was configured.
-    pub fn color_space(&self) -> ColorSpace {
+    pub fn color_space(&self) -> PredefinedColorSpace {
         self.pixels().color_space
     }
 
@@ -80,35 +80,35 @@ impl Snapshot {
     /// Of an opaque texture that `get_image` was given, whose alphas are not all 255, they are a copy, made when they are asked for
     /// first. The other methods need none.
     pub fn rows(&self) -> impl Iterator<Item = &[u8]> {
-        self.rows_of(Original::rows_with_alpha)
+        self.rows_of(Readback::rows_with_alpha)
     }
 
     /// What conversions begin with, which take no alpha of an opaque canvas for granted.
     fn unconverted_rows(&self) -> impl Iterator<Item = &[u8]> {
-        self.rows_of(Original::rows)
+        self.rows_of(Readback::rows)
     }
 
     fn rows_of<'a, R: Iterator<Item = &'a [u8]>>(
         &'a self,
-        rows: impl FnOnce(&'a Original) -> R,
+        rows: impl FnOnce(&'a Readback) -> R,
     ) -> impl Iterator<Item = &'a [u8]> {
-        let (frame, original, cleared) = match &self.0 {
-            Contents::Frame(frame) => (Some(frame.rows()), None, None),
-            Contents::Original(original) => (None, Some(rows(original)), None),
-            Contents::Cleared { size, .. } if size.is_empty() => (None, None, None),
-            Contents::Cleared { size, alpha_mode, row } => {
+        let (frame, readback, cleared) = match &self.0 {
+            Source::Frame(frame) => (Some(frame.rows()), None, None),
+            Source::Readback(readback) => (None, Some(rows(readback)), None),
+            Source::Cleared { size, .. } if size.is_empty() => (None, None, None),
+            Source::Cleared { size, alpha_mode, row } => {
                 let row = row.get_or_init(|| cleared_pixel(*alpha_mode).repeat(size.width as usize).into());
                 (None, None, Some(std::iter::repeat_n(&**row, size.height as usize)))
             }
         };
-        let rows = frame.into_iter().flatten().chain(original.into_iter().flatten());
+        let rows = frame.into_iter().flatten().chain(readback.into_iter().flatten());
         rows.chain(cleared.into_iter().flatten())
     }
 
     /// All rows as they are, one after the other.
     pub fn to_vec(&self) -> Vec<u8> {
         let CanvasPixels { format, color_space, .. } = self.pixels();
-        self.convert(PixelEncoding { format, color_space, alpha: Alpha::Premultiplied })
+        self.convert(PixelEncoding { format, color_space, alpha: AlphaEncoding::Premultiplied })
     }
 
     /// All rows, converted, one after the other. As [`copy_into`](Self::copy_into).
@@ -171,17 +171,17 @@ impl Snapshot {
     /// All rows, if they lie one after the other and are encoded that way already: a single copy is faster than many.
     fn ready(&self, encoding: PixelEncoding) -> Option<&[u8]> {
         let CanvasPixels { format, color_space, alpha_mode } = self.pixels();
-        let as_it_is = encoding.alpha == Alpha::Premultiplied || alpha_mode == AlphaMode::Opaque;
+        let as_it_is = encoding.alpha == AlphaEncoding::Premultiplied || alpha_mode == AlphaMode::Opaque;
         if !(as_it_is && (format, color_space) == (encoding.format, encoding.color_space)) {
             return None;
         }
         match &self.0 {
-            Contents::Frame(frame) => frame.layout().lines().whole(frame.bytes()),
+            Source::Frame(frame) => frame.layout().row_layout().whole(frame.bytes()),
             // Of an opaque one alpha may have to be set.
-            Contents::Original(original) if alpha_mode == AlphaMode::Premultiplied => {
-                original.layout().lines().whole(original.bytes())
+            Source::Readback(readback) if alpha_mode == AlphaMode::Premultiplied => {
+                readback.layout().row_layout().whole(readback.bytes())
             }
-            Contents::Original(_) | Contents::Cleared { .. } => None,
+            Source::Readback(_) | Source::Cleared { .. } => None,
         }
     }
 
@@ -193,13 +193,13 @@ impl Snapshot {
     fn pixels(&self) -> CanvasPixels {
         let shown = |layout: &FrameLayout| CanvasPixels {
             format: layout.order().format(),
-            color_space: ColorSpace::Srgb,
+            color_space: PredefinedColorSpace::Srgb,
             alpha_mode: layout.alpha_mode(),
         };
         match &self.0 {
-            Contents::Frame(frame) => shown(frame.layout()),
-            Contents::Original(original) => original.layout().pixels(),
-            Contents::Cleared { alpha_mode, .. } => shown(&FrameLayout::cleared(*alpha_mode)),
+            Source::Frame(frame) => shown(frame.layout()),
+            Source::Readback(readback) => readback.layout().pixels(),
+            Source::Cleared { alpha_mode, .. } => shown(&FrameLayout::cleared(*alpha_mode)),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::layout::{CopyLayout, FrameLayout};
 use super::{Frame, Pixels, SharedFrame};
 use crate::api::canvas::ContextConfiguration;
 use crate::api::error::PresentError;
-use crate::pixels::{AlphaMode, ColorSpace};
+use crate::pixels::{AlphaMode, PredefinedColorSpace};
 use crate::staging::testing::mapped_buffer;
 
 /// The layout of an sRGB canvas of this size, format and alpha mode.
@@ -21,7 +21,7 @@ pub(crate) fn copy_layout(
         device_id: Id::zip(0, 1),
         queue_id: Id::zip(0, 1),
         format,
-        color_space: ColorSpace::Srgb,
+        color_space: PredefinedColorSpace::Srgb,
         alpha_mode,
         size,
     })

@@ -9,7 +9,7 @@ use wgpu_core::global::Global;
 use wgpu_core::id::{CommandBufferId, CommandEncoderId, DeviceId, QueueId};
 use wgpu_types as wgt;
 
-use super::{Copy, Submission, SubmitError};
+use super::{Submission, SubmitError, TextureCopy};
 use crate::api::error::PresentError;
 use crate::api::ids::EncoderIds;
 
@@ -19,7 +19,7 @@ pub(super) fn submit(
     device: DeviceId,
     queue: QueueId,
     ids: Option<EncoderIds>,
-    copies: &[Copy],
+    copies: &[TextureCopy],
 ) -> Result<Submission, SubmitError> {
     let refused = |reason| SubmitError { reason, may_be_running: false };
     let command_buffer = record(global, device, ids, copies).map_err(refused)?;
@@ -41,7 +41,7 @@ fn record(
     global: &Global,
     device: DeviceId,
     ids: Option<EncoderIds>,
-    copies: &[Copy],
+    copies: &[TextureCopy],
 ) -> Result<CommandBufferId, PresentError> {
     let label = wgt::CommandEncoderDescriptor { label: Some("canvas present".into()) };
     let (encoder, error) =
@@ -69,7 +69,11 @@ fn record(
 }
 
 /// All copies, and then one barrier for all of them: wgpu-core looks at every buffer of the device for each.
-fn record_copies(global: &Global, encoder: CommandEncoderId, copies: &[Copy]) -> Result<(), PresentError> {
+fn record_copies(
+    global: &Global,
+    encoder: CommandEncoderId,
+    copies: &[TextureCopy],
+) -> Result<(), PresentError> {
     copies.iter().try_for_each(|copy| record_copy(global, encoder, copy))?;
     // The barrier to MAP_READ makes the copies available to the host: wgpu-core never maps owned memory itself.
     let readable = copies
@@ -79,7 +83,7 @@ fn record_copies(global: &Global, encoder: CommandEncoderId, copies: &[Copy]) ->
     recorded.map_err(|error| encoder_error(error.into()))
 }
 
-fn record_copy(global: &Global, encoder: CommandEncoderId, copy: &Copy) -> Result<(), PresentError> {
+fn record_copy(global: &Global, encoder: CommandEncoderId, copy: &TextureCopy) -> Result<(), PresentError> {
     let source = wgt::TexelCopyTextureInfo {
         texture: copy.texture,
         mip_level: 0,

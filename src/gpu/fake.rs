@@ -16,7 +16,8 @@ use wgpu_core::id::{BufferId, CommandBufferId, CommandEncoderId, DeviceId, Id, Q
 
 use super::memory::{HostMemory, HubMemory, Unmapped};
 use super::{
-    Completed, Copy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, Waited,
+    Completed, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, TextureCopy,
+    Waited,
 };
 use crate::api::error::PresentError;
 use crate::api::ids::EncoderIds;
@@ -100,7 +101,7 @@ pub(crate) enum Fault {
 }
 
 /// A copy that was submitted: where, what, and the colour of the texture at that time.
-type Resolved = (Arc<FakeMemory>, Copy, Pixel);
+type Resolved = (Arc<FakeMemory>, TextureCopy, Pixel);
 
 #[derive(Default)]
 struct Device {
@@ -306,7 +307,7 @@ impl GpuDevice for FakeDevice {
         &self,
         queue: QueueId,
         encoder: Option<EncoderIds>,
-        copies: &[Copy],
+        copies: &[TextureCopy],
     ) -> Result<Submission, SubmitError> {
         let refused = |reason| SubmitError { reason, may_be_running: false };
         let mut state = self.gpu.0.state.lock();

@@ -4,7 +4,7 @@
 //! IdleMemory ── written_by(Submission) ──▶ InFlightMemory ── complete(Completed) ──▶ FrameMemory      (owned)
 //!     ▲                                      │   ▲     │                                  │
 //!     │                                      └───┘ rewritten_by(Submission)               │
-//!     ├──────────────────────────── rest() ────────────┼──────────────────────────────────┘
+//!     ├──────────────────────────── into_idle() ────────────┼──────────────────────────────────┘
 //!     └──────────────────────── complete(Completed) ───┴───▶ a copy of the bytes           (portable)
 //! ```
 //!
@@ -179,7 +179,7 @@ impl FrameMemory {
         self.0.flush();
     }
 
-    pub(crate) fn rest(self) -> IdleMemory {
+    pub(crate) fn into_idle(self) -> IdleMemory {
         IdleMemory::owned(self.0)
     }
 }

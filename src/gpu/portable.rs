@@ -27,11 +27,12 @@ use wgpu_types::{BufferUsages, PollType};
 
 use super::memory::{HubMemory, Unmapped};
 use super::{
-    Completed, Copy, CreateBufferError, GpuDevice, IdleMemory, Submission, SubmitError, Waited, with_room,
+    Completed, CreateBufferError, GpuDevice, IdleMemory, Submission, SubmitError, TextureCopy, Waited,
+    with_room,
 };
 use crate::api::ids::EncoderIds;
 use crate::api::report::FrameMemoryKind;
-use crate::sync::guarded;
+use crate::sync::contain_panic;
 
 /// So many bytes are copied at a time: tens of microseconds, for which a destruction may have to wait.
 const PIECE: usize = 256 << 10;
@@ -67,7 +68,7 @@ impl PortableBuffers {
         }
     }
 
-    fn of<'a>(&'a self, copies: &'a [Copy]) -> impl Iterator<Item = Arc<PortableBuffer>> + 'a {
+    fn of<'a>(&'a self, copies: &'a [TextureCopy]) -> impl Iterator<Item = Arc<PortableBuffer>> + 'a {
         copies.iter().filter_map(|copy| self.0.lock().get(&copy.buffer).cloned())
     }
 
@@ -75,11 +76,11 @@ impl PortableBuffers {
     ///
     /// A buffer that wgpu-core maps at this very moment, in a poll on another thread, counts as not mapped until that is over.
     /// Only one poll maps at a time: ours comes after it.
-    pub(super) fn unmap(&self, global: &Global, device: DeviceId, copies: &[Copy]) {
+    pub(super) fn unmap(&self, global: &Global, device: DeviceId, copies: &[TextureCopy]) {
         let missed = self.of(copies).filter(|buffer| !buffer.unmap()).count();
         if missed > 0 {
             // What a lost device says of itself is known. The engine's closures run in it, and may panic.
-            guarded(|| drop(global.device_poll(device, PollType::Poll)));
+            contain_panic(|| drop(global.device_poll(device, PollType::Poll)));
             for buffer in self.of(copies) {
                 // What is not mapped now never will be.
                 buffer.unmap();
@@ -88,7 +89,7 @@ impl PortableBuffers {
     }
 
     /// After it, successful or not: a buffer that was in flight before still is.
-    pub(super) fn map(&self, copies: &[Copy]) {
+    pub(super) fn map(&self, copies: &[TextureCopy]) {
         for buffer in self.of(copies) {
             if let Some(id) = *buffer.id.lock() {
                 buffer.mapping.store(true, Ordering::Relaxed);
@@ -196,7 +197,7 @@ impl<A: Api> GpuDevice for PortableDevice<A> {
         &self,
         queue: QueueId,
         encoder: Option<EncoderIds>,
-        copies: &[Copy],
+        copies: &[TextureCopy],
     ) -> Result<Submission, SubmitError> {
         if !self.must_poll() {
             return super::copy::submit(&self.global, self.id, queue, encoder, copies);
@@ -313,7 +314,8 @@ mod tests {
         let (global, id) = (device.global.clone(), device.id);
         for step in 0..8 {
             let (buffer, _memory) = device.create_buffer(BYTES, 0, None).unwrap();
-            let copy = Copy { texture: TextureId::zip(0, 1), buffer, size: Default::default(), stride: 0 };
+            let copy =
+                TextureCopy { texture: TextureId::zip(0, 1), buffer, size: Default::default(), stride: 0 };
             buffers.map(&[copy]);
             thread::scope(|scope| {
                 scope.spawn(|| global.device_poll(id, PollType::Poll).unwrap());

@@ -20,7 +20,8 @@ use wgpu_types::BufferUsages;
 use super::memory::HostMemory;
 use super::portable::{Guard, PortableDevice};
 use super::{
-    Completed, Copy, CreateBufferError, GpuDevice, IdleMemory, Submission, SubmitError, Waited, with_room,
+    Completed, CreateBufferError, GpuDevice, IdleMemory, Submission, SubmitError, TextureCopy, Waited,
+    with_room,
 };
 use crate::api::ids::EncoderIds;
 use crate::api::report::FrameMemoryKind;
@@ -108,7 +109,7 @@ impl GpuDevice for VulkanDevice {
         &self,
         queue: QueueId,
         encoder: Option<EncoderIds>,
-        copies: &[Copy],
+        copies: &[TextureCopy],
     ) -> Result<Submission, SubmitError> {
         self.device.submit(queue, encoder, copies)
     }

@@ -10,7 +10,9 @@ use wgpu_hal::Api;
 use wgpu_types as wgt;
 
 use super::portable::{PortableBuffers, PortableDevice};
-use super::{Copy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, Waited};
+use super::{
+    CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, TextureCopy, Waited,
+};
 use crate::api::error::PresentError;
 use crate::api::ids::EncoderIds;
 use crate::api::report::FrameMemoryKind;
@@ -127,7 +129,12 @@ impl GpuDevice for UnsupportedDevice {
         Err(CreateBufferError::UnsupportedBackend)
     }
 
-    fn submit(&self, _: QueueId, _: Option<EncoderIds>, _: &[Copy]) -> Result<Submission, SubmitError> {
+    fn submit(
+        &self,
+        _: QueueId,
+        _: Option<EncoderIds>,
+        _: &[TextureCopy],
+    ) -> Result<Submission, SubmitError> {
         Err(SubmitError { reason: PresentError::UnsupportedBackend, may_be_running: false })
     }
 

@@ -5,7 +5,7 @@
 //! does not vectorise calls of `powf`. Their error is below 10⁻⁶ up to values of 2, a 4000th of a step of 8 bits, and below 10⁻⁵
 //! of any value.
 
-use super::ColorSpace;
+use super::PredefinedColorSpace;
 use super::planar::BLOCK;
 
 /// Rows: what red, green and blue become.
@@ -26,11 +26,16 @@ const SRGB_TO_P3: Matrix = [
 
 /// Converts red, green and blue in place, a [`BLOCK`] or fewer. Not multiplied by alpha; 1 is full.
 #[inline(always)]
-pub(crate) fn convert(from: ColorSpace, to: ColorSpace, [red, green, blue]: [&mut [f32]; 3]) {
+pub(crate) fn convert(
+    from: PredefinedColorSpace,
+    to: PredefinedColorSpace,
+    [red, green, blue]: [&mut [f32]; 3],
+) {
     let matrix = match (from, to) {
-        (ColorSpace::DisplayP3, ColorSpace::Srgb) => &P3_TO_SRGB,
-        (ColorSpace::Srgb, ColorSpace::DisplayP3) => &SRGB_TO_P3,
-        (ColorSpace::Srgb, ColorSpace::Srgb) | (ColorSpace::DisplayP3, ColorSpace::DisplayP3) => return,
+        (PredefinedColorSpace::DisplayP3, PredefinedColorSpace::Srgb) => &P3_TO_SRGB,
+        (PredefinedColorSpace::Srgb, PredefinedColorSpace::DisplayP3) => &SRGB_TO_P3,
+        (PredefinedColorSpace::Srgb, PredefinedColorSpace::Srgb)
+        | (PredefinedColorSpace::DisplayP3, PredefinedColorSpace::DisplayP3) => return,
     };
     for channel in [&mut *red, &mut *green, &mut *blue] {
         to_linear(channel);

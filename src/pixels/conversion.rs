@@ -6,7 +6,7 @@ use super::color_space;
 use super::opacity::copy_opaque;
 use super::packed::{self, Halves};
 use super::planar::{BLOCK, Planes, full};
-use super::{Alpha, AlphaMode, CanvasPixels, PixelEncoding, PixelFormat};
+use super::{AlphaEncoding, AlphaMode, CanvasPixels, PixelEncoding, PixelFormat};
 
 /// A way from one kind of pixels to another.
 ///
@@ -48,7 +48,7 @@ impl Conversion {
         use PixelFormat::{Bgra8, Rgba8, Rgba16Float};
         let premultiplied = from.alpha_mode == AlphaMode::Premultiplied;
         let recolour = from.color_space != to.color_space;
-        let straighten = premultiplied && to.alpha == Alpha::Straight;
+        let straighten = premultiplied && to.alpha == AlphaEncoding::Straight;
         let road = match (from.format, to.format) {
             (a, b) if a == b && !recolour && !straighten => Road::Copy,
             (Bgra8, Rgba8) | (Rgba8, Bgra8) if !recolour && !straighten => Road::Swap,

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use wgpu_core::id::TextureId;
 
-use super::submitter::{End, Recorded, Submitter};
+use super::submitter::{QueuedCopy, Submitter, TextureFate};
 use crate::api::canvas::Contents;
 use crate::api::error::{PresentError, UnknownContext};
 use crate::api::ids::{CanvasEpoch, ContextId};
@@ -101,7 +101,14 @@ impl<'a> Batch<'a> {
         match layout {
             Ok(Some((texture, layout))) => {
                 let purpose = Purpose::Present(present);
-                self.submitter.record(Recorded { context: id, data, purpose, reply: None, texture, layout });
+                self.submitter.enqueue(QueuedCopy {
+                    context: id,
+                    data,
+                    purpose,
+                    reply: None,
+                    texture,
+                    layout,
+                });
                 return Ok(sequence);
             }
             Ok(None) => data.clear(&present, size),
@@ -114,12 +121,12 @@ impl<'a> Batch<'a> {
 
     /// `Global::texture_destroy`, after the submit.
     pub fn destroy_texture(&mut self, texture: TextureId) {
-        self.submitter.hold_back(texture, End::Destroy);
+        self.submitter.hold_back(texture, TextureFate::Destroy);
     }
 
     /// `Global::texture_drop`, after the submit.
     pub fn drop_texture(&mut self, texture: TextureId) {
-        self.submitter.hold_back(texture, End::Drop);
+        self.submitter.hold_back(texture, TextureFate::Drop);
     }
 
     /// Submits what was gathered.

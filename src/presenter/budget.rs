@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::entries::Entry;
+use super::entries::ContextEntry;
 use crate::api::ids::{ContextId, OwnerId};
 use crate::gpu::Gpu;
 
@@ -13,22 +13,22 @@ pub(crate) const MOST_RESTING: usize = if cfg!(test) { 64 << 10 } else { 64 << 2
 
 /// Bytes of the contexts of an owner.
 #[derive(Default)]
-struct Memory {
+struct OwnerMemory {
     /// Kept for the next frames.
     resting: usize,
     /// In flight, or inside a frame.
     lent: usize,
 }
 
-impl Memory {
+impl OwnerMemory {
     fn is_too_much(&self) -> bool {
         self.resting > self.lent.saturating_add(MOST_RESTING)
     }
 }
 
 /// Frees what rests of owners that have too much of it, the largest buffers first.
-pub(crate) fn bound(contexts: &mut FxHashMap<ContextId, Entry>, gpu: &dyn Gpu) {
-    let mut owners = FxHashMap::<OwnerId, Memory>::default();
+pub(crate) fn enforce(contexts: &mut FxHashMap<ContextId, ContextEntry>, gpu: &dyn Gpu) {
+    let mut owners = FxHashMap::<OwnerId, OwnerMemory>::default();
     // Looked at once: renderers' threads give memory back meanwhile.
     let mut resting = Vec::new();
     for (id, entry) in contexts.iter() {
@@ -37,9 +37,10 @@ pub(crate) fn bound(contexts: &mut FxHashMap<ContextId, Entry>, gpu: &dyn Gpu) {
             owner.resting += len;
             resting.push((len, *id));
         }
-        owner.lent += entry.ring.tray().lent().iter().map(|lent| lent.in_flight + lent.frames).sum::<usize>();
+        owner.lent +=
+            entry.ring.recycler().lent().iter().map(|lent| lent.in_flight + lent.frames).sum::<usize>();
     }
-    if !owners.values().any(Memory::is_too_much) {
+    if !owners.values().any(OwnerMemory::is_too_much) {
         return;
     }
     resting.sort_unstable_by(|a, b| b.cmp(a));

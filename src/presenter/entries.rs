@@ -7,28 +7,28 @@ use super::Submitter;
 use crate::api::ids::{ContextId, OwnerId, ReturnedId};
 use crate::context::ContextData;
 use crate::delivery::Message;
+use crate::staging::Recycler;
 use crate::staging::StagingRing;
-use crate::staging::Tray;
 
 /// A context and what only the WebGPU thread touches of it.
-pub(crate) struct Entry {
+pub(crate) struct ContextEntry {
     pub(crate) data: Arc<ContextData>,
     pub(crate) ring: StagingRing,
     pub(crate) last_used: Instant,
     /// It has a copy among those not yet submitted.
-    pub(super) recorded: bool,
+    pub(super) queued: bool,
 }
 
 /// A context that has ended, whose frames may live on.
-pub(crate) struct Ended {
+pub(crate) struct EndedContext {
     pub(crate) context: ContextId,
     pub(crate) owner: OwnerId,
-    pub(crate) tray: Weak<Tray>,
+    pub(crate) recycler: Weak<Recycler>,
 }
 
-impl Entry {
+impl ContextEntry {
     pub(crate) fn new(data: Arc<ContextData>, ring: StagingRing) -> Self {
-        Self { data, ring, last_used: Instant::now(), recorded: false }
+        Self { data, ring, last_used: Instant::now(), queued: false }
     }
 }
 
@@ -36,7 +36,7 @@ impl Submitter {
     /// A new context, of an id that no other one has.
     pub(crate) fn adopt(&mut self, id: ContextId, data: Arc<ContextData>, ring: StagingRing) {
         self.by_owner.entry(data.owner()).or_default().insert(id);
-        self.contexts.insert(id, Entry::new(data, ring));
+        self.contexts.insert(id, ContextEntry::new(data, ring));
     }
 
     /// Takes back what only this thread can of a context that has ended.
@@ -44,9 +44,9 @@ impl Submitter {
         if !self.contexts.contains_key(&id) {
             return;
         }
-        // What was recorded for it finds its ring, not that of the next context with this id.
+        // What was queued for it finds its ring, not that of the next context with this id.
         self.flush();
-        let Some(Entry { data, ring, .. }) = self.contexts.remove(&id) else { return };
+        let Some(ContextEntry { data, ring, .. }) = self.contexts.remove(&id) else { return };
         let owner = data.owner();
         if let Some(ids) = self.by_owner.get_mut(&owner) {
             ids.remove(&id);
@@ -56,23 +56,23 @@ impl Submitter {
         }
         if self.ended.len() == self.ended.capacity() {
             // Not for each: there may be many.
-            self.ended.retain(|ended| ended.tray.strong_count() > 0);
+            self.ended.retain(|ended| ended.recycler.strong_count() > 0);
         }
-        let tray = ring.tray().clone();
-        self.ended.push(Ended { context: id, owner, tray: Arc::downgrade(&tray) });
+        let recycler = ring.recycler().clone();
+        self.ended.push(EndedContext { context: id, owner, recycler: Arc::downgrade(&recycler) });
         for buffer in ring.destroy(&*self.gpu) {
             self.outbox.message(Message::Return(ReturnedId::Buffer(buffer)));
         }
         // One that lingers does so when it is over.
         if !data.lingers() {
-            tray.close();
+            recycler.close();
         }
         self.outbox.drain();
     }
 
     /// The same of all contexts that another thread has ended.
     pub(crate) fn forget_ended(&mut self) {
-        let ended = |(id, entry): (&ContextId, &Entry)| (!entry.data.is_alive()).then_some(*id);
+        let ended = |(id, entry): (&ContextId, &ContextEntry)| (!entry.data.is_alive()).then_some(*id);
         let ids: Vec<_> = self.contexts.iter().filter_map(ended).collect();
         ids.into_iter().for_each(|id| self.forget(id));
     }
@@ -86,7 +86,7 @@ impl Submitter {
     }
 
     /// A context, unless it has ended: another thread may have done that.
-    pub(crate) fn living(&mut self, id: ContextId) -> Option<&mut Entry> {
+    pub(crate) fn living(&mut self, id: ContextId) -> Option<&mut ContextEntry> {
         if !self.contexts.get(&id)?.data.is_alive() {
             self.forget(id);
         }

@@ -31,7 +31,7 @@ impl Presenter {
             for entry in self.submitter.contexts.values_mut() {
                 entry.ring.settle(&*self.submitter.gpu);
             }
-            budget::bound(&mut self.submitter.contexts, &*self.submitter.gpu);
+            budget::enforce(&mut self.submitter.contexts, &*self.submitter.gpu);
         }
         for device in self.submitter.poller.devices() {
             self.poll(device);
@@ -60,13 +60,15 @@ impl Presenter {
             }
         };
         let living = self.submitter.contexts.iter();
-        let living = living
-            .map(|(id, entry)| (entry.data.owner(), *id, entry.ring.available(), entry.ring.tray().clone()));
+        let living = living.map(|(id, entry)| {
+            (entry.data.owner(), *id, entry.ring.available(), entry.ring.recycler().clone())
+        });
         let ended = self.submitter.ended.iter();
-        let ended = ended.filter_map(|ended| Some((ended.owner, ended.context, 0, ended.tray.upgrade()?)));
-        for (owner, context, available, tray) in living.chain(ended) {
-            report(owner, context, MemoryKind::Recycled, available + tray.recycled());
-            for lent in tray.lent() {
+        let ended =
+            ended.filter_map(|ended| Some((ended.owner, ended.context, 0, ended.recycler.upgrade()?)));
+        for (owner, context, available, recycler) in living.chain(ended) {
+            report(owner, context, MemoryKind::Recycled, available + recycler.recycled());
+            for lent in recycler.lent() {
                 let frames =
                     if lent.device_gone { MemoryKind::FramesOfLostDevices } else { MemoryKind::Frames };
                 report(owner, context, MemoryKind::InFlight, lent.in_flight);

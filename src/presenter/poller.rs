@@ -13,8 +13,8 @@ use wgpu_core::SubmissionIndex;
 use wgpu_core::id::DeviceId;
 
 use super::poller::device::DevicePoller;
-use super::poller::threads::Threads;
-use super::poller::waits::{Target, Watch};
+use super::poller::threads::PollerThreads;
+use super::poller::waits::{Continuation, Wait};
 use crate::gpu::{Gpu, GpuDevice};
 
 /// Drives wgpu-core: for frames, and for the engine's own closures. Cheap to clone, usable on any thread.
@@ -27,7 +27,7 @@ use crate::gpu::{Gpu, GpuDevice};
 pub struct Poller(Arc<Shared>);
 
 struct Shared {
-    threads: Arc<Threads>,
+    threads: Arc<PollerThreads>,
     gpu: Arc<dyn Gpu>,
     wake: Arc<dyn Fn() + Send + Sync>,
     devices: Mutex<FxHashMap<DeviceId, Arc<DevicePoller>>>,
@@ -54,7 +54,7 @@ impl Poller {
     /// [`Presenter::maintain`](crate::Presenter::maintain) instead. No effect once the presenter is gone.
     pub fn wait_for(&self, device: DeviceId, submission: SubmissionIndex) {
         if !self.0.threads.are_stopped() {
-            let watch = Watch { index: submission, target: Target::Closures };
+            let watch = Wait { index: submission, target: Continuation::Closures };
             self.device(device).watch(std::iter::once(watch));
         }
     }
@@ -64,19 +64,19 @@ impl Poller {
         self.wait_for(device, 0);
     }
 
-    /// Waits for what one submission brings, until `until` on this thread. Empties `watches`.
+    /// Waits for what one submission brings, until `until` on this thread. Empties `waits`.
     pub(crate) fn wait_for_submission(
         &self,
         device: DeviceId,
         until: Option<Instant>,
-        watches: &mut Vec<Watch>,
+        waits: &mut Vec<Wait>,
     ) {
         let device = self.device(device);
-        if let (Some(until), Some(first)) = (until, watches.first()) {
-            device.spin(first.index, until, watches);
+        if let (Some(until), Some(first)) = (until, waits.first()) {
+            device.spin(first.index, until, waits);
         }
-        if !watches.is_empty() {
-            device.watch(watches.drain(..));
+        if !waits.is_empty() {
+            device.watch(waits.drain(..));
         }
     }
 

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use rustc_hash::{FxHashMap, FxHashSet};
 use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 
-use super::entries::{Ended, Entry};
+use super::entries::{ContextEntry, EndedContext};
 use super::poller::Poller;
-use super::poller::waits::{Target as WatchTarget, Watch};
+use super::poller::waits::{Continuation, Wait};
 use crate::api::canvas::PendingTexture;
 use crate::api::error::{GetImageError, PresentError};
 use crate::api::ids::{ContextId, EncoderIds, OwnerId, ReturnedId};
@@ -16,29 +16,29 @@ use crate::context::ContextData;
 use crate::context::{MOST_IN_FLIGHT, Purpose, Ticket};
 use crate::delivery::{Message, Outbox, Reply};
 use crate::frame::CopyLayout;
-use crate::gpu::{Copy, Gpu, GpuDevice, SubmitError};
+use crate::gpu::{Gpu, GpuDevice, SubmitError, TextureCopy};
 use crate::staging::AvailableBuffer;
 use crate::staging::StagingRing;
 
 /// What a presenter submits with. On the WebGPU thread.
 pub(crate) struct Submitter {
     pub(crate) gpu: Arc<dyn Gpu>,
-    pub(crate) contexts: FxHashMap<ContextId, Entry>,
+    pub(crate) contexts: FxHashMap<ContextId, ContextEntry>,
     pub(super) by_owner: FxHashMap<OwnerId, FxHashSet<ContextId>>,
     pub(crate) poller: Poller,
     pub(crate) outbox: Arc<Outbox>,
     /// Contexts that have ended, whose frames live on.
-    pub(crate) ended: Vec<Ended>,
+    pub(crate) ended: Vec<EndedContext>,
     /// How long a flush waits for what it submitted, on this thread.
     spin: Duration,
     /// Not yet submitted, at most one for each context: a ring may have a single buffer.
-    recorded: Vec<Recorded>,
+    queued: Vec<QueuedCopy>,
     /// What becomes of textures after the submit.
-    held_back: Vec<(TextureId, End)>,
+    held_back: Vec<(TextureId, TextureFate)>,
     /// In flight, and not waited for yet. Those of a submission lie together.
-    unwatched: Vec<(DeviceId, Watch)>,
+    unawaited: Vec<(DeviceId, Wait)>,
     /// Kept for its capacity.
-    watches: Vec<Watch>,
+    waits: Vec<Wait>,
     scratch: Scratch,
 }
 
@@ -48,18 +48,18 @@ const LONGEST_SPIN: Duration = Duration::from_secs(1);
 /// Of one submission; kept for their capacity: no present allocates.
 #[derive(Default)]
 struct Scratch {
-    group: Vec<Recorded>,
-    ready: Vec<Ready>,
-    copies: Vec<Copy>,
+    group: Vec<QueuedCopy>,
+    ready: Vec<PreparedCopy>,
+    copies: Vec<TextureCopy>,
 }
 
-pub(crate) enum End {
+pub(crate) enum TextureFate {
     Destroy,
     Drop,
 }
 
 /// A copy to be submitted.
-pub(crate) struct Recorded {
+pub(crate) struct QueuedCopy {
     pub(crate) context: ContextId,
     pub(crate) data: Arc<ContextData>,
     pub(crate) purpose: Purpose,
@@ -69,12 +69,12 @@ pub(crate) struct Recorded {
 }
 
 /// A copy, and where it goes.
-struct Ready {
-    recorded: Recorded,
-    target: Target,
+struct PreparedCopy {
+    queued: QueuedCopy,
+    target: Destination,
 }
 
-enum Target {
+enum Destination {
     /// A buffer that nobody uses; and what is superseded by the copy, if anything.
     Fresh(AvailableBuffer, Option<Ticket>),
     /// The buffer of the copy that is superseded: the queue keeps the order.
@@ -91,28 +91,28 @@ impl Submitter {
             outbox,
             ended: Vec::new(),
             spin: spin.min(LONGEST_SPIN),
-            recorded: Vec::new(),
+            queued: Vec::new(),
             held_back: Vec::new(),
-            unwatched: Vec::new(),
-            watches: Vec::new(),
+            unawaited: Vec::new(),
+            waits: Vec::new(),
             scratch: Scratch::default(),
         }
     }
 
     /// Notes a copy for the next flush.
-    pub(crate) fn record(&mut self, recorded: Recorded) {
-        let second = self.contexts.get_mut(&recorded.context).is_some_and(|entry| entry.recorded);
+    pub(crate) fn enqueue(&mut self, queued: QueuedCopy) {
+        let second = self.contexts.get_mut(&queued.context).is_some_and(|entry| entry.queued);
         if second {
             self.flush();
         }
-        if let Some(entry) = self.contexts.get_mut(&recorded.context) {
-            entry.recorded = true;
+        if let Some(entry) = self.contexts.get_mut(&queued.context) {
+            entry.queued = true;
         }
-        self.recorded.push(recorded);
+        self.queued.push(queued);
     }
 
     /// Notes what becomes of a texture after the next flush.
-    pub(crate) fn hold_back(&mut self, texture: TextureId, end: End) {
+    pub(crate) fn hold_back(&mut self, texture: TextureId, end: TextureFate) {
         self.held_back.push((texture, end));
     }
 
@@ -121,15 +121,15 @@ impl Submitter {
         self.submit();
         for (texture, end) in self.held_back.drain(..) {
             match end {
-                End::Destroy => self.gpu.destroy_texture(texture),
-                End::Drop => self.gpu.drop_texture(texture),
+                TextureFate::Destroy => self.gpu.destroy_texture(texture),
+                TextureFate::Drop => self.gpu.drop_texture(texture),
             }
         }
         self.watch((!self.spin.is_zero()).then(|| Instant::now() + self.spin));
         self.outbox.drain();
     }
 
-    /// Hands ids back, once what was recorded with them is submitted.
+    /// Hands ids back, once what was queued with them is submitted.
     pub(crate) fn return_encoder_ids(&self, ids: Option<EncoderIds>) {
         if let Some(EncoderIds { command_encoder, command_buffer }) = ids {
             self.outbox.message(Message::Return(ReturnedId::CommandEncoder(command_encoder)));
@@ -140,9 +140,9 @@ impl Submitter {
     /// Submits copies, those of one device together.
     fn submit(&mut self) {
         let mut scratch = std::mem::take(&mut self.scratch);
-        while let Some((device, queue)) = self.recorded.first().map(Recorded::target) {
-            let same = |recorded: &mut Recorded| recorded.target() == (device, queue);
-            scratch.group.extend(self.recorded.extract_if(.., same));
+        while let Some((device, queue)) = self.queued.first().map(QueuedCopy::target) {
+            let same = |queued: &mut QueuedCopy| queued.target() == (device, queue);
+            scratch.group.extend(self.queued.extract_if(.., same));
             // The frames of one device do not wait for another, whose submit may block.
             self.watch(None);
             self.submit_group(device, queue, &mut scratch);
@@ -154,12 +154,12 @@ impl Submitter {
     fn submit_group(&mut self, device: DeviceId, queue: QueueId, scratch: &mut Scratch) {
         let Scratch { group, ready, copies, .. } = scratch;
         let device = self.poller.open(device);
-        for recorded in group.drain(..) {
-            match self.target(&recorded, &device) {
-                Ok(target) => ready.push(Ready { recorded, target }),
+        for queued in group.drain(..) {
+            match self.target(&queued, &device) {
+                Ok(target) => ready.push(PreparedCopy { queued, target }),
                 Err(error) => {
-                    self.return_encoder_ids(recorded.texture.encoder_ids);
-                    recorded.fail(&error);
+                    self.return_encoder_ids(queued.texture.encoder_ids);
+                    queued.fail(&error);
                 }
             }
         }
@@ -178,19 +178,23 @@ impl Submitter {
     }
 
     /// Finds a buffer for a copy.
-    fn target(&mut self, recorded: &Recorded, device: &Arc<dyn GpuDevice>) -> Result<Target, PresentError> {
-        let Some(entry) = self.contexts.get_mut(&recorded.context) else {
+    fn target(
+        &mut self,
+        queued: &QueuedCopy,
+        device: &Arc<dyn GpuDevice>,
+    ) -> Result<Destination, PresentError> {
+        let Some(entry) = self.contexts.get_mut(&queued.context) else {
             return Err(PresentError::ContextDestroyed);
         };
-        entry.recorded = false;
-        let size = recorded.layout.size();
+        entry.queued = false;
+        let size = queued.layout.size();
         if size.width.max(size.height) > device.largest_texture() {
             // No texture is: do not find memory for it.
             return Err(PresentError::TooLarge(size));
         }
-        let bytes = recorded.layout.byte_len();
-        let take_youngest = |enough| match recorded.purpose {
-            Purpose::Present(_) => recorded.data.take_youngest(device.id(), enough),
+        let bytes = queued.layout.byte_len();
+        let take_youngest = |enough| match queued.purpose {
+            Purpose::Present(_) => queued.data.take_youngest(device.id(), enough),
             Purpose::Capture => None,
         };
         let fits = |ticket: &Ticket, ring: &StagingRing| {
@@ -198,12 +202,12 @@ impl Submitter {
         };
         let youngest = take_youngest(MOST_IN_FLIGHT);
         let superseded = match youngest {
-            Some(youngest) if fits(&youngest, &entry.ring) => return Ok(Target::Taken(youngest)),
+            Some(youngest) if fits(&youngest, &entry.ring) => return Ok(Destination::Taken(youngest)),
             youngest => youngest,
         };
-        let has_room = match recorded.purpose {
-            Purpose::Present(_) => superseded.is_some() || recorded.data.has_room_to_present(),
-            Purpose::Capture => recorded.data.has_room_to_capture(),
+        let has_room = match queued.purpose {
+            Purpose::Present(_) => superseded.is_some() || queued.data.has_room_to_present(),
+            Purpose::Capture => queued.data.has_room_to_capture(),
         };
         let buffer = if has_room {
             entry.ring.acquire(&*self.gpu, &**device, bytes)
@@ -211,17 +215,17 @@ impl Submitter {
             Err(PresentError::RingExhausted)
         };
         match (buffer, superseded) {
-            (Ok(buffer), superseded) => Ok(Target::Fresh(buffer, superseded)),
+            (Ok(buffer), superseded) => Ok(Destination::Fresh(buffer, superseded)),
             // Not even two buffers: the newest frame is worth more than the one in flight.
             (Err(PresentError::RingExhausted), None) => match take_youngest(1) {
-                Some(youngest) if fits(&youngest, &entry.ring) => Ok(Target::Taken(youngest)),
+                Some(youngest) if fits(&youngest, &entry.ring) => Ok(Destination::Taken(youngest)),
                 youngest => {
-                    self.restore(recorded, youngest);
+                    self.restore(queued, youngest);
                     Err(PresentError::RingExhausted)
                 }
             },
             (Err(error), superseded) => {
-                self.restore(recorded, superseded);
+                self.restore(queued, superseded);
                 Err(error)
             }
         }
@@ -232,77 +236,79 @@ impl Submitter {
         &mut self,
         device: &Arc<dyn GpuDevice>,
         queue: QueueId,
-        ready: &mut Vec<Ready>,
-        copies: &mut Vec<Copy>,
+        ready: &mut Vec<PreparedCopy>,
+        copies: &mut Vec<TextureCopy>,
     ) -> Result<(), SubmitError> {
         let Some(first) = ready.first() else { return Ok(()) };
         copies.clear();
-        copies.extend(ready.iter().filter_map(Ready::copy));
-        let submission = device.submit(queue, first.recorded.texture.encoder_ids, copies)?;
-        for Ready { recorded, target } in ready.drain(..) {
-            self.return_encoder_ids(recorded.texture.encoder_ids);
+        copies.extend(ready.iter().filter_map(PreparedCopy::copy));
+        let submission = device.submit(queue, first.queued.texture.encoder_ids, copies)?;
+        for PreparedCopy { queued, target } in ready.drain(..) {
+            self.return_encoder_ids(queued.texture.encoder_ids);
             let (buffer, superseded) = match target {
-                Target::Fresh(buffer, superseded) => (Some(buffer.submitted(submission)), superseded),
-                Target::Taken(mut ticket) => {
+                Destination::Fresh(buffer, superseded) => (Some(buffer.submitted(submission)), superseded),
+                Destination::Taken(mut ticket) => {
                     (ticket.buffer.take().map(|buffer| buffer.resubmitted(submission)), Some(ticket))
                 }
             };
-            let Recorded { data, purpose, layout, reply, .. } = recorded;
+            let QueuedCopy { data, purpose, layout, reply, .. } = queued;
             if let (Some(superseded), Purpose::Present(present)) = (superseded, &purpose) {
                 data.supersede(superseded, present.sequence);
             }
             if let Some(buffer) = buffer {
                 let number = data.submitted(purpose, layout, buffer, reply);
-                let target = WatchTarget::Ticket { context: Arc::downgrade(&data), number };
-                self.unwatched.push((submission.device, Watch { index: submission.index, target }));
+                let target = Continuation::Ticket { context: Arc::downgrade(&data), number };
+                self.unawaited.push((submission.device, Wait { index: submission.index, target }));
             }
         }
         Ok(())
     }
 
     /// A copy was refused, alone, or the device is lost.
-    fn give_up(&mut self, refused: Ready, error: &SubmitError) {
-        let Ready { recorded, target } = refused;
+    fn give_up(&mut self, refused: PreparedCopy, error: &SubmitError) {
+        let PreparedCopy { queued, target } = refused;
         match target {
-            Target::Fresh(buffer, superseded) => {
+            Destination::Fresh(buffer, superseded) => {
                 if error.may_be_running {
                     buffer.abandon();
                 }
-                self.restore(&recorded, superseded);
+                self.restore(&queued, superseded);
             }
             // Its bytes may be those of the failed copy.
-            Target::Taken(ticket) if error.may_be_running => recorded.data.fail_taken(ticket, &error.reason),
-            Target::Taken(ticket) => self.restore(&recorded, Some(ticket)),
+            Destination::Taken(ticket) if error.may_be_running => {
+                queued.data.fail_taken(ticket, &error.reason)
+            }
+            Destination::Taken(ticket) => self.restore(&queued, Some(ticket)),
         }
-        self.return_encoder_ids(recorded.texture.encoder_ids);
-        recorded.fail(&error.reason);
+        self.return_encoder_ids(queued.texture.encoder_ids);
+        queued.fail(&error.reason);
     }
 
     /// Puts a copy in flight back where it was, and waits for it again.
-    fn restore(&mut self, recorded: &Recorded, ticket: Option<Ticket>) {
+    fn restore(&mut self, queued: &QueuedCopy, ticket: Option<Ticket>) {
         let Some(ticket) = ticket else { return };
         let submission = ticket.buffer.as_ref().and_then(|buffer| buffer.submission());
-        let number = recorded.data.restore(ticket);
+        let number = queued.data.restore(ticket);
         if let Some(submission) = submission {
-            let target = WatchTarget::Ticket { context: Arc::downgrade(&recorded.data), number };
-            self.unwatched.push((submission.device, Watch { index: submission.index, target }));
+            let target = Continuation::Ticket { context: Arc::downgrade(&queued.data), number };
+            self.unawaited.push((submission.device, Wait { index: submission.index, target }));
         }
     }
 
     /// Waits for what was submitted, on the pollers' threads: for the last of it until `until` on this one.
     fn watch(&mut self, until: Option<Instant>) {
-        while let Some((device, first)) = self.unwatched.first() {
+        while let Some((device, first)) = self.unawaited.first() {
             let (device, index) = (*device, first.index);
-            let same = |(other, watch): &(DeviceId, Watch)| *other == device && watch.index == index;
-            let count = self.unwatched.iter().take_while(|unwatched| same(unwatched)).count();
-            self.watches.extend(self.unwatched.drain(..count).map(|(_, watch)| watch));
-            let until = until.filter(|_| self.unwatched.is_empty());
-            self.poller.wait_for_submission(device, until, &mut self.watches);
+            let same = |(other, watch): &(DeviceId, Wait)| *other == device && watch.index == index;
+            let count = self.unawaited.iter().take_while(|unawaited| same(unawaited)).count();
+            self.waits.extend(self.unawaited.drain(..count).map(|(_, watch)| watch));
+            let until = until.filter(|_| self.unawaited.is_empty());
+            self.poller.wait_for_submission(device, until, &mut self.waits);
         }
     }
 }
 
-impl Recorded {
+impl QueuedCopy {
     fn target(&self) -> (DeviceId, QueueId) {
         let configuration = self.texture.configuration;
         (configuration.device_id, configuration.queue_id)
@@ -322,15 +328,20 @@ impl Recorded {
     }
 }
 
-impl Ready {
-    fn copy(&self) -> Option<Copy> {
-        let Recorded { texture, layout, .. } = &self.recorded;
+impl PreparedCopy {
+    fn copy(&self) -> Option<TextureCopy> {
+        let QueuedCopy { texture, layout, .. } = &self.queued;
         let buffer = self.target.id()?;
-        Some(Copy { texture: texture.texture_id, buffer, size: layout.size(), stride: layout.stride() })
+        Some(TextureCopy {
+            texture: texture.texture_id,
+            buffer,
+            size: layout.size(),
+            stride: layout.stride(),
+        })
     }
 }
 
-impl Target {
+impl Destination {
     fn id(&self) -> Option<BufferId> {
         match self {
             Self::Fresh(buffer, _) => Some(buffer.id()),

@@ -10,41 +10,41 @@
 //! ```
 //!
 //! The states are Servo's. A buffer that leaves its ring is *lent*: it carries a [`Loan`], and when it is dropped, on
-//! whatever thread, what is left of it goes to the ring's [`Tray`]. The ring keeps the id, so that ids can go back to
+//! whatever thread, what is left of it goes to the ring's [`Recycler`]. The ring keeps the id, so that ids can go back to
 //! the engine at once when a context is destroyed, while frames live on.
 //!
 //! Portable memory is copied out when it completes: its buffer is back in the ring then, and the frame holds a vector, which
-//! goes to the tray as a *spare* for the next one.
+//! goes to the recycler as a *spare* for the next one.
 
 use std::sync::Arc;
 
 use wgpu_core::id::{BufferId, DeviceId};
 
-use super::recycler::{Counted, Loan, Returned, Tray, Use};
+use super::recycler::{Counted, Loan, Recycler, Returned, Use};
 use crate::api::error::PresentError;
 use crate::api::report::FrameMemoryKind;
 use crate::gpu::{Completed, FrameMemory, IdleMemory, InFlightMemory, Readable, Submission, Unreadable};
 
 /// What becomes of a buffer's memory when the buffer is dropped.
-pub(crate) trait Memory {
+pub(crate) trait BufferMemory {
     const USE: Use;
     fn len(&self) -> usize;
-    fn rest(self) -> Option<IdleMemory>;
+    fn into_idle(self) -> Option<IdleMemory>;
 }
 
-impl Memory for IdleMemory {
+impl BufferMemory for IdleMemory {
     const USE: Use = Use::InFlight;
 
     fn len(&self) -> usize {
         IdleMemory::len(self)
     }
 
-    fn rest(self) -> Option<IdleMemory> {
+    fn into_idle(self) -> Option<IdleMemory> {
         Some(self)
     }
 }
 
-impl Memory for InFlightMemory {
+impl BufferMemory for InFlightMemory {
     const USE: Use = Use::InFlight;
 
     fn len(&self) -> usize {
@@ -52,20 +52,20 @@ impl Memory for InFlightMemory {
     }
 
     /// The GPU may be writing: wgpu-core frees it once that is over.
-    fn rest(self) -> Option<IdleMemory> {
+    fn into_idle(self) -> Option<IdleMemory> {
         None
     }
 }
 
-impl Memory for FrameMemory {
+impl BufferMemory for FrameMemory {
     const USE: Use = Use::Frame;
 
     fn len(&self) -> usize {
         FrameMemory::len(self)
     }
 
-    fn rest(self) -> Option<IdleMemory> {
-        Some(FrameMemory::rest(self))
+    fn into_idle(self) -> Option<IdleMemory> {
+        Some(FrameMemory::into_idle(self))
     }
 }
 
@@ -75,7 +75,7 @@ pub(crate) type AvailableBuffer = Buffer<IdleMemory>;
 pub(crate) type MappingBuffer = Buffer<InFlightMemory>;
 
 /// A lent staging buffer in the state that `M` says.
-pub(crate) struct Buffer<M: Memory> {
+pub(crate) struct Buffer<M: BufferMemory> {
     counted: Counted,
     loan: Loan,
     id: BufferId,
@@ -84,7 +84,7 @@ pub(crate) struct Buffer<M: Memory> {
     memory: Option<M>,
 }
 
-impl<M: Memory> Buffer<M> {
+impl<M: BufferMemory> Buffer<M> {
     pub(crate) fn id(&self) -> BufferId {
         self.id
     }
@@ -97,33 +97,33 @@ impl<M: Memory> Buffer<M> {
         self.device
     }
 
-    fn with_memory<N: Memory>(&self, memory: Option<N>) -> Buffer<N> {
+    fn with_memory<N: BufferMemory>(&self, memory: Option<N>) -> Buffer<N> {
         let counted = self.counted.more(N::USE, memory.as_ref().map_or(0, N::len));
         Buffer { counted, loan: self.loan, id: self.id, device: self.device, memory }
     }
 
     fn give_back(&self, memory: Option<IdleMemory>) {
-        self.counted.tray().put(Returned { loan: self.loan, memory });
+        self.counted.recycler().put(Returned { loan: self.loan, memory });
     }
 }
 
-impl<M: Memory> Drop for Buffer<M> {
+impl<M: BufferMemory> Drop for Buffer<M> {
     fn drop(&mut self) {
         if let Some(memory) = self.memory.take() {
-            self.give_back(memory.rest());
+            self.give_back(memory.into_idle());
         }
     }
 }
 
 impl AvailableBuffer {
     pub(crate) fn lent(
-        tray: Arc<Tray>,
+        recycler: Arc<Recycler>,
         loan: Loan,
         id: BufferId,
         device: DeviceId,
         memory: IdleMemory,
     ) -> Self {
-        let counted = Counted::new(tray, device, Use::InFlight, memory.len());
+        let counted = Counted::new(recycler, device, Use::InFlight, memory.len());
         Self { counted, loan, id, device, memory: Some(memory) }
     }
 
@@ -165,7 +165,7 @@ impl MappingBuffer {
     /// Mapped, if its submission is done. `len` is how many bytes will be read.
     pub(crate) fn complete(mut self, completed: &Completed, len: usize) -> Result<MappedBuffer, NotMapped> {
         let memory = self.memory.take();
-        let spare = || self.counted.tray().take_spare(len);
+        let spare = || self.counted.recycler().take_spare(len);
         match memory.map(|memory| memory.complete(completed, len, spare)) {
             Some(Ok(Readable::InPlace(memory))) => {
                 Ok(MappedBuffer(Bytes::InPlace(self.with_memory(Some(memory)))))
@@ -223,7 +223,7 @@ impl MappedBuffer {
     /// Whether dropping it frees memory instead of giving it back.
     pub(crate) fn is_orphan(&self) -> bool {
         match &self.0 {
-            Bytes::InPlace(buffer) => buffer.counted.tray().is_closed(),
+            Bytes::InPlace(buffer) => buffer.counted.recycler().is_closed(),
             Bytes::Copied(pooled) => pooled.is_orphan(),
         }
     }
@@ -245,7 +245,7 @@ impl MappedBuffer {
             Bytes::InPlace(buffer) => &buffer.counted,
             Bytes::Copied(pooled) => &pooled.counted,
         };
-        let mut bytes = counted.tray().take_spare(len);
+        let mut bytes = counted.recycler().take_spare(len);
         bytes.truncate(len);
         bytes.try_reserve_exact(len - bytes.len()).ok()?;
         bytes.resize(len, 0);
@@ -253,7 +253,7 @@ impl MappedBuffer {
     }
 }
 
-/// Bytes of a frame that go to the tray as a spare.
+/// Bytes of a frame that go to the recycler as a spare.
 pub(crate) struct PooledBytes {
     counted: Counted,
     bytes: Vec<u8>,
@@ -270,12 +270,12 @@ impl PooledBytes {
 
     /// Whether dropping it frees memory instead of giving it back.
     pub(crate) fn is_orphan(&self) -> bool {
-        self.counted.tray().is_closed()
+        self.counted.recycler().is_closed()
     }
 }
 
 impl Drop for PooledBytes {
     fn drop(&mut self) {
-        self.counted.tray().put_spare(std::mem::take(&mut self.bytes));
+        self.counted.recycler().put_spare(std::mem::take(&mut self.bytes));
     }
 }

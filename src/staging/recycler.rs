@@ -19,7 +19,7 @@ pub(crate) struct Loan(pub(crate) u64);
 
 /// Outlives its ring: what returns later is freed.
 #[derive(Default)]
-pub(crate) struct Tray(Mutex<State>);
+pub(crate) struct Recycler(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -61,7 +61,7 @@ pub(crate) enum Use {
     Frame,
 }
 
-impl Tray {
+impl Recycler {
     pub(crate) fn put(&self, returned: Returned) {
         let mut state = self.0.lock();
         if !state.closed {
@@ -182,34 +182,34 @@ impl LentBytes {
 
 /// Bytes that are counted as lent for as long as this lives.
 pub(crate) struct Counted {
-    tray: Arc<Tray>,
+    recycler: Arc<Recycler>,
     serial: u64,
     used: Use,
     bytes: usize,
 }
 
 impl Counted {
-    pub(crate) fn new(tray: Arc<Tray>, device: DeviceId, used: Use, bytes: usize) -> Self {
-        let mut state = tray.0.lock();
+    pub(crate) fn new(recycler: Arc<Recycler>, device: DeviceId, used: Use, bytes: usize) -> Self {
+        let mut state = recycler.0.lock();
         let lent = state.lent_of(device);
         *lent.bytes.of(used) += bytes;
         let serial = lent.serial;
         drop(state);
-        Self { tray, serial, used, bytes }
+        Self { recycler, serial, used, bytes }
     }
 
-    pub(crate) fn tray(&self) -> &Arc<Tray> {
-        &self.tray
+    pub(crate) fn recycler(&self) -> &Arc<Recycler> {
+        &self.recycler
     }
 
     /// More bytes of the same device, which may be gone.
     pub(crate) fn more(&self, used: Use, bytes: usize) -> Self {
         self.change(|lent| *lent.of(used) += bytes);
-        Self { tray: self.tray.clone(), serial: self.serial, used, bytes }
+        Self { recycler: self.recycler.clone(), serial: self.serial, used, bytes }
     }
 
     fn change(&self, change: impl FnOnce(&mut LentBytes)) {
-        let mut state = self.tray.0.lock();
+        let mut state = self.recycler.0.lock();
         if let Some(index) = state.lent.iter().position(|lent| lent.serial == self.serial) {
             let bytes = &mut state.lent[index].bytes;
             change(bytes);
@@ -233,12 +233,12 @@ mod tests {
     // A canvas of half floats in portable memory has spares of two sizes.
     #[test]
     fn the_smallest_spare_that_fits_is_taken() {
-        let tray = Tray::default();
+        let recycler = Recycler::default();
         for size in [800, 400, 801] {
-            tray.put_spare(Vec::with_capacity(size));
+            recycler.put_spare(Vec::with_capacity(size));
         }
-        assert_eq!(tray.take_spare(300).capacity(), 400);
-        assert_eq!(tray.take_spare(400).capacity(), 800);
-        assert_eq!(tray.spares(), [801]);
+        assert_eq!(recycler.take_spare(300).capacity(), 400);
+        assert_eq!(recycler.take_spare(400).capacity(), 800);
+        assert_eq!(recycler.spares(), [801]);
     }
 }

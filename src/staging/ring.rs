@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wgpu_core::id::{BufferId, DeviceId};
 
 use super::buffer::{AvailableBuffer, MappingBuffer};
-use super::recycler::{LARGEST_EXCESS, Loan, Returned, Tray};
+use super::recycler::{LARGEST_EXCESS, Loan, Recycler, Returned};
 use crate::api::canvas::BufferIds;
 use crate::api::error::PresentError;
 use crate::gpu::{Gpu, GpuDevice, IdleMemory};
@@ -34,9 +34,9 @@ const LARGEST_RING: usize = 20;
 pub(crate) struct StagingRing {
     slots: Vec<Slot>,
     ids: Ids,
-    tray: Arc<Tray>,
+    recycler: Arc<Recycler>,
     next_loan: u64,
-    asked: Asked,
+    demand: RecentDemand,
     /// What returns and is larger is freed.
     largest: usize,
     /// Kept for its capacity.
@@ -45,7 +45,7 @@ pub(crate) struct StagingRing {
 
 /// The most bytes that were asked for at a time.
 #[derive(Clone, Copy, Default)]
-struct Asked {
+struct RecentDemand {
     /// Since [`StagingRing::settle`] was called last.
     lately: usize,
     /// Between that and the time before.
@@ -85,9 +85,9 @@ impl StagingRing {
         Self {
             slots,
             ids,
-            tray: Arc::default(),
+            recycler: Arc::default(),
             next_loan: 0,
-            asked: Asked::default(),
+            demand: RecentDemand::default(),
             largest: usize::MAX,
             returned: Vec::new(),
         }
@@ -101,13 +101,13 @@ impl StagingRing {
         bytes: usize,
     ) -> Result<AvailableBuffer, PresentError> {
         self.collect(gpu);
-        let most = self.asked.lately.max(self.asked.before);
+        let most = self.demand.lately.max(self.demand.before);
         if bytes > most {
             // What it gets now may be needed for a while.
             self.largest = usize::MAX;
         }
         let grows = most > 0 && bytes > most && bytes <= MOST_WITH_HEADROOM;
-        self.asked.lately = self.asked.lately.max(bytes);
+        self.demand.lately = self.demand.lately.max(bytes);
         if let Some(index) = self.best_fit(device.id(), bytes)
             && let Some((id, memory)) = self.take_available(index)
         {
@@ -126,8 +126,8 @@ impl StagingRing {
 
     /// Frees what is larger than what the canvas needs now, as soon as it rests. To be called once a second or so.
     pub(crate) fn settle(&mut self, gpu: &dyn Gpu) {
-        let Asked { lately, before } = self.asked;
-        self.asked = Asked { lately: 0, before: lately };
+        let RecentDemand { lately, before } = self.demand;
+        self.demand = RecentDemand { lately: 0, before: lately };
         if lately > before {
             // It grows, or has just begun: what it has may be needed at once.
             return;
@@ -149,7 +149,7 @@ impl StagingRing {
     /// Takes back what has returned.
     pub(crate) fn collect(&mut self, gpu: &dyn Gpu) {
         let mut returned = std::mem::take(&mut self.returned);
-        self.tray.collect(&mut returned, self.largest);
+        self.recycler.collect(&mut returned, self.largest);
         for Returned { loan, memory } in returned.drain(..) {
             let position =
                 self.slots.iter().position(|slot| matches!(slot, Slot::Lent { loan: l, .. } if *l == loan));
@@ -167,7 +167,7 @@ impl StagingRing {
     /// Frees the memory of all buffers that nobody uses.
     pub(crate) fn trim(&mut self, gpu: &dyn Gpu) {
         self.collect(gpu);
-        self.tray.trim();
+        self.recycler.trim();
         self.unassign_where(gpu, |slot| matches!(slot, Slot::Available { .. }));
     }
 
@@ -176,21 +176,21 @@ impl StagingRing {
         let resting = |slot: &Slot| matches!(slot, Slot::Available { memory, .. } if memory.len() == bytes);
         match self.slots.iter().position(resting) {
             Some(index) => self.unassign(gpu, index),
-            None => self.tray.free_spare(bytes),
+            None => self.recycler.free_spare(bytes),
         }
     }
 
     /// The device goes: none of its buffers is used again, and wgpu-core forgets them.
     pub(crate) fn forget_device(&mut self, gpu: &dyn Gpu, gone: DeviceId) {
         self.collect(gpu);
-        self.tray.forget_device(gone);
+        self.recycler.forget_device(gone);
         self.unassign_where(gpu, |slot| match slot {
             Slot::Unassigned(_) => false,
             Slot::Available { device, .. } | Slot::Lent { device, .. } => *device == gone,
         });
     }
 
-    /// Drops everything that wgpu-core knows and gives the engine's ids back. Frames live on; the tray, which is empty, is to
+    /// Drops everything that wgpu-core knows and gives the engine's ids back. Frames live on; the recycler, which is empty, is to
     /// be closed when nobody shows them any more.
     pub(crate) fn destroy(mut self, gpu: &dyn Gpu) -> Vec<BufferId> {
         self.trim(gpu);
@@ -205,11 +205,11 @@ impl StagingRing {
     }
 
     /// What is lent, and what has ended with its context.
-    pub(crate) fn tray(&self) -> &Arc<Tray> {
-        &self.tray
+    pub(crate) fn recycler(&self) -> &Arc<Recycler> {
+        &self.recycler
     }
 
-    /// Bytes that nobody uses, but for those in the tray.
+    /// Bytes that nobody uses, but for those in the recycler.
     pub(crate) fn available(&self) -> usize {
         let available = |slot: &Slot| match slot {
             Slot::Available { memory, .. } => memory.len(),
@@ -229,7 +229,7 @@ impl StagingRing {
             Slot::Available { memory, .. } => Some(memory.len()),
             Slot::Unassigned(_) | Slot::Lent { .. } => None,
         };
-        self.slots.iter().filter_map(available).chain(self.tray.spares())
+        self.slots.iter().filter_map(available).chain(self.recycler.spares())
     }
 
     /// The smallest resting buffer that is large enough and not too large.
@@ -296,7 +296,7 @@ impl StagingRing {
             Some(place) => *place = slot,
             None => self.slots.push(slot),
         }
-        AvailableBuffer::lent(self.tray.clone(), loan, id, device, memory)
+        AvailableBuffer::lent(self.recycler.clone(), loan, id, device, memory)
     }
 
     /// Makes wgpu-core forget the buffer of a slot that has one.

@@ -3,13 +3,18 @@
 use std::sync::Arc;
 
 use super::buffer::{AvailableBuffer, MappedBuffer, MappingBuffer};
-use super::recycler::{Loan, Tray};
+use super::recycler::{Loan, Recycler};
 use crate::gpu::fake;
 
-/// A buffer in flight that has these bytes once [`fake::completed`] covers it, and then returns to the tray.
-pub(crate) fn mapping_buffer(tray: &Arc<Tray>, bytes: &[u8]) -> MappingBuffer {
-    let available =
-        AvailableBuffer::lent(tray.clone(), Loan(0), fake::buffer(0), fake::device(0), fake::memory(bytes));
+/// A buffer in flight that has these bytes once [`fake::completed`] covers it, and then returns to the recycler.
+pub(crate) fn mapping_buffer(recycler: &Arc<Recycler>, bytes: &[u8]) -> MappingBuffer {
+    let available = AvailableBuffer::lent(
+        recycler.clone(),
+        Loan(0),
+        fake::buffer(0),
+        fake::device(0),
+        fake::memory(bytes),
+    );
     available.submitted(fake::submission())
 }
 

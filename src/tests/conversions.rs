@@ -10,23 +10,25 @@ use proptest::prelude::*;
 
 use crate::frame::CopyLayout;
 use crate::frame::Frame;
-use crate::frame::Original;
+use crate::frame::Readback;
 use crate::gpu::fake;
 use crate::pixels::BLOCK;
 use crate::pixels::Conversion;
-use crate::pixels::{Alpha, AlphaMode, CanvasPixels, ColorSpace, PixelEncoding, PixelFormat};
+use crate::pixels::{
+    AlphaEncoding, AlphaMode, CanvasPixels, PixelEncoding, PixelFormat, PredefinedColorSpace,
+};
 use crate::{ContextConfiguration, Snapshot};
 
 const FORMATS: [PixelFormat; 3] = [PixelFormat::Bgra8, PixelFormat::Rgba8, PixelFormat::Rgba16Float];
-const SPACES: [ColorSpace; 2] = [ColorSpace::Srgb, ColorSpace::DisplayP3];
-const ALPHAS: [Alpha; 2] = [Alpha::Premultiplied, Alpha::Straight];
+const SPACES: [PredefinedColorSpace; 2] = [PredefinedColorSpace::Srgb, PredefinedColorSpace::DisplayP3];
+const ALPHAS: [AlphaEncoding; 2] = [AlphaEncoding::Premultiplied, AlphaEncoding::Straight];
 const MODES: [AlphaMode; 2] = [AlphaMode::Opaque, AlphaMode::Premultiplied];
 
-fn canvas(format: PixelFormat, color_space: ColorSpace, alpha_mode: AlphaMode) -> CanvasPixels {
+fn canvas(format: PixelFormat, color_space: PredefinedColorSpace, alpha_mode: AlphaMode) -> CanvasPixels {
     CanvasPixels { format, color_space, alpha_mode }
 }
 
-fn encoding(format: PixelFormat, color_space: ColorSpace, alpha: Alpha) -> PixelEncoding {
+fn encoding(format: PixelFormat, color_space: PredefinedColorSpace, alpha: AlphaEncoding) -> PixelEncoding {
     PixelEncoding { format, color_space, alpha }
 }
 
@@ -80,8 +82,8 @@ fn nearest_byte(colour: u16, alpha: u16) -> u8 {
 fn every_half_float_becomes_the_nearest_byte() {
     let row = halves((0..=u16::MAX).flat_map(|half| [half, !half, half.rotate_left(5), half]));
     for alpha_mode in MODES {
-        let from = canvas(PixelFormat::Rgba16Float, ColorSpace::Srgb, alpha_mode);
-        let to = encoding(PixelFormat::Bgra8, ColorSpace::Srgb, Alpha::Premultiplied);
+        let from = canvas(PixelFormat::Rgba16Float, PredefinedColorSpace::Srgb, alpha_mode);
+        let to = encoding(PixelFormat::Bgra8, PredefinedColorSpace::Srgb, AlphaEncoding::Premultiplied);
         let bytes = converted(from, to, &row);
         for (half, pixel) in (0..=u16::MAX).zip(bytes.as_chunks::<4>().0) {
             let one = |half| nearest_byte(half, 0x3C00);
@@ -95,7 +97,7 @@ fn every_half_float_becomes_the_nearest_byte() {
 // R5, unpremultiplied.
 #[test]
 fn every_half_float_over_alpha_becomes_the_nearest_byte() {
-    let from = canvas(PixelFormat::Rgba16Float, ColorSpace::Srgb, AlphaMode::Premultiplied);
+    let from = canvas(PixelFormat::Rgba16Float, PredefinedColorSpace::Srgb, AlphaMode::Premultiplied);
     // Powers of two, what has many ties between two bytes, the smallest, the largest, and above 1.
     let ties = [51.0, 85.0, 102.0, 127.5, 170.0, 204.0, 254.0, 255.0]
         .map(|byte| f16::from_f32(byte / 256.0).to_bits());
@@ -118,7 +120,7 @@ fn every_half_float_over_alpha_becomes_the_nearest_byte() {
 
 #[test]
 fn alpha_that_divides_nothing_leaves_black() {
-    let from = canvas(PixelFormat::Rgba16Float, ColorSpace::Srgb, AlphaMode::Premultiplied);
+    let from = canvas(PixelFormat::Rgba16Float, PredefinedColorSpace::Srgb, AlphaMode::Premultiplied);
     for (pixel, expected) in [
         ([0x3C00, 0x7C00, 0x7E00, 0x0000], [0; 4]),
         ([0x3C00, 0xBC00, 0x0001, 0x8000], [0; 4]),
@@ -133,11 +135,11 @@ fn alpha_that_divides_nothing_leaves_black() {
 // R3, and the specification's extreme.
 #[test]
 fn every_byte_over_every_alpha_is_the_rounded_quotient() {
-    let from = canvas(PixelFormat::Bgra8, ColorSpace::Srgb, AlphaMode::Premultiplied);
+    let from = canvas(PixelFormat::Bgra8, PredefinedColorSpace::Srgb, AlphaMode::Premultiplied);
     for alpha in 0..=255u8 {
         let row: Vec<u8> = (0..=255).flat_map(|colour| [colour, 255 - colour, 7, alpha]).collect();
         let bytes = converted(from, PixelEncoding::IMAGE_DATA, &row);
-        let same_order = encoding(PixelFormat::Bgra8, ColorSpace::Srgb, Alpha::Straight);
+        let same_order = encoding(PixelFormat::Bgra8, PredefinedColorSpace::Srgb, AlphaEncoding::Straight);
         let swapped =
             bytes.as_chunks::<4>().0.iter().map(|&[red, green, blue, alpha]| [blue, green, red, alpha]);
         assert_eq!(converted(from, same_order, &row), swapped.flatten().collect::<Vec<_>>());
@@ -158,18 +160,21 @@ fn every_byte_over_every_alpha_is_the_rounded_quotient() {
 
 #[test]
 fn bytes_become_the_nearest_half_floats() {
-    let from = canvas(PixelFormat::Rgba8, ColorSpace::Srgb, AlphaMode::Premultiplied);
+    let from = canvas(PixelFormat::Rgba8, PredefinedColorSpace::Srgb, AlphaMode::Premultiplied);
     let row: Vec<u8> = (0..=255).collect();
-    let bytes =
-        converted(from, encoding(PixelFormat::Rgba16Float, ColorSpace::Srgb, Alpha::Premultiplied), &row);
+    let bytes = converted(
+        from,
+        encoding(PixelFormat::Rgba16Float, PredefinedColorSpace::Srgb, AlphaEncoding::Premultiplied),
+        &row,
+    );
     assert_eq!(bytes, halves((0..=255).map(|byte| f16::from_f64(f64::from(byte) / 255.0).to_bits())));
 }
 
 // R6: worked out by hand from the matrix and the curve of sRGB.
 #[test]
 fn p3_colours_are_those_worked_out_by_hand() {
-    let opaque = canvas(PixelFormat::Rgba8, ColorSpace::DisplayP3, AlphaMode::Opaque);
-    let to = encoding(PixelFormat::Rgba8, ColorSpace::Srgb, Alpha::Premultiplied);
+    let opaque = canvas(PixelFormat::Rgba8, PredefinedColorSpace::DisplayP3, AlphaMode::Opaque);
+    let to = encoding(PixelFormat::Rgba8, PredefinedColorSpace::Srgb, AlphaEncoding::Premultiplied);
     for (p3, srgb) in [
         ([0, 0, 0], [0, 0, 0]),
         ([255, 255, 255], [255, 255, 255]),
@@ -206,8 +211,12 @@ fn p3_colours_are_those_worked_out_by_hand() {
 fn colours_are_within_a_step_of_another_crate() {
     let levels = [0u8, 1, 7, 10, 11, 40, 77, 102, 128, 150, 199, 230, 254, 255];
     for (from, to, oracle) in [
-        (ColorSpace::DisplayP3, ColorSpace::Srgb, DisplayP3::convert::<Srgb> as fn([f32; 3]) -> [f32; 3]),
-        (ColorSpace::Srgb, ColorSpace::DisplayP3, Srgb::convert::<DisplayP3>),
+        (
+            PredefinedColorSpace::DisplayP3,
+            PredefinedColorSpace::Srgb,
+            DisplayP3::convert::<Srgb> as fn([f32; 3]) -> [f32; 3],
+        ),
+        (PredefinedColorSpace::Srgb, PredefinedColorSpace::DisplayP3, Srgb::convert::<DisplayP3>),
     ] {
         let canvas = canvas(PixelFormat::Rgba8, from, AlphaMode::Opaque);
         for red in levels {
@@ -215,7 +224,7 @@ fn colours_are_within_a_step_of_another_crate() {
                 for blue in levels {
                     let bytes = converted(
                         canvas,
-                        encoding(PixelFormat::Bgra8, to, Alpha::Straight),
+                        encoding(PixelFormat::Bgra8, to, AlphaEncoding::Straight),
                         &[red, green, blue, 255],
                     );
                     let expected = oracle([red, green, blue].map(|byte| f32::from(byte) / 255.0));
@@ -243,14 +252,14 @@ fn naive_read(from: CanvasPixels, pixel: &[u8]) -> [f64; 4] {
     [red, green, blue, if from.alpha_mode == AlphaMode::Opaque { 1.0 } else { alpha }]
 }
 
-fn naive_colour(from: ColorSpace, to: ColorSpace, colour: [f64; 3]) -> [f64; 3] {
+fn naive_colour(from: PredefinedColorSpace, to: PredefinedColorSpace, colour: [f64; 3]) -> [f64; 3] {
     let matrix = match (from, to) {
-        (ColorSpace::DisplayP3, ColorSpace::Srgb) => [
+        (PredefinedColorSpace::DisplayP3, PredefinedColorSpace::Srgb) => [
             [1.224940176, -0.224940176, 0.0],
             [-0.042056955, 1.042056955, 0.0],
             [-0.019637555, -0.078636046, 1.0982736],
         ],
-        (ColorSpace::Srgb, ColorSpace::DisplayP3) => [
+        (PredefinedColorSpace::Srgb, PredefinedColorSpace::DisplayP3) => [
             [0.822461969, 0.177538031, 0.0],
             [0.033194199, 0.966805801, 0.0],
             [0.017082631, 0.072397440, 0.910519929],
@@ -274,10 +283,10 @@ fn naive(from: CanvasPixels, to: PixelEncoding, pixel: &[u8]) -> [f64; 4] {
     let premultiplied = from.alpha_mode == AlphaMode::Premultiplied;
     let mut colour = [red, green, blue];
     let same = from.color_space == to.color_space;
-    if premultiplied && !(same && to.alpha == Alpha::Premultiplied) {
+    if premultiplied && !(same && to.alpha == AlphaEncoding::Premultiplied) {
         colour = colour.map(|value| if alpha == 0.0 { 0.0 } else { value / alpha });
         colour = naive_colour(from.color_space, to.color_space, colour);
-        if to.alpha == Alpha::Premultiplied {
+        if to.alpha == AlphaEncoding::Premultiplied {
             colour = colour.map(|value| value * alpha);
         }
     } else {
@@ -380,7 +389,7 @@ fn whatever_bits_there_are_they_become_the_same_on_every_processor() {
 }
 
 /// A frame as a texture is copied: rows with padding between them.
-fn original(from: CanvasPixels, (width, height): (u32, u32), pixels: &[Vec<u8>]) -> Original {
+fn original(from: CanvasPixels, (width, height): (u32, u32), pixels: &[Vec<u8>]) -> Readback {
     let configuration = ContextConfiguration {
         device_id: fake::device(0),
         queue_id: fake::queue(0),
@@ -391,10 +400,10 @@ fn original(from: CanvasPixels, (width, height): (u32, u32), pixels: &[Vec<u8>])
     };
     let layout = CopyLayout::of(&configuration).unwrap();
     let mut bytes = vec![7; layout.byte_len()];
-    for (row, pixels) in layout.lines().rows_mut(&mut bytes).zip(pixels.chunks(width as usize)) {
+    for (row, pixels) in layout.row_layout().rows_mut(&mut bytes).zip(pixels.chunks(width as usize)) {
         row.copy_from_slice(&pixels.concat());
     }
-    Original::shown(layout, crate::staging::testing::mapped_buffer(&bytes))
+    Readback::shown(layout, crate::staging::testing::mapped_buffer(&bytes))
 }
 
 proptest! {
@@ -423,7 +432,7 @@ proptest! {
                 }
             }
         }
-        let snapshot = Snapshot::of_original(Arc::new(original));
+        let snapshot = Snapshot::of_readback(Arc::new(original));
         let row = width * to.format.bytes_per_pixel();
         let stride = row + slack;
         let mut image = vec![0xEE; stride * size.1 as usize];
@@ -443,8 +452,8 @@ proptest! {
 fn no_more_pixels_are_written_than_were_read() {
     for (from, to) in FORMATS.into_iter().flat_map(|from| FORMATS.map(|to| (from, to))) {
         for (alpha_mode, space) in MODES.into_iter().flat_map(|mode| SPACES.map(|space| (mode, space))) {
-            let from = canvas(from, ColorSpace::Srgb, alpha_mode);
-            let to = encoding(to, space, Alpha::Straight);
+            let from = canvas(from, PredefinedColorSpace::Srgb, alpha_mode);
+            let to = encoding(to, space, AlphaEncoding::Straight);
             let mut bytes = vec![0xEE; 5 * to.format.bytes_per_pixel()];
             let conversion = Conversion::new(from, to);
             conversion.row(&vec![0x3C; 3 * from.format.bytes_per_pixel()], &mut bytes);

@@ -10,7 +10,7 @@ use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 use super::owners::{PAGE, assert_deleted_last, assert_each_once, create, descriptor, present};
 use super::world::*;
 use crate::gpu::{fake::self, fake::FakeGpu};
-use crate::gpu::{Copy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, Waited};
+use crate::gpu::{TextureCopy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, Waited};
 use crate::{
     CanvasEpoch, Contents, ContextMap, EncoderIds, FrameMemoryKind, GetImageError, PresentEnd, PresentError, Presenter,
     PresenterOptions,
@@ -88,7 +88,7 @@ impl GpuDevice for InterruptedDevice {
         &self,
         queue: QueueId,
         encoder: Option<EncoderIds>,
-        copies: &[Copy],
+        copies: &[TextureCopy],
     ) -> Result<Submission, SubmitError> {
         let interrupt = self.interrupt.lock().take();
         if let Some(interrupt) = interrupt {

@@ -128,7 +128,7 @@ fn what_lingers_keeps_what_it_shows_alone() {
     let World { gpu, recorder, mut presenter, .. } = showing_red();
     present(&gpu, &mut presenter, ID, GREEN).unwrap();
     gpu.finish(device(0));
-    // The frame before is in the tray now, and nobody takes it from there.
+    // The frame before is in the recycler now, and nobody takes it from there.
     recorder.until("it is shown", |record| record.outcomes.contains_key(&(ID, 2)));
     let kinds = |presenter: &Presenter| -> Vec<_> {
         presenter.memory_report().iter().map(|report| report.kind).collect()

@@ -19,7 +19,7 @@ use crate::frame::CopyLayout;
 use crate::frame::testing::copy_layout;
 use crate::gpu::{Submission, fake};
 use crate::staging::AvailableBuffer;
-use crate::staging::{Loan, Tray};
+use crate::staging::{Loan, Recycler};
 use crate::sync::Mutex;
 use crate::{
     AlphaMode, CanvasEpoch, ContextId, ContextMap, ExternalImages, ImageSink, OwnerId, PresentError,
@@ -96,7 +96,7 @@ struct Scene {
 #[derive(Clone)]
 struct Canvas {
     context: Arc<ContextData>,
-    tray: Arc<Tray>,
+    recycler: Arc<Recycler>,
 }
 
 fn key(id: u64) -> ImageKey {
@@ -125,15 +125,15 @@ impl Scene {
     /// A context with an image key.
     fn canvas(&self, id: u64) -> Canvas {
         let (outbox, map) = (self.outbox.clone(), self.map.clone());
-        let (blanks, waiters) = (map.blanks(), map.waiters());
+        let (fallback, waiters) = (map.fallback(), map.waiters());
         let make = |offers| {
             let size = Size2D::new(4, 2);
-            Arc::new(ContextData::new(ContextId(id), OWNER, size, offers, outbox, blanks, waiters))
+            Arc::new(ContextData::new(ContextId(id), OWNER, size, offers, outbox, fallback, waiters))
         };
         let context = map.insert(ContextId(id), make).unwrap();
         context.set_key(key(id));
         self.outbox.drain();
-        Canvas { context, tray: Arc::default() }
+        Canvas { context, recycler: Arc::default() }
     }
 
     fn last_generation(&self) -> u8 {
@@ -182,7 +182,7 @@ impl Canvas {
     fn present(&self, byte: u8, height: u32, epoch: u64) -> u64 {
         let present = self.context.begin(CanvasEpoch(epoch), AlphaMode::Premultiplied).unwrap();
         let layout = layout(height);
-        let buffer = fake::mapping_buffer(&self.tray, &vec![byte; layout.byte_len()]);
+        let buffer = fake::mapping_buffer(&self.recycler, &vec![byte; layout.byte_len()]);
         self.context.submitted(Purpose::Present(present), layout, buffer, None)
     }
 
@@ -201,7 +201,7 @@ impl Canvas {
     /// What the ring and the GPU do: other bytes are written to what has returned.
     fn reuse(&self) {
         let mut returned = Vec::new();
-        self.tray.collect(&mut returned, usize::MAX);
+        self.recycler.collect(&mut returned, usize::MAX);
         for memory in returned.into_iter().filter_map(|returned| returned.memory) {
             let (len, device) = (memory.len(), fake::device(0));
             let buffer = AvailableBuffer::lent(Arc::default(), Loan(0), fake::buffer(0), device, memory);
@@ -312,7 +312,7 @@ fn a_locked_frame_stays_while_its_context_ends() {
             other.complete(second);
             map.destroy(&other.context);
             other.reuse();
-            other.tray.close();
+            other.recycler.close();
         });
         let mut images = ExternalImages::new(&scene.map);
         let byte = read(&mut images, 1, Some(generation));
@@ -360,7 +360,7 @@ fn a_context_that_lingers_ends_once_its_transaction_is_done() {
             assert!([None, Some(1), Some(2)].contains(&byte), "{byte:?}");
             map.transaction_done(NAMESPACE, TransactionId(7));
         });
-        assert!(scene.map.destroy_after(&canvas.context, &canvas.tray, TransactionId(7)));
+        assert!(scene.map.destroy_after(&canvas.context, &canvas.recycler, TransactionId(7)));
         scene.outbox.drain();
         poller.join().unwrap();
         compositor.join().unwrap();

@@ -268,7 +268,7 @@ fn a_frame_does_not_wait_for_the_conversion_of_another_one() {
     for (id, side) in [(0, 4), (1, 512)] {
         let mut texture = pending(gpu.texture(device(0), [1; 4], None), 0, size(side, side));
         if side > 4 {
-            texture.configuration.color_space = crate::ColorSpace::DisplayP3;
+            texture.configuration.color_space = crate::PredefinedColorSpace::DisplayP3;
         }
         batch.present(ContextId(id), Contents::Texture(texture), CanvasEpoch(1)).unwrap();
     }

@@ -6,7 +6,7 @@ use wgpu_types::TextureFormat;
 use super::world::*;
 use crate::gpu::fake;
 use crate::{
-    Alpha, AlphaMode, BufferIds, CanvasEpoch, ColorSpace, Contents, ContextConfiguration, CopyPixelsError, GetImageError, PendingTexture, PixelEncoding, PixelFormat, PresentError, Snapshot,
+    AlphaEncoding, AlphaMode, BufferIds, CanvasEpoch, PredefinedColorSpace, Contents, ContextConfiguration, CopyPixelsError, GetImageError, PendingTexture, PixelEncoding, PixelFormat, PresentError, Snapshot,
 };
 
 const P3_RED: [f32; 4] = [1.0, 0.0, 0.0, 1.0];
@@ -16,7 +16,7 @@ fn halves(pixel: [f32; 4]) -> Vec<u8> {
 }
 
 impl World {
-    fn half_floats(&self, pixel: [f32; 4], alpha_mode: AlphaMode, color_space: ColorSpace) -> PendingTexture {
+    fn half_floats(&self, pixel: [f32; 4], alpha_mode: AlphaMode, color_space: PredefinedColorSpace) -> PendingTexture {
         let texture_id = self.gpu.texture_of(fake::device(0), &halves(pixel), None);
         let configuration = ContextConfiguration {
             format: TextureFormat::Rgba16Float,
@@ -37,7 +37,7 @@ impl World {
     }
 }
 
-fn encoding(format: PixelFormat, color_space: ColorSpace, alpha: Alpha) -> PixelEncoding {
+fn encoding(format: PixelFormat, color_space: PredefinedColorSpace, alpha: AlphaEncoding) -> PixelEncoding {
     PixelEncoding { format, color_space, alpha }
 }
 
@@ -50,14 +50,14 @@ fn assert_all(bytes: &[u8], pixel: &[u8]) {
 fn half_floats_are_shown_as_bytes_and_read_as_they_are() {
     let mut world = World::new();
     let pixel = [0.4, 2.0, -1.0, 0.5];
-    let texture = world.half_floats(pixel, AlphaMode::Premultiplied, ColorSpace::Srgb);
+    let texture = world.half_floats(pixel, AlphaMode::Premultiplied, PredefinedColorSpace::Srgb);
     let sequence = world.present_texture(texture, 1).unwrap();
     // Asked before it is there, and after.
     let before = world.get_image(None);
     world.finish(sequence);
     assert_eq!(world.shown(), [0, 255, 102, 128], "BGRA");
     for image in [answer(&before).unwrap(), answer(&world.get_image(None)).unwrap()] {
-        assert_eq!((image.format(), image.color_space()), (PixelFormat::Rgba16Float, ColorSpace::Srgb));
+        assert_eq!((image.format(), image.color_space()), (PixelFormat::Rgba16Float, PredefinedColorSpace::Srgb));
         assert_all(&image.to_vec(), &halves(pixel));
         assert_eq!((image.rows().count(), image.rows().next().unwrap().len()), (2, 32));
         assert_all(&image.to_straight_rgba(), &[204, 255, 0, 128]);
@@ -67,7 +67,7 @@ fn half_floats_are_shown_as_bytes_and_read_as_they_are() {
 #[test]
 fn opaque_half_floats_have_alpha_1() {
     let mut world = World::new();
-    let texture = world.half_floats([0.4, 0.0, 1.0, 0.25], AlphaMode::Opaque, ColorSpace::Srgb);
+    let texture = world.half_floats([0.4, 0.0, 1.0, 0.25], AlphaMode::Opaque, PredefinedColorSpace::Srgb);
     let captured = world.get_image(Some(texture));
     world.gpu.finish(device(0));
     assert_all(&answer(&captured).unwrap().to_vec(), &halves([0.4, 0.0, 1.0, 1.0]));
@@ -93,10 +93,10 @@ fn a_captured_opaque_texture_has_alpha_255_in_whatever_way_it_is_read() {
         let first = |image: &Snapshot| image.rows().next().unwrap().as_ptr();
         assert_eq!(first(&image), first(&image.clone()), "copied once at most");
         let mut strided = [7; 20 + 20 + 16];
-        image.copy_into(&mut strided, 20, encoding(PixelFormat::Bgra8, ColorSpace::Srgb, Alpha::Straight)).unwrap();
+        image.copy_into(&mut strided, 20, encoding(PixelFormat::Bgra8, PredefinedColorSpace::Srgb, AlphaEncoding::Straight)).unwrap();
         assert_eq!(strided, [&opaque.repeat(4)[..], &[7; 4]].concat().repeat(3)[..56]);
         let half = |byte: u8| f32::from(byte) / 255.0;
-        let halved = image.convert(encoding(PixelFormat::Rgba16Float, ColorSpace::Srgb, Alpha::Straight));
+        let halved = image.convert(encoding(PixelFormat::Rgba16Float, PredefinedColorSpace::Srgb, AlphaEncoding::Straight));
         assert_all(&halved, &halves([half(0), half(51), half(102), 1.0]));
     }
 }
@@ -105,23 +105,23 @@ fn a_captured_opaque_texture_has_alpha_255_in_whatever_way_it_is_read() {
 #[test]
 fn p3_is_shown_as_srgb_and_read_as_it_is() {
     let mut world = World::new();
-    let half_float = world.half_floats(P3_RED, AlphaMode::Opaque, ColorSpace::DisplayP3);
+    let half_float = world.half_floats(P3_RED, AlphaMode::Opaque, PredefinedColorSpace::DisplayP3);
     let sequence = world.present_texture(half_float, 1).unwrap();
     world.finish(sequence);
     assert_eq!(world.shown(), [0, 0, 255, 255]);
     let image = answer(&world.get_image(None)).unwrap();
-    assert_eq!(image.color_space(), ColorSpace::DisplayP3);
+    assert_eq!(image.color_space(), PredefinedColorSpace::DisplayP3);
     assert_all(&image.to_vec(), &halves(P3_RED));
 
     // 8 bits, premultiplied: 111.49 of 102 is not clamped before alpha.
     let mut texture = world.texture([0, 0, 102, 102], size(4, 2));
-    texture.configuration.color_space = ColorSpace::DisplayP3;
+    texture.configuration.color_space = PredefinedColorSpace::DisplayP3;
     let sequence = world.present_texture(texture, 2).unwrap();
     world.finish(sequence);
     assert_eq!(world.shown(), [0, 0, 111, 102]);
     let image = answer(&world.get_image(None)).unwrap();
     assert_all(&image.to_vec(), &[0, 0, 102, 102]);
-    let p3 = encoding(PixelFormat::Rgba8, ColorSpace::DisplayP3, Alpha::Straight);
+    let p3 = encoding(PixelFormat::Rgba8, PredefinedColorSpace::DisplayP3, AlphaEncoding::Straight);
     assert_all(&image.convert(p3), &[255, 0, 0, 102]);
 }
 
@@ -134,7 +134,7 @@ fn converted_frames_keep_the_byte_order_of_their_key() {
     let sequence = world.present_texture(rgba, 1).unwrap();
     world.finish(sequence);
     let first = world.last_offer().0.format;
-    let texture = world.half_floats(P3_RED, AlphaMode::Premultiplied, ColorSpace::Srgb);
+    let texture = world.half_floats(P3_RED, AlphaMode::Premultiplied, PredefinedColorSpace::Srgb);
     let sequence = world.present_texture(texture, 2).unwrap();
     world.finish(sequence);
     assert_eq!(world.shown(), [255, 0, 0, 255]);
@@ -146,7 +146,7 @@ fn converted_frames_keep_the_byte_order_of_their_key() {
 fn converted_frames_use_the_memory_of_earlier_ones() {
     let mut world = World::new();
     for epoch in 1..20 {
-        let texture = world.half_floats(P3_RED, AlphaMode::Premultiplied, ColorSpace::DisplayP3);
+        let texture = world.half_floats(P3_RED, AlphaMode::Premultiplied, PredefinedColorSpace::DisplayP3);
         let sequence = world.present_texture(texture, epoch).unwrap();
         world.finish(sequence);
         assert_eq!(world.shown(), [0, 0, 255, 255]);
@@ -164,7 +164,7 @@ fn snapshots_outlive_what_replaced_them() {
     let images: Vec<Snapshot> = (0..5u64)
         .map(|i| {
             let texture =
-                world.half_floats([i as f32, 0.0, 0.0, 1.0], AlphaMode::Premultiplied, ColorSpace::Srgb);
+                world.half_floats([i as f32, 0.0, 0.0, 1.0], AlphaMode::Premultiplied, PredefinedColorSpace::Srgb);
             let sequence = world.present_texture(texture, i).unwrap();
             world.finish(sequence);
             answer(&world.get_image(None)).unwrap()
@@ -180,7 +180,7 @@ fn snapshots_outlive_what_replaced_them() {
 #[test]
 fn half_floats_of_no_size_and_of_impossible_sizes() {
     let mut world = World::new();
-    let texture = world.half_floats(P3_RED, AlphaMode::Opaque, ColorSpace::DisplayP3);
+    let texture = world.half_floats(P3_RED, AlphaMode::Opaque, PredefinedColorSpace::DisplayP3);
     for empty in [size(0, 0), size(0, 9), size(9, 0)] {
         let configuration = ContextConfiguration { size: empty, ..texture.configuration };
         let texture = PendingTexture { configuration, ..texture };
@@ -347,7 +347,7 @@ fn pixels_are_copied_into_strided_memory_or_not_at_all() {
         image.copy_into(&mut bytes, usize::MAX, to),
         Err(CopyPixelsError::TooShort { needed: usize::MAX })
     );
-    let halves = encoding(PixelFormat::Rgba16Float, ColorSpace::Srgb, Alpha::Straight);
+    let halves = encoding(PixelFormat::Rgba16Float, PredefinedColorSpace::Srgb, AlphaEncoding::Straight);
     assert_eq!(image.copy_into(&mut bytes, 31, halves), Err(CopyPixelsError::StrideTooSmall { needed: 32 }));
     assert_eq!(bytes, [7; 35], "nothing was written");
 }
@@ -359,8 +359,8 @@ fn a_cleared_image_is_cleared_in_every_encoding() {
         let contents = Contents::Cleared { size: size(3, 2), alpha_mode };
         world.presenter.present(CONTEXT, contents, CanvasEpoch(1)).unwrap();
         let image = answer(&world.get_image(None)).unwrap();
-        for color_space in [ColorSpace::Srgb, ColorSpace::DisplayP3] {
-            for alpha in [Alpha::Premultiplied, Alpha::Straight] {
+        for color_space in [PredefinedColorSpace::Srgb, PredefinedColorSpace::DisplayP3] {
+            for alpha in [AlphaEncoding::Premultiplied, AlphaEncoding::Straight] {
                 let bytes = image.convert(encoding(PixelFormat::Rgba8, color_space, alpha));
                 assert_all(&bytes, &[0, 0, 0, if one { 255 } else { 0 }]);
                 let bytes = image.convert(encoding(PixelFormat::Rgba16Float, color_space, alpha));

@@ -15,7 +15,7 @@ mod slow {
     use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 
     use super::*;
-    use crate::gpu::{Copy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, UnsupportedDevice, Waited};
+    use crate::gpu::{TextureCopy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, UnsupportedDevice, Waited};
     use crate::{EncoderIds, FrameMemoryKind};
 
     #[derive(Default)]
@@ -76,7 +76,7 @@ mod slow {
             &self,
             queue: QueueId,
             encoder: Option<EncoderIds>,
-            copies: &[Copy],
+            copies: &[TextureCopy],
         ) -> Result<Submission, SubmitError> {
             self.0.submit(queue, encoder, copies)
         }

@@ -13,7 +13,7 @@ use wgpu_types::TextureFormat;
 
 use crate::gpu::{fake::self, fake::FakeGpu, fake::Fault};
 use crate::{
-    AlphaMode, BufferIds, CanvasEpoch, ColorSpace, Contents, ContextConfiguration, ContextDescriptor, ContextId,
+    AlphaMode, BufferIds, CanvasEpoch, PredefinedColorSpace, Contents, ContextConfiguration, ContextDescriptor, ContextId,
     ContextMap, EncoderIds, ExternalImages, GetImageError, ImageSink, OwnerId, PendingTexture, PresentEnd,
     PresentError, PresentOutcome, Presenter, PresenterOptions, ReturnedId, Snapshot,
 };
@@ -291,7 +291,7 @@ pub(super) fn configuration(device: u32, size: Size2D<u32>) -> ContextConfigurat
         device_id: fake::device(device),
         queue_id: fake::queue(device),
         format: TextureFormat::Bgra8Unorm,
-        color_space: ColorSpace::Srgb,
+        color_space: PredefinedColorSpace::Srgb,
         alpha_mode: AlphaMode::Premultiplied,
         size,
     }

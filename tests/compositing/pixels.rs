@@ -5,13 +5,13 @@ use std::io::BufWriter;
 use std::path::Path;
 
 use half::f16;
-use webgpu_presentation::{Alpha, ColorSpace, PixelEncoding, PixelFormat};
+use webgpu_presentation::{AlphaEncoding, PixelEncoding, PixelFormat, PredefinedColorSpace};
 
 use super::*;
 
 const FORMATS: [TextureFormat; 3] =
     [TextureFormat::Bgra8Unorm, TextureFormat::Rgba8Unorm, TextureFormat::Rgba16Float];
-const SPACES: [ColorSpace; 2] = [ColorSpace::Srgb, ColorSpace::DisplayP3];
+const SPACES: [PredefinedColorSpace; 2] = [PredefinedColorSpace::Srgb, PredefinedColorSpace::DisplayP3];
 const MODES: [AlphaMode; 2] = [AlphaMode::Opaque, AlphaMode::Premultiplied];
 
 fn halves(rgba: &[[f32; 4]]) -> Vec<u8> {
@@ -40,7 +40,7 @@ impl Stage {
     fn configuration(
         &self,
         format: TextureFormat,
-        color_space: ColorSpace,
+        color_space: PredefinedColorSpace,
         alpha_mode: AlphaMode,
         size: (u32, u32),
     ) -> ContextConfiguration {
@@ -75,20 +75,22 @@ const TEXELS: [[f32; 4]; 4] =
     [[0.0, 0.0, 0.4, 0.4], [0.0, 0.4, 0.0, 0.4], [0.4, 0.0, 0.0, 0.4], [0.4, 0.4, 0.0, 0.4]];
 
 /// What of 0.4 of each texel's colour is left in sRGB: on the page, which is black.
-fn shown(color_space: ColorSpace, alpha_mode: AlphaMode) -> [[u8; 3]; 4] {
+fn shown(color_space: PredefinedColorSpace, alpha_mode: AlphaMode) -> [[u8; 3]; 4] {
     match (color_space, alpha_mode) {
-        (ColorSpace::Srgb, _) => [[0, 0, 102], [0, 102, 0], [102, 0, 0], [102, 102, 0]],
+        (PredefinedColorSpace::Srgb, _) => [[0, 0, 102], [0, 102, 0], [102, 0, 0], [102, 102, 0]],
         // Of 0.4: 106.6, 104.0 and 112.2.
-        (ColorSpace::DisplayP3, AlphaMode::Opaque) => [[0, 0, 107], [0, 104, 0], [112, 0, 0], [102, 102, 0]],
+        (PredefinedColorSpace::DisplayP3, AlphaMode::Opaque) => {
+            [[0, 0, 107], [0, 104, 0], [112, 0, 0], [102, 102, 0]]
+        }
         // Of 1.0, times 0.4: 106.3, 103.9 and 111.5.
-        (ColorSpace::DisplayP3, AlphaMode::Premultiplied) => {
+        (PredefinedColorSpace::DisplayP3, AlphaMode::Premultiplied) => {
             [[0, 0, 106], [0, 104, 0], [111, 0, 0], [102, 102, 0]]
         }
     }
 }
 
 /// What `ImageData` of them is.
-fn straight(color_space: ColorSpace, alpha_mode: AlphaMode) -> [[u8; 4]; 4] {
+fn straight(color_space: PredefinedColorSpace, alpha_mode: AlphaMode) -> [[u8; 4]; 4] {
     match alpha_mode {
         AlphaMode::Opaque => shown(color_space, alpha_mode).map(|[r, g, b]| [r, g, b, 255]),
         // Clamped to sRGB's primaries.
@@ -136,7 +138,7 @@ fn the_matrix_is_exact(gl: PageGl) {
                     let same = PixelEncoding { color_space, ..PixelEncoding::IMAGE_DATA };
                     assert_eq!(
                         image.convert(same),
-                        straight(ColorSpace::Srgb, alpha_mode).concat(),
+                        straight(PredefinedColorSpace::Srgb, alpha_mode).concat(),
                         "{what}"
                     );
                 }
@@ -169,7 +171,8 @@ fn half_floats_of_every_size_are_exact() {
         let level = |i: u32| f32::from((i * 7 + i / 255) as u8) / 255.0;
         let rgba: Vec<_> = (0..width * height).map(|i| [level(i), level(i * 3), level(i / 5), 1.0]).collect();
         let (format, alpha_mode) = (TextureFormat::Rgba16Float, AlphaMode::Premultiplied);
-        let configuration = stage.configuration(format, ColorSpace::Srgb, alpha_mode, (width, height));
+        let configuration =
+            stage.configuration(format, PredefinedColorSpace::Srgb, alpha_mode, (width, height));
         let (texture, drawn) = stage.exact_texture(configuration, &rgba);
         stage.present_to(context, texture);
         let (seen_width, seen_height) = (width.min(300), height.min(150));
@@ -194,7 +197,7 @@ fn a_switch_to_half_floats_and_back_keeps_its_colours() {
         for (i, format) in FORMATS.into_iter().chain(FORMATS.into_iter().rev()).enumerate() {
             let blue = i as f32 * 20.0 / 255.0;
             let configuration =
-                stage.configuration(format, ColorSpace::Srgb, AlphaMode::Premultiplied, (48, 32));
+                stage.configuration(format, PredefinedColorSpace::Srgb, AlphaMode::Premultiplied, (48, 32));
             let (texture, _) = stage.exact_texture(configuration, &[[1.0, 0.2, blue, 1.0]; 48 * 32]);
             stage.present(texture);
             stage.assert_corner((48, 32), [255, 51, i as u8 * 20, 255]);
@@ -284,15 +287,18 @@ fn a_gallery_of_all_kinds_is_composited() {
 fn half_floats_are_asked_for_of_a_canvas_of_bytes() {
     let stage = stage!(PageGl::Swgl, (20, 20));
     let (format, alpha_mode) = (TextureFormat::Bgra8Unorm, AlphaMode::Premultiplied);
-    let configuration = stage.configuration(format, ColorSpace::Srgb, alpha_mode, (2, 2));
+    let configuration = stage.configuration(format, PredefinedColorSpace::Srgb, alpha_mode, (2, 2));
     let (texture, _) = stage.exact_texture(configuration, &TEXELS);
     let image = stage.read_image(CONTEXT, Some(texture));
-    let halves_of =
-        |alpha| PixelEncoding { format: PixelFormat::Rgba16Float, color_space: ColorSpace::Srgb, alpha };
+    let halves_of = |alpha| PixelEncoding {
+        format: PixelFormat::Rgba16Float,
+        color_space: PredefinedColorSpace::Srgb,
+        alpha,
+    };
     // 102 / 255 is 0.4 rounded.
-    assert_eq!(image.convert(halves_of(Alpha::Premultiplied)), halves(&TEXELS));
+    assert_eq!(image.convert(halves_of(AlphaEncoding::Premultiplied)), halves(&TEXELS));
     let straight = TEXELS.map(|pixel| [pixel[0] / 0.4, pixel[1] / 0.4, pixel[2] / 0.4, pixel[3]]);
-    assert_eq!(image.convert(halves_of(Alpha::Straight)), halves(&straight));
+    assert_eq!(image.convert(halves_of(AlphaEncoding::Straight)), halves(&straight));
     stage.gpu.drop_texture(texture.texture_id);
     stage.finish();
 }

@@ -28,7 +28,7 @@ fn an_engine_brings_its_own_ids() {
         device_id: device.id,
         queue_id: device.queue,
         format: TextureFormat::Bgra8Unorm,
-        color_space: ColorSpace::Srgb,
+        color_space: PredefinedColorSpace::Srgb,
         alpha_mode: AlphaMode::Premultiplied,
         size,
     };
@@ -188,7 +188,7 @@ fn the_backend_without_a_driver_is_presented_too() {
         device_id: device.id,
         queue_id: device.queue,
         format,
-        color_space: ColorSpace::Srgb,
+        color_space: PredefinedColorSpace::Srgb,
         alpha_mode: AlphaMode::Premultiplied,
         size: size(4, 2),
     };

@@ -108,7 +108,7 @@ fn what_is_drawn_through_an_srgb_view_is_the_encoded_value() {
             let texture = drawn(&world, format, view, size(5, 3));
             world.present_and_wait(texture, epoch);
             let image = world.get_image(None).unwrap();
-            let encoding = PixelEncoding { alpha: Alpha::Premultiplied, ..PixelEncoding::IMAGE_DATA };
+            let encoding = PixelEncoding { alpha: AlphaEncoding::Premultiplied, ..PixelEncoding::IMAGE_DATA };
             assert_eq!(image.convert(encoding), [red, 0, 255, 128].repeat(15), "{format:?} through {view:?}");
         }
     }

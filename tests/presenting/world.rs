@@ -84,7 +84,7 @@ impl World {
             device_id: self.device.id,
             queue_id: self.device.queue,
             format: TextureFormat::Bgra8Unorm,
-            color_space: ColorSpace::Srgb,
+            color_space: PredefinedColorSpace::Srgb,
             alpha_mode: AlphaMode::Premultiplied,
             size,
         }

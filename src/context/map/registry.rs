@@ -1,4 +1,4 @@
-//! Contexts by id and by owner. Lives under the lock of the map.
+//! Registry by id and by owner. Lives under the lock of the map.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,21 +7,21 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::api::ids::{ContextId, OwnerId};
 use crate::context::ContextData;
-use crate::delivery::Offers;
+use crate::delivery::Generations;
 
 /// So many contexts that are gone are remembered.
 const MOST_ENDED: usize = 1024;
 
 #[derive(Default)]
-pub(crate) struct Contexts {
+pub(crate) struct Registry {
     by_id: FxHashMap<ContextId, Arc<ContextData>>,
     /// No owner without contexts.
     by_owner: FxHashMap<OwnerId, FxHashSet<ContextId>>,
     /// What contexts that are gone had offered, newest last: WebRender may still lock it when the id names another context.
-    ended: VecDeque<(ContextId, Offers)>,
+    ended: VecDeque<(ContextId, Generations)>,
 }
 
-impl Contexts {
+impl Registry {
     pub(crate) fn get(&self, id: ContextId) -> Option<&Arc<ContextData>> {
         self.by_id.get(&id)
     }
@@ -41,9 +41,12 @@ impl Contexts {
     }
 
     /// What an earlier context with this id had offered.
-    pub(crate) fn take_offers(&mut self, id: ContextId) -> Offers {
+    pub(crate) fn take_offers(&mut self, id: ContextId) -> Generations {
         let index = self.ended.iter().rposition(|(ended, _)| *ended == id);
-        index.and_then(|index| self.ended.remove(index)).map(|(_, offers)| offers).unwrap_or_default()
+        index
+            .and_then(|index| self.ended.remove(index))
+            .map(|(_, generations)| generations)
+            .unwrap_or_default()
     }
 
     /// There is none of this id.
@@ -52,8 +55,8 @@ impl Contexts {
         self.by_id.insert(context.id(), context);
     }
 
-    /// A context that is here ends; `offers` is what it had offered.
-    pub(crate) fn remove(&mut self, context: &ContextData, offers: Offers) {
+    /// A context that is here ends; `generations` is what it had offered.
+    pub(crate) fn remove(&mut self, context: &ContextData, generations: Generations) {
         let id = context.id();
         self.by_id.remove(&id);
         if let Some(ids) = self.by_owner.get_mut(&context.owner()) {
@@ -65,6 +68,6 @@ impl Contexts {
         if self.ended.len() == MOST_ENDED {
             self.ended.pop_front();
         }
-        self.ended.push_back((id, offers));
+        self.ended.push_back((id, generations));
     }
 }

@@ -16,9 +16,9 @@ use wgpu_core::id::DeviceId;
 use crate::api::error::PresentError;
 use crate::delivery::Outbox;
 use crate::gpu::{Completed, Gpu, GpuDevice, Polled, Waited};
-use crate::presenter::poller::threads::Threads;
-use crate::presenter::poller::waits::{Target, Watch, Watches};
-use crate::sync::guarded;
+use crate::presenter::poller::threads::PollerThreads;
+use crate::presenter::poller::waits::{Continuation, Wait, Waits};
+use crate::sync::contain_panic;
 
 /// A wait for the GPU looks this often whether it should end, or whether something older is waited for by now.
 const SLICE: Duration = Duration::from_millis(4);
@@ -51,12 +51,12 @@ pub(crate) struct DevicePoller {
     /// Cleared when the device is destroyed or dropped.
     may_poll: AtomicBool,
     /// Of all devices of the presenter.
-    threads: Arc<Threads>,
+    threads: Arc<PollerThreads>,
 }
 
 #[derive(Default)]
 struct State {
-    watches: Watches,
+    waits: Waits,
     /// Maintenance is to be asked for, a moment from now.
     remind: bool,
     /// The WebGPU thread has completed frames by itself: their memory will rest, which this thread alone notices.
@@ -77,7 +77,7 @@ impl DevicePoller {
         device: Arc<dyn GpuDevice>,
         gpu: Arc<dyn Gpu>,
         wake: Arc<dyn Fn() + Send + Sync>,
-        threads: Arc<Threads>,
+        threads: Arc<PollerThreads>,
     ) -> Self {
         Self {
             device,
@@ -92,15 +92,15 @@ impl DevicePoller {
     }
 
     /// Waits for submissions.
-    pub(crate) fn watch(self: &Arc<Self>, watches: impl Iterator<Item = Watch>) {
+    pub(crate) fn watch(self: &Arc<Self>, waits: impl Iterator<Item = Wait>) {
         let mut state = self.state.lock();
-        watches.for_each(|watch| state.watches.insert(watch));
+        waits.for_each(|watch| state.waits.insert(watch));
         self.start(state);
     }
 
-    /// Waits for a submission on this thread, busily, and ends its `watches`. If it is not done in time they stay; so they do if
+    /// Waits for a submission on this thread, busily, and ends its `waits`. If it is not done in time they stay; so they do if
     /// a poll must come first, which may have to wait for one that runs the engine's closures.
-    pub(crate) fn spin(self: &Arc<Self>, index: SubmissionIndex, until: Instant, watches: &mut Vec<Watch>) {
+    pub(crate) fn spin(self: &Arc<Self>, index: SubmissionIndex, until: Instant, waits: &mut Vec<Wait>) {
         if self.device.must_poll() {
             return;
         }
@@ -111,7 +111,7 @@ impl DevicePoller {
                 Waited::TimedOut | Waited::Lost | Waited::MustPoll => return,
             }
         };
-        self.complete(watches, &completed);
+        self.complete(waits, &completed);
         if let Some(polling) = self.polling.try_lock() {
             self.poll_locked(polling);
         }
@@ -137,10 +137,10 @@ impl DevicePoller {
                 Ok(started) => state.running = started,
                 Err(error) => {
                     log::error!("webgpu-presentation: no poller thread: {error}");
-                    let mut watches = Vec::new();
-                    state.watches.take_until(SubmissionIndex::MAX, &mut watches);
+                    let mut waits = Vec::new();
+                    state.waits.take_until(SubmissionIndex::MAX, &mut waits);
                     drop(state);
-                    self.fail(&mut watches, &PresentError::OutOfMemory);
+                    self.fail(&mut waits, &PresentError::OutOfMemory);
                     return;
                 }
             }
@@ -209,7 +209,7 @@ impl DevicePoller {
                     self.take_until(index, &mut taken);
                     if self.poll() == Polled::Busy {
                         let mut state = self.state.lock();
-                        taken.drain(..).for_each(|watch| state.watches.insert(watch));
+                        taken.drain(..).for_each(|watch| state.waits.insert(watch));
                         drop(state);
                         thread::sleep(pause);
                         pause = (pause * 2).min(BACK_OFF.1);
@@ -224,7 +224,7 @@ impl DevicePoller {
     }
 
     fn ask_for_maintenance(&self) {
-        guarded(|| (self.wake)());
+        contain_panic(|| (self.wake)());
     }
 
     /// Parks while there is nothing to do.
@@ -236,7 +236,7 @@ impl DevicePoller {
                 state.running = false;
                 return Next::End;
             }
-            if let Some(index) = state.watches.oldest() {
+            if let Some(index) = state.waits.oldest() {
                 return Next::WaitFor(index);
             }
             if std::mem::take(&mut state.remind) {
@@ -261,12 +261,12 @@ impl DevicePoller {
         waited.unwrap_or(Waited::Lost)
     }
 
-    fn take_until(&self, index: SubmissionIndex, into: &mut Vec<Watch>) {
-        self.state.lock().watches.take_until(index, into);
+    fn take_until(&self, index: SubmissionIndex, into: &mut Vec<Wait>) {
+        self.state.lock().waits.take_until(index, into);
     }
 
     /// Empties `done`.
-    fn finish(&self, done: &mut Vec<Watch>, completed: &Completed) {
+    fn finish(&self, done: &mut Vec<Wait>, completed: &Completed) {
         let poll_first = self.device.must_poll();
         if poll_first {
             self.poll();
@@ -279,10 +279,10 @@ impl DevicePoller {
     }
 
     /// Makes frames and tells of them. Empties `done`.
-    fn complete(&self, done: &mut Vec<Watch>, completed: &Completed) {
-        let mut telling = Telling::default();
+    fn complete(&self, done: &mut Vec<Wait>, completed: &Completed) {
+        let mut telling = Delivery::default();
         for watch in done.drain(..) {
-            if let Target::Ticket { context, number } = watch.target
+            if let Continuation::Ticket { context, number } = watch.target
                 && let Some(context) = context.upgrade()
             {
                 context.complete(number, completed);
@@ -292,10 +292,10 @@ impl DevicePoller {
     }
 
     /// What is waited for will never be done. The engine's closures run in the maintenance, where a lost device is polled.
-    fn fail(&self, watches: &mut Vec<Watch>, error: &PresentError) {
-        let mut telling = Telling::default();
-        for watch in watches.drain(..) {
-            if let Target::Ticket { context, number } = watch.target
+    fn fail(&self, waits: &mut Vec<Wait>, error: &PresentError) {
+        let mut telling = Delivery::default();
+        for watch in waits.drain(..) {
+            if let Continuation::Ticket { context, number } = watch.target
                 && let Some(context) = context.upgrade()
             {
                 context.fail(number, error);
@@ -313,7 +313,7 @@ impl DevicePoller {
 
     fn poll_locked(&self, polling: MutexGuard<'_, ()>) -> Polled {
         if self.may_poll.load(Ordering::Acquire) {
-            return poll_guarded(&*self.gpu, self.device.id());
+            return poll_contained(&*self.gpu, self.device.id());
         }
         drop(polling);
         self.ask_for_maintenance();
@@ -323,9 +323,9 @@ impl DevicePoller {
 
 /// Tells of what was completed: all at once if it does not take long. (All contexts of a poller have one outbox.)
 #[derive(Default)]
-struct Telling(Option<(Arc<Outbox>, Instant)>);
+struct Delivery(Option<(Arc<Outbox>, Instant)>);
 
-impl Telling {
+impl Delivery {
     fn of(&mut self, outbox: &Arc<Outbox>) {
         let (outbox, since) = self.0.get_or_insert_with(|| (outbox.clone(), Instant::now()));
         if since.elapsed() >= TELL_AFTER {
@@ -335,7 +335,7 @@ impl Telling {
     }
 }
 
-impl Drop for Telling {
+impl Drop for Delivery {
     fn drop(&mut self) {
         if let Some((outbox, _)) = &self.0 {
             outbox.drain();
@@ -344,8 +344,8 @@ impl Drop for Telling {
 }
 
 /// Polls, though a closure of the engine's panics: there may be more to poll for then.
-pub(crate) fn poll_guarded(gpu: &dyn Gpu, device: DeviceId) -> Polled {
+pub(crate) fn poll_contained(gpu: &dyn Gpu, device: DeviceId) -> Polled {
     let mut polled = Polled::Busy;
-    guarded(|| polled = gpu.poll(device));
+    contain_panic(|| polled = gpu.poll(device));
     polled
 }

@@ -10,13 +10,13 @@ use std::thread::{self, JoinHandle};
 use parking_lot::Mutex;
 
 #[derive(Default)]
-pub(crate) struct Threads {
+pub(crate) struct PollerThreads {
     stopped: AtomicBool,
     /// Those that run, and those that have ended since one was started last.
     running: Mutex<Vec<JoinHandle<()>>>,
 }
 
-impl Threads {
+impl PollerThreads {
     /// False if all are to end.
     pub(crate) fn spawn(&self, run: impl FnOnce() + Send + 'static) -> io::Result<bool> {
         let mut running = self.running.lock();

@@ -7,13 +7,13 @@ use wgpu_core::SubmissionIndex;
 
 use crate::context::ContextData;
 
-pub(crate) struct Watch {
+pub(crate) struct Wait {
     pub(crate) index: SubmissionIndex,
-    pub(crate) target: Target,
+    pub(crate) target: Continuation,
 }
 
 /// What is to be done then.
-pub(crate) enum Target {
+pub(crate) enum Continuation {
     /// A frame can be made. A ticket is watched once: its number names no other one.
     Ticket { context: Weak<ContextData>, number: u64 },
     /// Closures of the engine's can run.
@@ -22,14 +22,14 @@ pub(crate) enum Target {
 
 /// In the order of submissions. Nearly all come in that order.
 #[derive(Default)]
-pub(crate) struct Watches(VecDeque<Watch>);
+pub(crate) struct Waits(VecDeque<Wait>);
 
-impl Watches {
+impl Waits {
     /// To wait for the same closures twice is to wait once.
-    pub(crate) fn insert(&mut self, watch: Watch) {
+    pub(crate) fn insert(&mut self, watch: Wait) {
         let place = self.0.partition_point(|other| other.index <= watch.index);
         let mut same = self.0.iter().take(place).rev().take_while(|other| other.index == watch.index);
-        let is_closures = |watch: &Watch| matches!(watch.target, Target::Closures);
+        let is_closures = |watch: &Wait| matches!(watch.target, Continuation::Closures);
         if !(is_closures(&watch) && same.any(is_closures)) {
             self.0.insert(place, watch);
         }
@@ -40,7 +40,7 @@ impl Watches {
     }
 
     /// Appends what waits for submissions up to `index` to `into`, in order.
-    pub(crate) fn take_until(&mut self, index: SubmissionIndex, into: &mut Vec<Watch>) {
+    pub(crate) fn take_until(&mut self, index: SubmissionIndex, into: &mut Vec<Wait>) {
         let done = self.0.partition_point(|watch| watch.index <= index);
         into.extend(self.0.drain(..done));
     }

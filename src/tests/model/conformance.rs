@@ -92,7 +92,7 @@ impl Both {
         let pixel = [self.pixels.len() as u8, 1, 2, 255];
         let (owner, fault) = match submit {
             Submit::Refused => (FOREIGN, None),
-            Submit::Blank => (*number, Some(Fault::Invalid)),
+            Submit::Zeros => (*number, Some(Fault::Invalid)),
             Submit::Accepted | Submit::Doubtful => (*number, None),
         };
         if submit == Submit::Doubtful {
@@ -111,7 +111,7 @@ impl Both {
             submissions.last_mut().map(|youngest| *youngest = tickets).unwrap();
         }
         self.tickets = tickets;
-        self.pixels.push(if submit == Submit::Blank { CLEAR } else { pixel });
+        self.pixels.push(if submit == Submit::Zeros { CLEAR } else { pixel });
     }
 
     fn finish(&mut self, index: usize, count: usize) {

@@ -20,7 +20,7 @@ use crate::frame::{Frame, SharedFrame, WeakFrame};
 use crate::frame::testing::marked_frame;
 use crate::frame::FrameLayout;
 use crate::frame::testing::frame_layout;
-use crate::delivery::Offers;
+use crate::delivery::Generations;
 
 const MOST_LARGE: usize = 3;
 const MOST_PIXELS: usize = 2;
@@ -73,7 +73,7 @@ struct Update {
 
 #[derive(Default)]
 struct Table {
-    offers: Offers,
+    offers: Generations,
     alive: Vec<WeakFrame>,
     newest: u32,
     updates: Vec<Update>,

@@ -36,7 +36,7 @@ pub(super) enum Submit {
     Accepted,
     Refused,
     /// Refused, because the texture is not valid: the canvas is cleared instead.
-    Blank,
+    Zeros,
     /// Refused, but the GPU may run it.
     Doubtful,
 }
@@ -55,7 +55,7 @@ fn step(choices: &mut Choices, calm: bool) -> Step {
             let submit = match choices.below(20) {
                 0..=15 => Submit::Accepted,
                 16..=17 => Submit::Refused,
-                18 => Submit::Blank,
+                18 => Submit::Zeros,
                 _ => Submit::Doubtful,
             };
             let epoch = u64::from(choices.below(30));

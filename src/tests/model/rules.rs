@@ -199,7 +199,7 @@ impl Model {
                 self.in_flight.extend(superseded);
                 self.fail(present, promised)?;
             }
-            Submit::Blank => {
+            Submit::Zeros => {
                 self.in_flight.extend(superseded);
                 self.truth.clears(present);
                 self.shown = (present, present);

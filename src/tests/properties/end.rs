@@ -11,7 +11,7 @@ use crate::gpu::fake;
 use crate::{Awaited, ContextId, GetImageError, PresentEnd, PresentError};
 
 /// How the presents of each life ended.
-type Ends = Vec<Vec<PresentEnd>>;
+type Outcomes = Vec<Vec<PresentEnd>>;
 
 impl History {
     pub(super) fn end(mut self) {
@@ -49,7 +49,7 @@ impl History {
     }
 
     /// Each present ended once, and was told of in its place (I1, R18).
-    fn ends(&self) -> Ends {
+    fn ends(&self) -> Outcomes {
         let end = |life: &Life, index, nth| {
             self.engines[life.at].end(life.id, index + 1, nth).expect("it has ended")
         };
@@ -60,7 +60,7 @@ impl History {
         for (at, engine) in self.engines.iter().enumerate() {
             let presents = self.lives.iter().filter(|life| life.at == at).map(|life| life.presents.len());
             engine.recorder.get(|record| {
-                assert_eq!(record.order.len(), presents.sum(), "each present ends once");
+                assert_eq!(record.order.len(), presents.sum::<usize>(), "each present ends once");
                 let mut told = HashMap::new();
                 let mut presented = HashMap::new();
                 for present in &record.order {
@@ -78,7 +78,7 @@ impl History {
     }
 
     /// There is a reason for each failure, and the newest that can be shown is.
-    fn check_ends(&self, ends: &Ends) {
+    fn check_ends(&self, ends: &Outcomes) {
         for (life, ends) in self.lives.iter().zip(ends) {
             for (present, end) in life.presents.iter().zip(ends) {
                 match end {
@@ -148,7 +148,7 @@ impl History {
         }
     }
 
-    fn check_statistics(&self, ends: &Ends) {
+    fn check_statistics(&self, ends: &Outcomes) {
         for (life, ends) in self.lives.iter().zip(ends).filter(|(life, _)| life.is_alive()) {
             let presenter = self.engines[life.at].presenter.as_ref().expect("it is there");
             let statistics = presenter.statistics(ContextId(life.id)).expect("it is alive");
@@ -161,7 +161,7 @@ impl History {
     }
 
     /// Each read is answered once, with what was presented last or something newer, unchanged.
-    fn check_reads(&self, ends: &Ends) {
+    fn check_reads(&self, ends: &Outcomes) {
         for (index, read) in self.reads.iter().enumerate() {
             self.images.get(|answers| {
                 assert_eq!(answers[index].len(), 1, "each read is answered once");
@@ -203,7 +203,7 @@ impl History {
     }
 
     /// All renderers that catch up show the newest good frame (R17).
-    fn check_shown(&mut self, ends: &Ends) {
+    fn check_shown(&mut self, ends: &Outcomes) {
         self.renderers.iter_mut().for_each(super::renderer::Renderer::unlock_all);
         for (index, ends) in ends.iter().enumerate() {
             let life = &self.lives[index];
@@ -239,7 +239,7 @@ impl History {
     }
 
     /// Whoever waits for something that has ended was told.
-    fn check_waits(&mut self, ends: &Ends) {
+    fn check_waits(&mut self, ends: &Outcomes) {
         for (index, Wait { context, epoch, patient }) in self.waits.iter().enumerate() {
             let answers = self.awaited.get(|answers| answers[index].clone());
             let lives = || self.lives.iter().zip(ends).filter(|(life, _)| life.id == *context);

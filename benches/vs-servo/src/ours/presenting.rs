@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use euclid::default::Size2D;
 use webgpu_presentation::{
-    AlphaMode, BufferIds, CanvasEpoch, ColorSpace, Contents, ContextConfiguration, ContextDescriptor,
+    AlphaMode, BufferIds, CanvasEpoch, PredefinedColorSpace, Contents, ContextConfiguration, ContextDescriptor,
     ContextId, OwnerId, PendingTexture,
 };
 use webrender_api::{IdNamespace, ImageKey};
@@ -61,7 +61,7 @@ impl Entrant for Ours {
                 device_id: self.device.id,
                 queue_id: self.device.queue,
                 format: FORMAT,
-                color_space: ColorSpace::Srgb,
+                color_space: PredefinedColorSpace::Srgb,
                 alpha_mode: canvas.alpha_mode,
                 size: *size,
             };

@@ -56,7 +56,7 @@ impl Engine {
             device_id: device.id,
             queue_id: device.queue,
             format,
-            color_space: ColorSpace::Srgb,
+            color_space: PredefinedColorSpace::Srgb,
             alpha_mode,
             size: configured,
         };
