@@ -1,18 +1,22 @@
-//! The life of one canvas context: what is in flight, what is current, what the compositor was told.
+//! The life of each canvas context, and the map of all of them.
+//!
+//! A context is shared by three kinds of threads: the WebGPU thread begins, submits, supersedes and clears; the pollers of devices
+//! complete copies; the threads of renderers lock frames. Each method takes the lock of the context for a moment, decides, and
+//! writes what must be told into the outbox of the presenter; its caller drains the outbox once it holds no lock. No call of
+//! wgpu-core, no copy and no conversion of pixels happens under the lock.
 //!
 //! ```text
 //! begin ──▶ submitted ──▶ complete ──▶ current ──▶ offered ──▶ locked
 //!   │           │            │
-//!   │           │            └─ stale: superseded
-//!   │           ├─ take_youngest, then supersede: a newer one takes its buffer
+//!   │           │            └─ older than what is current: superseded
+//!   │           ├─ take_youngest, then supersede: a newer present takes its buffer
 //!   └───────────┴─ fail: the last good frame stays, or the cleared one is shown
 //! ```
 //!
-//! The WebGPU thread begins, submits, supersedes and clears; pollers complete; renderer threads lock. Each method takes the
-//! lock for a moment and writes what must be told into the outbox; the caller drains that. No wgpu-core call, copy or
-//! conversion happens under the lock.
+//! Any thread may destroy a context between two calls of another thread: what was begun fails then, and nothing new begins.
 //!
-//! Any thread may destroy the context between two calls of another: then what was begun fails, and nothing new begins.
+//! The folder imports `delivery`, `frame`, `staging`, `api`, `pixels` and `sync`. It hands out [`ContextMap`] and [`ContextData`], and
+//! to the presenter the tickets that it submits.
 
 mod completing;
 mod drawing_buffer;
@@ -23,9 +27,6 @@ mod outcomes;
 mod reading;
 mod tickets;
 
-pub use self::map::ContextMap;
-pub(crate) use self::tickets::{MOST_IN_FLIGHT, Purpose, Ticket};
-
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -35,60 +36,62 @@ use wgpu_core::id::DeviceId;
 
 use self::drawing_buffer::{CanvasContent, ClearedBuffer, CurrentContent};
 use self::outcomes::Outcomes;
-use self::reading::Taken;
+use self::reading::ReplacedBuffer;
 use self::tickets::{Present, Tickets};
 use crate::api::error::PresentError;
 use crate::api::ids::{CanvasEpoch, ContextId, OwnerId};
 use crate::api::report::Statistics;
-use crate::delivery::CompositorImage;
-use crate::delivery::Fallback;
-use crate::delivery::Generations;
-use crate::delivery::Waiters;
-use crate::delivery::{Callback, Outbox, Reply};
-use crate::frame::CopyLayout;
-use crate::frame::{Frame, FramePool};
+use crate::delivery::{Callback, CompositorImage, Fallback, Generations, Outbox, Waiters};
+use crate::frame::{CopyLayout, Frame, FramePool};
 use crate::pixels::AlphaMode;
-use crate::staging::MappingBuffer;
-use crate::staging::Recycler;
+use crate::staging::{MappingBuffer, Recycler};
 use crate::sync::{Mutex, MutexGuard};
 
-/// What the map knows of a context. Shared by the presenter, pollers and renderers.
+pub use self::map::ContextMap;
+pub(crate) use self::tickets::{MOST_IN_FLIGHT, Purpose, Ticket};
+
+/// One canvas context, as the presenter, pollers and renderers share it. What only the WebGPU thread touches, the ring of staging
+/// buffers, lies with the presenter.
 pub(crate) struct ContextData {
     id: ContextId,
     owner: OwnerId,
+    /// The outbox of the presenter that the context belongs to.
     outbox: Arc<Outbox>,
     fallback: Arc<Fallback>,
+    /// Allocations of frames that are gone, for the next frames.
     pool: Arc<FramePool>,
     state: Mutex<ContextState>,
 }
 
-/// For the engine a context that lingers is destroyed.
+/// How far a context has ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Life {
     Alive,
-    /// The compositor may still show what it showed last.
+    /// Ended for the engine; the compositor may still draw what it showed last.
     Lingering,
     Gone,
 }
 
+/// The part of a context that its lock guards.
 struct ContextState {
     life: Life,
-    /// Where frames go while it lingers: a renderer's thread frees none.
+    /// While the context lingers, the recycler that its frames return to. A renderer's thread may drop them, and must free nothing.
     recycler: Option<Arc<Recycler>>,
-    /// Presents begun.
+    /// Number of presents begun.
     sequence: u64,
-    /// Names given to tickets.
+    /// Number of ticket names given out.
     number: u64,
     /// The largest epoch of any present so far.
     promised: CanvasEpoch,
     in_flight: Tickets,
     current: CurrentContent,
-    taken: Option<Taken>,
+    replaced: Option<ReplacedBuffer>,
     image: CompositorImage,
     outcomes: Outcomes,
 }
 
 impl ContextData {
+    /// Precondition: the map's lock is held. `generations` are those of an earlier context with this id, or empty.
     pub(crate) fn new(
         id: ContextId,
         owner: OwnerId,
@@ -98,8 +101,7 @@ impl ContextData {
         fallback: Arc<Fallback>,
         waiters: Arc<Waiters>,
     ) -> Self {
-        let content =
-            CanvasContent::ClearedBuffer(ClearedBuffer { size, alpha_mode: AlphaMode::Premultiplied });
+        let content = CanvasContent::Cleared(ClearedBuffer { size, alpha_mode: AlphaMode::Premultiplied });
         let state = ContextState {
             life: Life::Alive,
             recycler: None,
@@ -108,7 +110,7 @@ impl ContextData {
             promised: CanvasEpoch(0),
             in_flight: Tickets::default(),
             current: CurrentContent { sequence: 0, content },
-            taken: None,
+            replaced: None,
             image: CompositorImage::new(id, generations, outbox.clone(), fallback.clone()),
             outcomes: Outcomes::new(id, outbox.clone(), waiters),
         };
@@ -123,21 +125,22 @@ impl ContextData {
         self.owner
     }
 
-    /// Belongs to the presenter.
     pub(crate) fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
     }
 
+    /// Whether the context exists for the engine: it has neither ended nor does it linger.
     pub(crate) fn is_alive(&self) -> bool {
         self.state.lock().is_alive()
     }
 
+    /// Counts of the context. The number of staging buffers is missing: only the presenter knows it.
     pub(crate) fn statistics(&self) -> Statistics {
         let state = self.state.lock();
         Statistics { in_flight: state.in_flight.len(), ..state.outcomes.statistics() }
     }
 
-    /// Gives a present its place in the order. `None` if the context is destroyed.
+    /// Gives a present its place in the order. Returns `None` if the context is destroyed.
     pub(crate) fn begin(&self, epoch: CanvasEpoch, alpha_mode: AlphaMode) -> Option<Present> {
         let mut state = self.state.lock();
         if !state.is_alive() {
@@ -145,10 +148,11 @@ impl ContextData {
         }
         state.sequence += 1;
         state.promised = state.promised.max(epoch);
-        Some(Present { sequence: state.sequence, epoch, promised: state.promised, alpha_mode })
+        let ContextState { sequence, promised, .. } = *state;
+        Some(Present { sequence, epoch, promised, alpha_mode, readers: Vec::new() })
     }
 
-    /// Shows the cleared drawing buffer. `size` was checked.
+    /// Ends a present by showing the cleared drawing buffer.
     pub(crate) fn clear(&self, present: &Present, size: Size2D<u32>) {
         let mut state = self.state.lock();
         state.show_cleared(present, size);
@@ -159,28 +163,29 @@ impl ContextData {
         }
     }
 
-    /// Whether another present may be submitted, though none can be superseded.
+    /// Whether one more present may be submitted though none in flight can be superseded.
     pub(crate) fn has_room_to_present(&self) -> bool {
         self.state.lock().in_flight.has_room_to_present()
     }
 
-    /// Whether another texture may be copied for a `get_image`.
+    /// Whether one more texture may be copied for a `get_image`.
     pub(crate) fn has_room_to_capture(&self) -> bool {
         self.state.lock().in_flight.has_room_to_capture()
     }
 
-    /// Takes the youngest present in flight out if `enough` are in flight and the next one is to take its place.
+    /// Takes out the youngest present in flight on a device if at least `enough` are in flight there and the next present is to
+    /// take its place. The older ones are left to finish, so that something always arrives.
     ///
-    /// It must be [superseded](Self::supersede) once the next one is submitted, or [restored](Self::restore). The
-    /// older one is left to finish, so that something always arrives.
+    /// The ticket must be [superseded](Self::supersede) once the next present is submitted, or else [restored](Self::restore).
     pub(crate) fn take_youngest(&self, device: DeviceId, enough: usize) -> Option<Ticket> {
         self.state.lock().in_flight.take_youngest(device, enough)
     }
 
-    /// Puts back what [`take_youngest`](Self::take_youngest) took. No submission was accepted since.
+    /// Puts a ticket back that [`take_youngest`](Self::take_youngest) took out, under a new name, which is returned.
+    /// Precondition: no submission that copies to its buffer was accepted meanwhile.
     ///
-    /// The result names it from now on: who is completing it under its old name polled before its buffer was unmapped for the
-    /// submission that was refused.
+    /// The name is new because a poller may be about to complete the ticket under the old one: that poller polled before the buffer
+    /// was unmapped for the submission that was refused, and would find it not mapped.
     pub(crate) fn restore(&self, ticket: Ticket) -> u64 {
         let mut state = self.state.lock();
         state.number += 1;
@@ -189,41 +194,35 @@ impl ContextData {
         number
     }
 
-    /// A newer present takes its place.
+    /// Ends a ticket that [`take_youngest`](Self::take_youngest) took out: the present `by` has taken its place.
     pub(crate) fn supersede(&self, ticket: Ticket, by: u64) {
         if let Purpose::Present(present) = &ticket.purpose {
             self.state.lock().outcomes.superseded(present, by);
         }
     }
 
-    /// A copy was submitted. The result names its ticket.
-    pub(crate) fn submitted(
-        &self,
-        purpose: Purpose,
-        layout: CopyLayout,
-        buffer: MappingBuffer,
-        reply: Option<Reply>,
-    ) -> u64 {
+    /// Makes a ticket of a copy that was submitted. Returns the name of the ticket.
+    pub(crate) fn submitted(&self, purpose: Purpose, layout: CopyLayout, buffer: MappingBuffer) -> u64 {
         let mut state = self.state.lock();
         state.number += 1;
         let number = state.number;
-        let replies = reply.into_iter().collect();
-        self.put(state, Ticket { number, purpose, layout, buffer: Some(buffer), replies });
+        self.put(state, Ticket { number, purpose, layout, buffer: Some(buffer) });
         number
     }
 
-    /// A ticket is in flight, unless the context was destroyed before it was.
+    /// Puts a ticket among those in flight; or fails it, if the context was destroyed meanwhile.
     fn put(&self, mut state: MutexGuard<'_, ContextState>, ticket: Ticket) {
         if state.is_alive() {
             state.in_flight.push(ticket);
         } else {
             let buffer = self.fail_ticket(&mut state, ticket, &PresentError::ContextDestroyed);
+            // The lock is released first: dropping the buffer can free memory.
             drop(state);
             drop(buffer);
         }
     }
 
-    /// A present failed before its copy was submitted. `size` is that of the cleared frame, should it be shown.
+    /// Ends a present that failed before its copy was submitted. `size` is that of the cleared frame, should the error show it.
     pub(crate) fn fail_present(&self, present: &Present, size: Size2D<u32>, error: &PresentError) {
         let mut state = self.state.lock();
         if error.shows_cleared() {
@@ -234,8 +233,7 @@ impl ContextData {
         state.outcomes.failed(present, error);
     }
 
-    /// Answers with the end of a present that has this epoch or a higher one. The callback comes back if the context is
-    /// destroyed.
+    /// Answers with the end of a present that has this epoch or a higher one. Returns the callback if the context is destroyed.
     pub(crate) fn wait(
         &self,
         epoch: CanvasEpoch,
@@ -250,21 +248,21 @@ impl ContextData {
         None
     }
 
-    /// Displays the context under `key` from now on, and under no other. False if the context is destroyed.
+    /// Displays the context under `key` from now on, and under no other key. Returns whether the context is alive.
     pub(crate) fn set_key(&self, key: ImageKey) -> bool {
         let mut state = self.state.lock();
-        let ContextState { life, current, image, .. } = &mut *state;
-        let alive = *life == Life::Alive;
-        if alive {
+        let is_alive = state.is_alive();
+        let ContextState { current, image, .. } = &mut *state;
+        if is_alive {
             image.set_key(key, || current.content.frame());
         }
-        alive
+        is_alive
     }
 }
 
 #[cfg(test)]
 impl ContextData {
-    /// How many tickets were named: the newest has this number.
+    /// Number of ticket names given out, which is the name of the newest ticket.
     pub(crate) fn tickets(&self) -> u64 {
         self.state.lock().number
     }
@@ -275,11 +273,11 @@ impl ContextState {
         self.life == Life::Alive
     }
 
-    /// Nothing is newer than what a destroyed context shows: that is acknowledged alone.
+    /// Shows the cleared drawing buffer, unless something newer is current; then only the epoch is acknowledged. (Nothing is newer
+    /// than what a destroyed context shows.)
     fn show_cleared(&mut self, present: &Present, size: Size2D<u32>) {
         if present.sequence > self.current.sequence {
-            let content =
-                CanvasContent::ClearedBuffer(ClearedBuffer { size, alpha_mode: present.alpha_mode });
+            let content = CanvasContent::Cleared(ClearedBuffer { size, alpha_mode: present.alpha_mode });
             self.current = CurrentContent { sequence: present.sequence, content };
             self.image.show(Frame::cleared(present.alpha_mode).into(), present.promised);
         } else {

@@ -1,155 +1,152 @@
-//! What becomes of copies in flight: a frame, or nothing.
+//! How a copy in flight ends: a poller makes a frame of it, or it fails.
+//!
+//! [`complete`](ContextData::complete) and [`fail`](ContextData::fail) are called by the poller of a device once it knows what
+//! became of a submission. Bytes are converted without the lock of the context; the lock is taken again to decide whether the
+//! frame is still newer than what is shown. What was decided stands in the outbox afterwards, which the caller drains.
 
 use std::sync::Arc;
 
 use super::drawing_buffer::{CanvasContent, CurrentContent};
-use super::tickets::{Purpose, Ticket};
+use super::tickets::{Purpose, TakenBuffer, Ticket};
 use super::{ContextData, ContextState};
 use crate::api::error::{GetImageError, PresentError, UnknownContext};
-use crate::frame::Readback;
-use crate::frame::Snapshot;
-use crate::frame::{ByteOrder, CopyLayout};
-use crate::frame::{Frame, SharedFrame};
-use crate::staging::Completed;
-use crate::staging::{MappedBuffer, MappingBuffer, NotMapped};
+use crate::frame::{ByteOrder, CopyLayout, Frame, Readback, SharedFrame, Snapshot};
+use crate::staging::{Completed, MappedBuffer, MappingBuffer, NotMapped};
 
-/// To convert so many bytes takes a while.
-const SLOW: usize = 1 << 20;
+/// Size in bytes from which on a conversion takes long enough that what was completed before is told first.
+const SLOW_CONVERSION: usize = 1 << 20;
 
 impl ContextData {
-    /// The submission of a ticket is done: makes its frame and shows it, unless a newer one was shown.
+    /// Makes the frame of a ticket whose submission is done, and shows it unless a newer one is shown already.
     ///
-    /// Nothing happens if the ticket has ended, or somebody else is completing it.
+    /// Does nothing if the ticket has ended or another thread is completing it.
     pub(crate) fn complete(&self, number: u64, completed: &Completed) {
         let taken = self.state.lock().in_flight.take_buffer(number);
-        let Some((layout, buffer)) = taken else { return };
-        let buffer = match buffer.complete(completed, layout.byte_len()) {
-            Ok(buffer) => buffer,
-            Err(NotMapped::Failed(error)) => return self.fail(number, &error),
+        let Some(TakenBuffer { layout, buffer, is_present }) = taken else { return };
+        match buffer.complete(completed, layout.byte_len()) {
+            Ok(buffer) if is_present => self.complete_present(number, layout, buffer),
+            Ok(buffer) => self.complete_capture(number, layout, buffer),
+            Err(NotMapped::Failed(error)) => self.fail(number, &error),
             Err(NotMapped::InFlight(buffer)) => {
-                // Cannot be: a poller waits for the submission that wrote the buffer.
-                log::error!("webgpu-presentation: {:?} completed before its time", self.id);
+                debug_assert!(false, "a poller waits for the submission that wrote the buffer");
+                log::error!("webgpu-presentation: {:?} was completed before its copy was done", self.id);
                 drop(buffer);
-                return self.fail(number, &PresentError::DeviceLost);
+                self.fail(number, &PresentError::DeviceLost);
             }
-        };
+        }
+    }
+
+    fn complete_present(&self, number: u64, layout: CopyLayout, buffer: MappedBuffer) {
         let memory = buffer.memory();
-        let Some((readback, mut frame)) = self.make(number, layout, buffer) else {
+        let Some((mut frame, readback)) = self.make_frame(layout, buffer) else {
             return self.fail(number, &PresentError::OutOfMemory);
         };
         let mut state = self.state.lock();
-        // The order can change, once, while the bytes are being put in order.
-        while let Some(order) = frame.as_ref().and_then(|frame| state.other_order(number, frame)) {
+        // Another present can fix the byte order of the image while the bytes are swapped here. It is fixed once, so this ends.
+        while let Some(order) = state.other_order(&frame) {
             drop(state);
-            frame = frame.map(|frame| frame.in_order(order));
+            frame = frame.in_order(order);
             state = self.state.lock();
         }
-        let Some(ticket) = state.in_flight.remove(number) else { return };
-        state.outcomes.completed(memory);
-        let readback = readback.map(Arc::new);
-        let frame = frame.map(|frame| SharedFrame::new(frame, &self.pool));
-        if let (Purpose::Present(present), Some(frame)) = (&ticket.purpose, &frame) {
-            if present.sequence > state.current.sequence {
-                let content = CanvasContent::Frame { frame: frame.clone(), readback: readback.clone() };
-                state.current = CurrentContent { sequence: present.sequence, content };
-                state.image.show(frame.clone(), present.promised);
-                state.outcomes.presented(present);
-            } else {
-                // The newer one has acknowledged this one's epoch too.
-                let by = state.current.sequence;
-                state.outcomes.superseded(present, by);
-            }
-        }
-        let snapshot = match (readback, frame) {
-            (Some(readback), _) => Snapshot::of_readback(readback),
-            (None, Some(frame)) => Snapshot::of_frame(frame),
-            (None, None) => return,
+        let Some(Ticket { purpose: Purpose::Present(present), .. }) = state.in_flight.remove(number) else {
+            return;
         };
-        for reply in ticket.replies {
-            self.outbox.answer(reply, Ok(snapshot.clone()));
+        let frame = SharedFrame::new(frame, &self.pool);
+        let content = CanvasContent::Frame { frame: frame.clone(), readback: readback.map(Arc::new) };
+        state.outcomes.completed(memory);
+        let snapshot = content.snapshot();
+        if present.sequence > state.current.sequence {
+            state.current = CurrentContent { sequence: present.sequence, content };
+            state.image.show(frame, present.promised);
+            state.outcomes.presented(&present);
+        } else {
+            // The newer present has acknowledged this one's epoch too.
+            let by = state.current.sequence;
+            state.outcomes.superseded(&present, by);
+        }
+        for reply in present.readers {
+            self.outbox.answer(reply, snapshot.clone());
         }
     }
 
-    /// A frame of what a ticket brought, if it is to be shown; and what was copied, if the frame had to be made of it or there is
-    /// none. `None` without memory for it.
-    fn make(
-        &self,
-        number: u64,
-        layout: CopyLayout,
-        buffer: MappedBuffer,
-    ) -> Option<(Option<Readback>, Option<Frame>)> {
-        if !self.state.lock().in_flight.is_present(number) {
-            return Some((Some(Readback::captured(layout, buffer)), None));
-        }
-        Some(match Frame::of(Readback::shown(layout, buffer)) {
-            Ok(frame) => (None, Some(frame)),
+    fn complete_capture(&self, number: u64, layout: CopyLayout, buffer: MappedBuffer) {
+        let memory = buffer.memory();
+        let readback = Arc::new(Readback::captured(layout, buffer));
+        let mut state = self.state.lock();
+        let Some(Ticket { purpose: Purpose::Capture(reply), .. }) = state.in_flight.remove(number) else {
+            return;
+        };
+        state.outcomes.completed(memory);
+        self.outbox.answer(reply, Ok(Snapshot::of_readback(readback)));
+    }
+
+    /// Makes the frame that WebRender is to show; and keeps what was copied, if script must read that instead. `None` if no memory
+    /// can be had for the frame.
+    fn make_frame(&self, layout: CopyLayout, buffer: MappedBuffer) -> Option<(Frame, Option<Readback>)> {
+        match Frame::of(Readback::shown(layout, buffer)) {
+            Ok(frame) => Some((frame, None)),
             Err(readback) => {
-                if layout.byte_len() >= SLOW {
-                    // What was completed before it does not wait for it.
+                if layout.byte_len() >= SLOW_CONVERSION {
+                    // Frames of other canvases that were completed before this one are told of first.
                     self.outbox.drain();
                 }
                 let frame = Frame::converted(&readback)?;
-                (Some(readback), Some(frame))
+                Some((frame, Some(readback)))
             }
-        })
+        }
     }
 
-    /// A copy in flight will never be done.
+    /// Ends a ticket whose copy will never be done. Does nothing if the ticket has ended already.
     pub(crate) fn fail(&self, number: u64, error: &PresentError) {
         let mut state = self.state.lock();
-        let ticket = state.in_flight.remove(number);
-        if let Some(ticket) = ticket {
+        if let Some(ticket) = state.in_flight.remove(number) {
             let buffer = self.fail_ticket(&mut state, ticket, error);
+            // The lock is released first: dropping the buffer can free memory.
             drop(state);
             drop(buffer);
         }
     }
 
-    /// Ends what [`take_youngest`](Self::take_youngest) took: its bytes may have been overwritten.
+    /// Ends a present that [`take_youngest`](Self::take_youngest) took out and whose bytes may have been overwritten.
     pub(crate) fn fail_taken(&self, ticket: Ticket, error: &PresentError) {
         let buffer = self.fail_ticket(&mut self.state.lock(), ticket, error);
         drop(buffer);
     }
 
-    /// Ends a ticket. What is left of it is returned: freeing memory takes long, so not under the lock.
-    #[must_use]
+    /// Ends a ticket and answers whoever waits for it. Returns its buffer, to be dropped without the lock, because that can free
+    /// memory.
+    #[must_use = "dropping the buffer under the lock can free memory there"]
     pub(super) fn fail_ticket(
         &self,
         state: &mut ContextState,
         ticket: Ticket,
         error: &PresentError,
     ) -> Option<MappingBuffer> {
-        match &ticket.purpose {
+        match ticket.purpose {
             Purpose::Present(present) => {
                 state.image.acknowledge(present.promised);
-                state.outcomes.failed(present, error);
-                for reply in ticket.replies {
+                state.outcomes.failed(&present, error);
+                for reply in present.readers {
                     self.read_again(state, present.sequence, error, reply);
                 }
             }
-            Purpose::Capture => {
-                for reply in ticket.replies {
-                    let error = self.get_image_error(state, error);
-                    self.outbox.answer(reply, Err(error));
-                }
+            Purpose::Capture(reply) => {
+                let error = if state.is_alive() {
+                    GetImageError::Texture(error.clone())
+                } else {
+                    GetImageError::UnknownContext(UnknownContext(self.id))
+                };
+                self.outbox.answer(reply, Err(error));
             }
         }
         ticket.buffer
     }
-
-    fn get_image_error(&self, state: &ContextState, error: &PresentError) -> GetImageError {
-        if state.is_alive() {
-            GetImageError::Texture(error.clone())
-        } else {
-            GetImageError::UnknownContext(UnknownContext(self.id))
-        }
-    }
 }
 
 impl ContextState {
-    /// The byte order that the frame of a ticket must have, if that is not its own. A frame that is not to be shown has any.
-    fn other_order(&self, number: u64, frame: &Frame) -> Option<ByteOrder> {
+    /// The byte order that a frame must have to be shown, if that is not the order it has.
+    fn other_order(&self, frame: &Frame) -> Option<ByteOrder> {
         let order = self.image.order_of(frame);
-        (self.in_flight.is_present(number) && order != frame.layout().order()).then_some(order)
+        (order != frame.layout().order()).then_some(order)
     }
 }

@@ -1,71 +1,72 @@
-//! What a canvas contains.
+//! What a canvas contains: a frame, or a cleared drawing buffer.
+//!
+//! Two values of this kind exist for each context: what was presented last, which is shown and read, and the cleared drawing
+//! buffer that replaced it for reads alone (see `reading`). All of it lies under the lock of the context.
 
 use std::sync::Arc;
 
 use euclid::default::Size2D;
 
 use crate::api::error::GetImageError;
-use crate::frame::Readback;
-use crate::frame::Snapshot;
-use crate::frame::check_size;
-use crate::frame::{Frame, SharedFrame};
+use crate::frame::{Frame, Readback, SharedFrame, Snapshot, check_size};
 use crate::pixels::AlphaMode;
 
-/// The drawing buffer as it was presented last.
+/// The contents of a drawing buffer at the moment of its present.
 pub(crate) enum CanvasContent {
     Frame {
+        /// What WebRender shows.
         frame: SharedFrame,
-        /// What the frame was made of, if it is not what was copied.
+        /// What was copied from the texture, if the frame had to be converted from it. Script reads this then.
         readback: Option<Arc<Readback>>,
     },
-    ClearedBuffer(ClearedBuffer),
+    Cleared(ClearedBuffer),
 }
 
-/// A drawing buffer that nobody drew into.
+/// A drawing buffer into which nothing was drawn: transparent black or opaque black.
 #[derive(Clone, Copy)]
 pub(crate) struct ClearedBuffer {
     pub(crate) size: Size2D<u32>,
     pub(crate) alpha_mode: AlphaMode,
 }
 
-/// What a read returns, and what is shown or about to be.
+/// The newest content that was presented: shown, or about to be.
 pub(crate) struct CurrentContent {
-    /// Of the present that made it; 0 before any.
+    /// Sequence number of the present that made it; 0 before any present.
     pub(crate) sequence: u64,
     pub(crate) content: CanvasContent,
 }
 
 impl CanvasContent {
-    /// What WebRender is offered.
+    /// Returns the frame that WebRender is to show.
     pub(crate) fn frame(&self) -> SharedFrame {
         match self {
             Self::Frame { frame, .. } => frame.clone(),
-            Self::ClearedBuffer(cleared) => Frame::cleared(cleared.alpha_mode).into(),
+            Self::Cleared(cleared) => Frame::cleared(cleared.alpha_mode).into(),
         }
     }
 
-    /// What script reads.
+    /// Returns the image that script reads.
     pub(crate) fn snapshot(&self) -> Result<Snapshot, GetImageError> {
         match self {
             Self::Frame { readback: Some(readback), .. } => Ok(Snapshot::of_readback(readback.clone())),
             Self::Frame { frame, readback: None } => Ok(Snapshot::of_frame(frame.clone())),
-            Self::ClearedBuffer(cleared) => cleared.snapshot(),
+            Self::Cleared(cleared) => cleared.snapshot(),
         }
     }
 
-    /// What script reads once it is taken away.
+    /// Returns a cleared drawing buffer of the same size and alpha mode.
     pub(crate) fn cleared(&self) -> ClearedBuffer {
         match self {
             Self::Frame { frame, .. } => {
                 ClearedBuffer { size: frame.layout().size(), alpha_mode: frame.layout().alpha_mode() }
             }
-            Self::ClearedBuffer(cleared) => *cleared,
+            Self::Cleared(cleared) => *cleared,
         }
     }
 }
 
 impl ClearedBuffer {
-    /// What script reads.
+    /// Returns the image that script reads.
     pub(crate) fn snapshot(&self) -> Result<Snapshot, GetImageError> {
         check_size(self.size).map_err(|_| GetImageError::TooLarge(self.size))?;
         Ok(Snapshot::cleared(self.size, self.alpha_mode))

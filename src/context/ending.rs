@@ -1,4 +1,9 @@
-//! How a context ends: all of it at once, or for the engine first, and for the compositor later.
+//! How a context ends.
+//!
+//! A context ends for the engine at once: what is in flight fails, and nothing begins any more. For the compositor it ends at the
+//! same time ([`destroy`](ContextData::destroy)), or it lingers ([`linger`](ContextData::linger)): its last frame can be drawn
+//! until the compositor has done a transaction. Any thread may end a context. What is left of its copies is returned, to be
+//! dropped without a lock, because that frees memory.
 
 use std::sync::Arc;
 
@@ -10,13 +15,12 @@ use super::{ContextData, ContextState, Life};
 use crate::api::error::PresentError;
 use crate::delivery::Generations;
 use crate::pixels::AlphaMode;
-use crate::staging::MappingBuffer;
-use crate::staging::Recycler;
+use crate::staging::{MappingBuffer, Recycler};
 
-/// What is left of tickets, to be dropped without a lock: memory is freed.
-type Leftovers = Vec<Option<MappingBuffer>>;
+/// The buffers of copies that were in flight. Dropping them frees memory, so they are dropped without a lock.
+type LeftBuffers = Vec<Option<MappingBuffer>>;
 
-/// The recycler of a context that has lingered, whose ring is gone.
+/// Closes the recycler of a context that has lingered, and whose ring is gone, once nothing of it is shown any more.
 struct ClosedOnDrop(Arc<Recycler>);
 
 impl Drop for ClosedOnDrop {
@@ -26,14 +30,14 @@ impl Drop for ClosedOnDrop {
 }
 
 impl ContextData {
-    /// Ends everything but what is shown, if anything is: the namespace of the image key tells where, and `linger` whether that
-    /// goes on. `None` if it does not: then nothing has ended.
+    /// Ends the context for the engine, and lets its image be drawn on, if it has an image key and `linger` agrees for the key's
+    /// namespace. Returns `None`, and ends nothing, if not.
     #[must_use]
     pub(crate) fn linger(
         &self,
         recycler: &Arc<Recycler>,
         linger: impl FnOnce(IdNamespace) -> bool,
-    ) -> Option<Leftovers> {
+    ) -> Option<LeftBuffers> {
         let mut state = self.state.lock();
         let lingers = state.is_alive() && state.image.namespace().is_some_and(linger);
         lingers.then(|| {
@@ -42,39 +46,42 @@ impl ContextData {
         })
     }
 
-    /// Ends everything. Frames that a renderer has locked stay with it. Returns what a later context with this id must know,
-    /// and what is left, to be dropped without a lock.
+    /// Ends the context for the engine and the compositor. Frames that a renderer has locked stay readable until they are
+    /// unlocked.
+    ///
+    /// Returns what a later context with this id must know of the updates that were sent, and what is left of this one, to be
+    /// dropped without a lock.
     #[must_use]
     pub(crate) fn destroy(&self) -> (Generations, impl Sized + use<>) {
         let mut state = self.state.lock();
-        let leftovers = self.end_presents(&mut state);
+        let buffers = self.end_presents(&mut state);
         state.life = Life::Gone;
-        let cleared = CanvasContent::ClearedBuffer(ClearedBuffer {
+        let cleared = CanvasContent::Cleared(ClearedBuffer {
             size: Size2D::zero(),
             alpha_mode: AlphaMode::Premultiplied,
         });
         let content = std::mem::replace(&mut state.current.content, cleared);
-        let (generations, held) = state.image.destroy();
-        (generations, (leftovers, content, held, state.recycler.take().map(ClosedOnDrop)))
+        let (generations, frames) = state.image.destroy();
+        (generations, (buffers, content, frames, state.recycler.take().map(ClosedOnDrop)))
     }
 
-    /// Whether a compositor may still show it, though for the engine it has ended.
+    /// Whether the compositor may still draw the context, which has ended for the engine.
     pub(crate) fn lingers(&self) -> bool {
         self.state.lock().life == Life::Lingering
     }
 
-    /// The engine's part: what is in flight fails, and nothing begins or is shown any more.
-    fn end_presents(&self, state: &mut ContextState) -> Leftovers {
+    /// Ends the context for the engine: what is in flight fails, and nothing begins or is shown any more.
+    fn end_presents(&self, state: &mut ContextState) -> LeftBuffers {
         if !state.is_alive() {
             return Vec::new();
         }
         state.life = Life::Lingering;
+        // No present is newer than this, so none is shown any more.
         state.current.sequence = u64::MAX;
         let tickets = state.in_flight.take_all().into_iter();
-        let leftovers =
-            tickets.map(|ticket| self.fail_ticket(state, ticket, &PresentError::ContextDestroyed));
-        let leftovers = leftovers.collect();
+        let buffers = tickets.map(|ticket| self.fail_ticket(state, ticket, &PresentError::ContextDestroyed));
+        let buffers = buffers.collect();
         state.outcomes.gone();
-        leftovers
+        buffers
     }
 }

@@ -1,4 +1,8 @@
 //! The map of contexts, which presenters and renderers share.
+//!
+//! It exists first, and everything attaches to it: presenters put contexts in, renderers look them up by id, any thread may end
+//! all contexts of an owner or wait for a present. Its lock is a reader-writer lock that is held for bookkeeping alone: memory is
+//! freed and calls are made after it is released.
 
 mod lingering;
 mod registry;
@@ -9,29 +13,28 @@ use std::time::{Duration, Instant};
 
 use webrender_api::IdNamespace;
 
+use self::lingering::Compositors;
+use self::registry::Registry;
 use super::ContextData;
-use super::map::lingering::Compositors;
-use super::map::registry::Registry;
 use crate::api::ids::{CanvasEpoch, ContextId, OwnerId, TransactionId};
 use crate::api::outcome::Awaited;
-use crate::delivery::Fallback;
-use crate::delivery::Generations;
-use crate::delivery::HandlerId;
-use crate::delivery::Waiters;
-use crate::delivery::{Callback, Message, Outbox};
+use crate::delivery::{Callback, Fallback, Generations, HandlerId, Message, Outbox, Waiters};
 use crate::staging::Recycler;
 use crate::sync::RwLock;
 
-/// The contexts of all presenters, keyed by context id. Exists first; everything attaches to it. Cheap to clone.
+/// The contexts of all presenters, keyed by context id.
+///
+/// It exists first; presenters and handlers of external images attach to it. Clones are cheap and name the same map.
 #[derive(Clone, Default)]
 pub struct ContextMap(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    contexts: RwLock<Registry>,
+    registry: RwLock<Registry>,
     fallback: Arc<Fallback>,
     waiters: Arc<Waiters>,
     compositors: Compositors,
+    /// Number of handlers that got a name.
     handlers: AtomicU64,
 }
 
@@ -42,56 +45,56 @@ impl Drop for Shared {
 }
 
 impl ContextMap {
-    /// Ends all contexts of an owner, at all presenters, because its process died say. Returns how many.
+    /// Ends all contexts of an owner, at all presenters, for example because its process died. Returns how many there were.
     ///
-    /// Any thread may call it, not only those of presenters. Each context ends as if its presenter had
-    /// [destroyed](crate::Presenter::destroy_context) it: images are deleted, what is in flight fails, every `get_image` is
-    /// answered, frames that a renderer has locked stay readable until they are unlocked. The ids of contexts may be used
-    /// again at once. What is told (to the sink, to `on_outcome`, to who waits) may be told by another thread, a moment later, if
-    /// one is telling already. Staging buffers and their ids are for the WebGPU thread: each presenter is asked to
-    /// [`maintain`](crate::Presenter::maintain) and hands them back then, or when it meets the dead context.
+    /// Any thread may call it. Each context ends as if its presenter had [destroyed](crate::Presenter::destroy_context) it: its image
+    /// is deleted, what is in flight fails, every `get_image` is answered, and frames that a renderer has locked stay readable until
+    /// they are unlocked. The ids of the contexts may be used again at once.
     ///
-    /// A present that was on its way, on the WebGPU thread, fails with
+    /// If another thread is calling the sink or the engine at that moment, that thread tells of these ends too, a moment later.
+    /// Staging buffers and their ids can be given back on the WebGPU thread only: each presenter is asked to
+    /// [`maintain`](crate::Presenter::maintain), and hands them back then, or when it next meets the ended context.
+    ///
+    /// A present that is being made on the WebGPU thread meanwhile fails with
     /// [`ContextDestroyed`](crate::PresentError::ContextDestroyed), a later one with
     /// [`UnknownContext`](crate::PresentError::UnknownContext).
     pub fn destroy_owner(&self, owner: OwnerId) -> usize {
-        self.end(true, |contexts| contexts.of_owner(owner).cloned().collect())
+        self.end(true, |registry| registry.of_owner(owner).cloned().collect())
     }
 
-    /// The compositor that displays the image keys of `namespace` has done this transaction and all before: contexts that
-    /// [waited for it](crate::Presenter::destroy_context_after) end.
+    /// Notes that the compositor which displays the image keys of `namespace` has done `transaction` and all before it, and ends
+    /// the contexts that [waited for that](crate::Presenter::destroy_context_after).
     ///
-    /// Any thread may call it, though nobody waits: that is remembered. What the contexts showed is freed on this thread,
-    /// which takes milliseconds if it was large: rather not on a renderer's.
+    /// Any thread may call it, also while no context waits: a later wait for the transaction is then over at once. The memory of
+    /// what the contexts showed is freed on this thread, which takes milliseconds for large canvases, so it should not be the
+    /// renderer's.
     pub fn transaction_done(&self, namespace: IdNamespace, transaction: TransactionId) {
         let over = self.0.compositors.done(namespace, transaction);
         if !over.is_empty() {
-            self.end(false, |contexts| {
-                over.iter().filter(|context| contexts.has(context)).cloned().collect()
+            self.end(false, |registry| {
+                over.iter().filter(|context| registry.has(context)).cloned().collect()
             });
         }
     }
 
-    /// The compositor that displays the image keys of `namespace` is gone: nobody waits for its transactions any more.
-    /// Any thread may call it.
+    /// Notes that the compositor which displays the image keys of `namespace` is gone, and ends the contexts that waited for one
+    /// of its transactions. Any thread may call it.
     pub fn compositor_gone(&self, namespace: IdNamespace) {
         self.transaction_done(namespace, TransactionId(u64::MAX));
     }
 
-    pub(crate) fn fallback(&self) -> Arc<Fallback> {
-        self.0.fallback.clone()
-    }
-
-    /// Tells `callback` how the first present ended that has this epoch or a higher one: the first that ends after this
-    /// call; or at once, if one has ended already, the newest of those. `context` need not exist yet, at any presenter.
+    /// Tells `callback` how a present of `context` with this epoch or a higher one ended.
     ///
-    /// Any thread may call it. The callback is called exactly once, on any thread, perhaps on this one before this returns,
-    /// with no lock of this crate held; a panic is logged and otherwise ignored. It comes after the image update of its
-    /// present and after its outcome, in the order of the presenter, so it should be short. [`Awaited::TimedOut`] comes once
-    /// `timeout` is over: at once if it is zero, and never if no clock counts that far.
+    /// If such a present has ended already, the newest of those is told at once; otherwise the first one that ends after this call.
+    /// `context` need not exist yet. [`Awaited::TimedOut`] comes once `timeout` is over: at once if it is zero, and never if it is
+    /// longer than the clock can count.
     ///
-    /// Epochs that fall make no difference as long as they rise again: a context remembers its newest end, and that of the
-    /// highest epoch. Waiting keeps nothing alive and holds nothing back: a frame that is awaited can be superseded.
+    /// Any thread may call it. The callback is called exactly once, on any thread, possibly on this one before this call returns,
+    /// with no lock of this crate held. It comes after the image update and the outcome of its present, in the order of the
+    /// presenter's other calls, so it should be short. A panic in it is logged and otherwise ignored.
+    ///
+    /// Epochs may fall as long as they rise again: a context remembers its newest end and the end with the highest epoch. A wait
+    /// keeps nothing alive and holds nothing back: a present that is waited for can be superseded.
     pub fn when_presented(
         &self,
         context: ContextId,
@@ -100,22 +103,26 @@ impl ContextMap {
         callback: impl FnOnce(Awaited) + Send + 'static,
     ) {
         let deadline = Instant::now().checked_add(timeout);
-        let Shared { contexts, waiters, .. } = &*self.0;
-        let contexts = contexts.read();
-        let known = contexts.get(context).cloned();
+        let Shared { registry, waiters, .. } = &*self.0;
+        let registry = registry.read();
+        let known = registry.get(context).cloned();
         let unanswered = match &known {
             Some(known) => known.wait(epoch, deadline, Box::new(callback)),
             None => Some(Box::new(callback) as Callback),
         };
         if let Some(callback) = unanswered {
-            // The next context with this id will find it.
+            // The next context with this id finds the wait. The map stays locked until it is listed, so that none is missed.
             waiters.add(context, epoch, deadline, callback);
         }
-        drop(contexts);
+        drop(registry);
         waiters.watch();
         if let Some(known) = known {
             known.outbox().drain();
         }
+    }
+
+    pub(crate) fn fallback(&self) -> Arc<Fallback> {
+        self.0.fallback.clone()
     }
 
     pub(crate) fn waiters(&self) -> Arc<Waiters> {
@@ -123,60 +130,65 @@ impl ContextMap {
     }
 
     pub(crate) fn get(&self, id: ContextId) -> Option<Arc<ContextData>> {
-        self.0.contexts.read().get(id).cloned()
+        self.0.registry.read().get(id).cloned()
     }
 
-    /// Makes a context, unless there is one of that id. `make` is told what an earlier one with this id had offered.
+    /// Puts a new context into the map. `make` makes it, from what an earlier context with this id had offered to the compositor.
+    /// Returns `None`, and makes nothing, if there is a context with this id.
     pub(crate) fn insert(
         &self,
         id: ContextId,
         make: impl FnOnce(Generations) -> Arc<ContextData>,
     ) -> Option<Arc<ContextData>> {
-        let mut contexts = self.0.contexts.write();
-        if contexts.get(id).is_some() {
+        let mut registry = self.0.registry.write();
+        if registry.get(id).is_some() {
             return None;
         }
-        let context = make(contexts.take_offers(id));
-        contexts.insert(context.clone());
+        let context = make(registry.take_generations(id));
+        registry.insert(context.clone());
         Some(context)
     }
 
-    /// Ends one context. False if it had ended already: another thread may be faster.
+    /// Ends one context. Returns false if it had ended already; another thread can be faster.
     pub(crate) fn destroy(&self, context: &Arc<ContextData>) -> bool {
-        self.end(false, |contexts| contexts.has(context).then(|| context.clone()).into_iter().collect()) == 1
+        self.end(false, |registry| registry.has(context).then(|| context.clone()).into_iter().collect()) == 1
     }
 
-    /// Ends one context when its compositor has done a transaction, and for the engine now; frames return to `recycler` until
-    /// then. False if it had ended already.
+    /// Ends one context for the engine now, and for its compositor once that has done the transaction `until`. Its frames return to
+    /// `recycler` until then. Returns false if it had ended already.
     pub(crate) fn destroy_after(
         &self,
         context: &Arc<ContextData>,
         recycler: &Arc<Recycler>,
         until: TransactionId,
     ) -> bool {
-        // If the compositor is done meanwhile, the context ends after it began to linger: it is locked.
-        let left = context.linger(recycler, |namespace| self.0.compositors.linger(namespace, until, context));
-        left.is_some() || self.destroy(context)
+        // The context is locked meanwhile: if the compositor is done just now, the context ends after it began to linger.
+        let buffers =
+            context.linger(recycler, |namespace| self.0.compositors.linger(namespace, until, context));
+        buffers.is_some() || self.destroy(context)
     }
 
-    /// Ends all contexts of the presenter that this outbox belongs to.
+    /// Ends all contexts of the presenter that `outbox` belongs to.
     pub(crate) fn destroy_all(&self, outbox: &Arc<Outbox>) {
-        self.end(false, |contexts| {
-            contexts.all().filter(|context| Arc::ptr_eq(context.outbox(), outbox)).cloned().collect()
+        self.end(false, |registry| {
+            registry.all().filter(|context| Arc::ptr_eq(context.outbox(), outbox)).cloned().collect()
         });
     }
 
-    /// Ends some contexts, under one lock: nobody sees that some have ended and some not, an id is free when its context has
-    /// ended, and a presenter that goes away misses nothing. Then performs what that causes.
+    /// Ends some contexts and calls out what that causes. Returns how many ended. With `wakes`, their presenters are asked to
+    /// maintain.
+    ///
+    /// All of them end under one lock of the map. So no thread sees some ended and others not, an id is free exactly when its
+    /// context has ended, and a presenter that goes away misses none.
     fn end(&self, wakes: bool, choose: impl FnOnce(&Registry) -> Vec<Arc<ContextData>>) -> usize {
-        let mut contexts = self.0.contexts.write();
-        let ending = choose(&contexts);
+        let mut registry = self.0.registry.write();
+        let ending = choose(&registry);
         let mut outboxes: Vec<&Arc<Outbox>> = Vec::new();
-        let mut rests = Vec::with_capacity(ending.len());
+        let mut remains = Vec::with_capacity(ending.len());
         for context in &ending {
-            let (generations, rest) = context.destroy();
-            contexts.remove(context, generations);
-            rests.push(rest);
+            let (generations, remaining) = context.destroy();
+            registry.remove(context, generations);
+            remains.push(remaining);
             if !outboxes.iter().any(|outbox| Arc::ptr_eq(outbox, context.outbox())) {
                 outboxes.push(context.outbox());
             }
@@ -184,8 +196,9 @@ impl ContextMap {
         if wakes {
             outboxes.iter().for_each(|outbox| outbox.message(Message::Wake));
         }
-        drop(contexts);
-        drop(rests);
+        drop(registry);
+        // Frees memory, which takes long.
+        drop(remains);
         outboxes.iter().for_each(|outbox| outbox.drain());
         ending.len()
     }
@@ -194,8 +207,9 @@ impl ContextMap {
         HandlerId(self.0.handlers.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// Lets all contexts forget what a handler locked last.
     pub(crate) fn forget_handler(&self, handler: HandlerId) {
-        let contexts: Vec<_> = self.0.contexts.read().all().cloned().collect();
+        let contexts: Vec<_> = self.0.registry.read().all().cloned().collect();
         contexts.iter().for_each(|context| context.forget_handler(handler));
     }
 }

@@ -1,4 +1,6 @@
-//! How the presents of a context end, and who is told. Lives under the lock of the context.
+//! How the presents of one context end, and who is told: the engine, and whoever waits for a present.
+//!
+//! Lies under the lock of the context. Each end is counted in the statistics and written into the outbox; nothing is called here.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,22 +10,23 @@ use crate::api::error::PresentError;
 use crate::api::ids::{CanvasEpoch, ContextId};
 use crate::api::outcome::{Awaited, PresentEnd, PresentOutcome};
 use crate::api::report::{FrameMemoryKind, Statistics};
-use crate::delivery::Waiters;
-use crate::delivery::{Callback, Message, Outbox};
+use crate::delivery::{Callback, Message, Outbox, Waiters};
 
+/// The ends of the presents of one context.
 pub(crate) struct Outcomes {
     id: ContextId,
     outbox: Arc<Outbox>,
     waiters: Arc<Waiters>,
-    /// Somebody may wait for this context: not asked for each present.
-    awaited: bool,
+    /// Whether the list of waiters may have some of this context. Kept here so that a present need not take the lock of the list.
+    may_be_awaited: bool,
     statistics: Statistics,
-    /// The newest end, and the newest of those with the highest epoch: epochs may fall, and who waits for a high one must not
-    /// be late.
+    /// The newest end.
     newest: Option<LastOutcome>,
+    /// The newest end among those with the highest epoch. Epochs may fall, and a wait for a high epoch must still be answered.
     highest: Option<LastOutcome>,
 }
 
+/// An end that later waits are answered with.
 #[derive(Clone)]
 struct LastOutcome {
     epoch: CanvasEpoch,
@@ -31,18 +34,19 @@ struct LastOutcome {
 }
 
 impl Outcomes {
-    /// Of a context that is being put into the map: who waited for one of this id waits for this one.
+    /// Precondition: the map's lock is held, and the context is about to be put into the map. Waits for a context of this id that
+    /// began before it existed become waits for this context.
     pub(crate) fn new(id: ContextId, outbox: Arc<Outbox>, waiters: Arc<Waiters>) -> Self {
-        let awaited = waiters.any(id);
+        let may_be_awaited = waiters.any(id);
         let statistics = Statistics::default();
-        Self { id, outbox, waiters, awaited, statistics, newest: None, highest: None }
+        Self { id, outbox, waiters, may_be_awaited, statistics, newest: None, highest: None }
     }
 
     pub(crate) fn statistics(&self) -> Statistics {
         self.statistics
     }
 
-    /// A copy was read from this kind of memory.
+    /// Notes the kind of memory that a frame was read from.
     pub(crate) fn completed(&mut self, memory: FrameMemoryKind) {
         self.statistics.frame_memory = Some(memory);
     }
@@ -53,7 +57,7 @@ impl Outcomes {
         self.end(present, PresentEnd::Presented, Awaited::Presented { sequence, epoch });
     }
 
-    /// `by` is the sequence number of the newer one.
+    /// Ends a present whose place the newer present `by` has taken.
     pub(crate) fn superseded(&mut self, present: &Present, by: u64) {
         self.statistics.superseded += 1;
         self.end(present, PresentEnd::Superseded, Awaited::Superseded { by });
@@ -65,19 +69,19 @@ impl Outcomes {
         self.end(present, PresentEnd::Failed(error.clone()), Awaited::Failed(error.clone()));
     }
 
-    /// Answers with the newest end that has this epoch or a higher one, as soon as there is one.
+    /// Answers with the newest end that has this epoch or a higher one: now, or when the first such present ends.
     pub(crate) fn wait(&mut self, epoch: CanvasEpoch, deadline: Option<Instant>, callback: Callback) {
         let known = [&self.newest, &self.highest].into_iter().flatten().find(|end| end.epoch >= epoch);
         match known {
             Some(end) => self.outbox.message(Message::Awaited(callback, end.awaited.clone())),
             None => {
-                self.awaited = true;
+                self.may_be_awaited = true;
                 self.waiters.add(self.id, epoch, deadline, callback);
             }
         }
     }
 
-    /// The context is destroyed: from now on its id may be awaited for another one.
+    /// Answers all waits: the context is destroyed. Waits that begin afterwards are for a later context with this id.
     pub(crate) fn gone(&mut self) {
         self.answer(CanvasEpoch(u64::MAX), &Awaited::ContextGone);
     }
@@ -94,11 +98,11 @@ impl Outcomes {
     }
 
     fn answer(&mut self, epoch: CanvasEpoch, awaited: &Awaited) {
-        if self.awaited {
+        if self.may_be_awaited {
             for callback in self.waiters.take(self.id, epoch) {
                 self.outbox.message(Message::Awaited(callback, awaited.clone()));
             }
-            self.awaited = self.waiters.any(self.id);
+            self.may_be_awaited = self.waiters.any(self.id);
         }
     }
 }

@@ -1,4 +1,8 @@
-//! A present, or a snapshot of a texture, from its message to its end.
+//! The copies of one context that are in flight, from their submission to their end.
+//!
+//! A *ticket* stands for one submitted copy of a texture: of a present, which may be shown, or of a capture, which a
+//! `get_image` with a texture asked for and which is never shown. The context keeps its tickets in [`Tickets`], under its lock,
+//! in the order of submission. A ticket is taken out before it ends, so that it ends exactly once.
 
 use wgpu_core::id::DeviceId;
 
@@ -8,55 +12,74 @@ use crate::frame::CopyLayout;
 use crate::pixels::AlphaMode;
 use crate::staging::MappingBuffer;
 
-/// So many presents of one device may be in flight before the next one takes the place of the youngest.
+/// Number of presents of one device in flight from which on the next one takes the place of the youngest.
 pub(crate) const MOST_IN_FLIGHT: usize = 2;
 
-/// So many may be in flight that a `get_image` waits for, so that they cannot be superseded; and one more. As many textures may
-/// be in flight for a `get_image`.
+/// Upper bound of presents in flight that reads wait for, and that can therefore not be superseded; also the upper bound of
+/// captures in flight.
 const MOST_AWAITED: usize = 8;
 
 /// A present that has its place in the order of its context. It must end: presented, superseded or failed.
 #[must_use = "a present that does not end leaves the compositor waiting"]
-#[derive(Debug)]
 pub(crate) struct Present {
-    /// Counts the presents of a context, from 1. Orders frames.
+    /// Position among the presents of the context, from 1. Frames are ordered by it.
     pub(crate) sequence: u64,
     pub(crate) epoch: CanvasEpoch,
-    /// The largest epoch up to this present: what its end acknowledges.
+    /// The largest epoch of all presents up to this one: the epoch that its end acknowledges.
     pub(crate) promised: CanvasEpoch,
-    /// Transparent or opaque, should the cleared frame be shown instead.
+    /// Alpha mode of the cleared frame, should that be shown instead.
     pub(crate) alpha_mode: AlphaMode,
+    /// Reads that wait for the frame of this present. While there are any, it cannot be superseded.
+    pub(crate) readers: Vec<Reply>,
 }
 
+/// What a texture is copied for.
 pub(crate) enum Purpose {
     Present(Present),
-    /// A `get_image` with a texture: never shown.
-    Capture,
+    /// A `get_image` with a texture. The frame goes to this reply and is never shown.
+    Capture(Reply),
 }
 
 /// A copy in flight.
 pub(crate) struct Ticket {
-    /// Names the ticket within its context.
+    /// Name of the ticket within its context; never used twice.
     pub(crate) number: u64,
     pub(crate) purpose: Purpose,
     pub(crate) layout: CopyLayout,
-    /// `None` while its frame is being made.
+    /// `None` while a poller makes a frame of it.
     pub(crate) buffer: Option<MappingBuffer>,
-    /// Who waits for this very frame.
-    pub(crate) replies: Vec<Reply>,
+}
+
+/// A buffer whose submission is done, taken out of its ticket.
+pub(crate) struct TakenBuffer {
+    pub(crate) layout: CopyLayout,
+    pub(crate) buffer: MappingBuffer,
+    pub(crate) is_present: bool,
 }
 
 impl Ticket {
-    /// Its sequence number, if it is a present.
-    pub(crate) fn sequence(&self) -> Option<u64> {
+    /// The present, unless this is a capture.
+    fn present(&self) -> Option<&Present> {
         match &self.purpose {
-            Purpose::Present(present) => Some(present.sequence),
-            Purpose::Capture => None,
+            Purpose::Present(present) => Some(present),
+            Purpose::Capture(_) => None,
         }
+    }
+
+    fn present_mut(&mut self) -> Option<&mut Present> {
+        match &mut self.purpose {
+            Purpose::Present(present) => Some(present),
+            Purpose::Capture(_) => None,
+        }
+    }
+
+    /// Whether it copies on `device` and no poller is making a frame of it.
+    fn is_pending_on(&self, device: DeviceId) -> bool {
+        self.buffer.as_ref().is_some_and(|buffer| buffer.device() == device)
     }
 }
 
-/// What is in flight of a context, in the order of submission.
+/// The tickets of one context, in the order of submission.
 #[derive(Default)]
 pub(crate) struct Tickets(Vec<Ticket>);
 
@@ -65,20 +88,18 @@ impl Tickets {
         self.0.len()
     }
 
+    /// Whether one more present may be submitted beside those in flight.
     pub(crate) fn has_room_to_present(&self) -> bool {
-        self.presents() <= MOST_AWAITED
+        self.presents().count() <= MOST_AWAITED
     }
 
+    /// Whether one more capture may be submitted.
     pub(crate) fn has_room_to_capture(&self) -> bool {
-        self.len() - self.presents() < MOST_AWAITED
+        self.len() - self.presents().count() < MOST_AWAITED
     }
 
-    fn presents(&self) -> usize {
-        self.0.iter().filter(|ticket| ticket.sequence().is_some()).count()
-    }
-
-    pub(crate) fn is_present(&self, number: u64) -> bool {
-        self.0.iter().any(|ticket| ticket.number == number && ticket.sequence().is_some())
+    fn presents(&self) -> impl Iterator<Item = &Present> {
+        self.0.iter().filter_map(Ticket::present)
     }
 
     pub(crate) fn push(&mut self, ticket: Ticket) {
@@ -90,40 +111,44 @@ impl Tickets {
         Some(self.0.remove(index))
     }
 
-    /// What a frame is made of; its ticket stays.
-    pub(crate) fn take_buffer(&mut self, number: u64) -> Option<(CopyLayout, MappingBuffer)> {
+    /// Takes the buffer out of a ticket, which stays until its frame is made. `None` if the ticket has ended or its buffer was
+    /// taken before.
+    pub(crate) fn take_buffer(&mut self, number: u64) -> Option<TakenBuffer> {
         let ticket = self.0.iter_mut().find(|ticket| ticket.number == number)?;
-        ticket.buffer.take().map(|buffer| (ticket.layout, buffer))
+        let buffer = ticket.buffer.take()?;
+        Some(TakenBuffer { layout: ticket.layout, buffer, is_present: ticket.present().is_some() })
     }
 
-    /// The youngest present of a device, if the next one is to take its place: if `enough` of that device are in flight (what
-    /// one loses the other loses too; those of another device do not count, it may hang) and nobody waits for it.
+    /// Takes out the youngest present of a device, if the next present is to take its place: at least `enough` presents of that
+    /// device are in flight, and no read waits for the youngest.
+    ///
+    /// Presents of other devices do not count, because such a device may hang. Presents whose frame is being made count, since
+    /// they will arrive, but are not taken.
     pub(crate) fn take_youngest(&mut self, device: DeviceId, enough: usize) -> Option<Ticket> {
-        let is_present = |ticket: &&Ticket| ticket.sequence().is_some();
-        // Without a buffer its frame is being made.
-        let arrives =
-            |ticket: &&Ticket| ticket.buffer.as_ref().is_none_or(|buffer| buffer.device() == device);
-        if self.0.iter().filter(is_present).filter(arrives).count() < enough {
+        let arrives = |ticket: &&Ticket| ticket.buffer.is_none() || ticket.is_pending_on(device);
+        if self.0.iter().filter(|ticket| ticket.present().is_some()).filter(arrives).count() < enough {
             return None;
         }
-        let of_device =
-            |ticket: &Ticket| ticket.buffer.as_ref().is_some_and(|buffer| buffer.device() == device);
-        let index = self.0.iter().rposition(|ticket| is_present(&ticket) && of_device(ticket))?;
-        self.0[index].replies.is_empty().then(|| self.0.remove(index))
+        let youngest = |ticket: &Ticket| ticket.present().is_some() && ticket.is_pending_on(device);
+        let index = self.0.iter().rposition(youngest)?;
+        let is_awaited = self.0[index].present().is_some_and(|present| !present.readers.is_empty());
+        (!is_awaited).then(|| self.0.remove(index))
     }
 
-    /// Of the newest present; 0 if there is none.
+    /// The sequence number of the newest present in flight; 0 if none is.
     pub(crate) fn newest_sequence(&self) -> u64 {
-        self.0.iter().filter_map(Ticket::sequence).max().unwrap_or(0)
+        self.presents().map(|present| present.sequence).max().unwrap_or(0)
     }
 
-    /// The newest present that is newer than the first one, and not newer than the second.
-    pub(crate) fn newest_between(&mut self, after: u64, through: u64) -> Option<&mut Ticket> {
-        let between = |ticket: &&mut Ticket| {
-            ticket.sequence().is_some_and(|sequence| after < sequence && sequence <= through)
-        };
-        let newer = self.0.iter_mut().filter(between);
-        newer.max_by_key(|ticket| ticket.sequence())
+    /// The newest present in flight whose sequence number is above `after` and not above `through`, and its layout.
+    pub(crate) fn newest_between(&mut self, after: u64, through: u64) -> Option<(CopyLayout, &mut Present)> {
+        let presents = self.0.iter_mut().filter_map(|ticket| {
+            let layout = ticket.layout;
+            ticket.present_mut().map(|present| (layout, present))
+        });
+        presents
+            .filter(|(_, present)| after < present.sequence && present.sequence <= through)
+            .max_by_key(|(_, present)| present.sequence)
     }
 
     pub(crate) fn take_all(&mut self) -> Vec<Ticket> {

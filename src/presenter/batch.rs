@@ -1,21 +1,25 @@
-//! Presents that are submitted together: one encoder and one submit per device.
+//! Presents that are submitted together: one encoder and one submission for each device.
 
 use std::time::Instant;
 
 use wgpu_core::id::TextureId;
 
-use super::submitter::{QueuedCopy, Submitter, TextureFate};
+use super::Presenter;
+use super::submitter::{QueuedCopy, TextureFate};
 use crate::api::canvas::Contents;
 use crate::api::error::{PresentError, UnknownContext};
 use crate::api::ids::{CanvasEpoch, ContextId};
 use crate::context::Purpose;
 use crate::frame::CopyLayout;
 
-/// Presents that are submitted together. Dropping it submits.
+/// Gathers presents and submits them together; dropping it submits.
 ///
-/// An engine that gets one message per canvas, each followed by the destruction of its texture, drains its channel into
-/// one batch: presents, and `destroy` and `drop` of textures, which are held back until the submit; any other message
-/// submits first. A hundred canvases then cost one submit instead of a hundred, and the compositor gets one transaction.
+/// An engine that gets one message per canvas, each followed by the destruction of its texture, drains its channel into one batch:
+/// presents, and the destruction of textures, which is held back until the submission. Any other message submits first. A hundred
+/// canvases then cost one submission instead of a hundred, and the compositor gets one transaction.
+///
+/// A batch is an optimisation only: one bad texture hurts no other. (A device that is lost in the submission ends all copies of that
+/// device.) A batch that is forgotten with `std::mem::forget` is submitted with the next one. Accessed only on the WebGPU thread.
 ///
 /// ```
 /// use std::sync::mpsc::Receiver;
@@ -49,44 +53,44 @@ use crate::frame::CopyLayout;
 ///     None
 /// }
 /// ```
-///
-/// It is an optimisation only: one bad texture hurts no other (a device that is lost in the submit does). A batch that is forgotten
-/// (`std::mem::forget`) is submitted with the next one.
 #[must_use = "dropping it at once makes every present a submission of its own"]
 pub struct Batch<'a> {
-    submitter: &'a mut Submitter,
+    presenter: &'a mut Presenter,
 }
 
 impl<'a> Batch<'a> {
-    pub(crate) fn new(submitter: &'a mut Submitter) -> Self {
-        Self { submitter }
+    pub(super) fn new(presenter: &'a mut Presenter) -> Self {
+        Self { presenter }
     }
 
-    /// As [`Presenter::present`](crate::Presenter::present), but a texture is copied only at the submit. Its encoder ids
-    /// are handed back then.
+    /// Presents as [`Presenter::present`] does, but a texture is copied only when the batch is submitted. Its encoder ids are handed
+    /// back then.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Presenter::present`]. What the submission finds is told as the present's end alone.
     pub fn present(
         &mut self,
         id: ContextId,
         contents: Contents,
         epoch: CanvasEpoch,
     ) -> Result<u64, PresentError> {
-        let ids = match &contents {
-            Contents::Texture(texture) => texture.encoder_ids,
-            Contents::Cleared { .. } => None,
+        let Presenter { entries, submitter, outbox, .. } = &mut *self.presenter;
+        let (ids, size, alpha_mode) = match &contents {
+            Contents::Texture(texture) => {
+                (texture.encoder_ids, texture.configuration.size, texture.configuration.alpha_mode)
+            }
+            Contents::Cleared { size, alpha_mode } => (None, *size, *alpha_mode),
         };
-        let (size, alpha_mode) = match &contents {
-            Contents::Texture(texture) => (texture.configuration.size, texture.configuration.alpha_mode),
-            Contents::Cleared { size, alpha_mode } => (*size, *alpha_mode),
-        };
-        let begun = self.submitter.contexts.get_mut(&id).and_then(|entry| {
+        let begun = entries.get_mut(id).and_then(|entry| {
             entry.last_used = Instant::now();
             Some((entry.data.begin(epoch, alpha_mode)?, entry.data.clone()))
         });
         let Some((present, data)) = begun else {
-            // It may have ended on another thread.
-            self.submitter.forget(id);
-            self.submitter.return_encoder_ids(ids);
-            self.submitter.outbox.drain();
+            submitter.return_encoder_ids(ids);
+            // Another thread may have ended the context.
+            self.presenter.forget(id);
+            self.presenter.outbox.drain();
             return Err(UnknownContext(id).into());
         };
         let sequence = present.sequence;
@@ -94,49 +98,40 @@ impl<'a> Batch<'a> {
             Contents::Texture(texture) if !size.is_empty() => {
                 CopyLayout::of(&texture.configuration).map(|layout| Some((texture, layout)))
             }
-            // A texture without pixels is like none. Cleared is one pixel on screen, whatever its size: only to read it is
-            // too much for some.
+            // A texture without pixels is presented like none. A cleared canvas of any size is one pixel on screen; sizes that
+            // are too large to be read are refused when they are read.
             Contents::Texture(_) | Contents::Cleared { .. } => Ok(None),
         };
         match layout {
             Ok(Some((texture, layout))) => {
                 let purpose = Purpose::Present(present);
-                self.submitter.enqueue(QueuedCopy {
-                    context: id,
-                    data,
-                    purpose,
-                    reply: None,
-                    texture,
-                    layout,
-                });
+                submitter.enqueue(QueuedCopy { context: id, data, purpose, texture, layout }, entries);
                 return Ok(sequence);
             }
             Ok(None) => data.clear(&present, size),
             Err(ref error) => data.fail_present(&present, size, error),
         }
-        self.submitter.return_encoder_ids(ids);
-        self.submitter.outbox.drain();
+        submitter.return_encoder_ids(ids);
+        outbox.drain();
         layout.map(|_| sequence)
     }
 
-    /// `Global::texture_destroy`, after the submit.
+    /// Calls wgpu-core's `texture_destroy` after the submission.
     pub fn destroy_texture(&mut self, texture: TextureId) {
-        self.submitter.hold_back(texture, TextureFate::Destroy);
+        self.presenter.submitter.hold_back(texture, TextureFate::Destroy);
     }
 
-    /// `Global::texture_drop`, after the submit.
+    /// Calls wgpu-core's `texture_drop` after the submission.
     pub fn drop_texture(&mut self, texture: TextureId) {
-        self.submitter.hold_back(texture, TextureFate::Drop);
+        self.presenter.submitter.hold_back(texture, TextureFate::Drop);
     }
 
-    /// Submits what was gathered.
-    pub fn submit(self) {
-        // By dropping it.
-    }
+    /// Submits what was gathered, as dropping the batch does.
+    pub fn submit(self) {}
 }
 
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
-        self.submitter.flush();
+        self.presenter.flush();
     }
 }

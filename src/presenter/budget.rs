@@ -1,17 +1,19 @@
-//! How much memory may rest in the rings of an owner, for the next frame.
+//! How much memory may rest in the rings of one owner, for its next frames.
 
 use rustc_hash::FxHashMap;
 
-use super::entries::ContextEntry;
-use crate::api::ids::{ContextId, OwnerId};
+use super::entries::Entries;
+use crate::api::ids::OwnerId;
 use crate::gpu::Gpu;
 
-/// So many bytes of an owner may rest beyond as many as are in use. A canvas that is presented in each frame shows one buffer
-/// and fills another, so what rests is about what is in use; this is for the third of a 4K canvas or two, when a frame is
-/// late, and spares pages with small canvases altogether. (In unit tests a thousandth: the fake GPU fills what it makes.)
+/// Number of bytes that an owner's rings may keep beyond as many as are in use.
+///
+/// A canvas that is presented in each frame shows one buffer and fills another, so about as many bytes rest as are in use. The
+/// allowance is for the third buffer of a 4K canvas or two, when a frame is late, and spares pages with small canvases the whole
+/// business. (In unit tests it is a thousandth, because the fake GPU fills all memory that it makes.)
 pub(crate) const MOST_RESTING: usize = if cfg!(test) { 64 << 10 } else { 64 << 20 };
 
-/// Bytes of the contexts of an owner.
+/// Bytes of the contexts of one owner.
 #[derive(Default)]
 struct OwnerMemory {
     /// Kept for the next frames.
@@ -26,16 +28,16 @@ impl OwnerMemory {
     }
 }
 
-/// Frees what rests of owners that have too much of it, the largest buffers first.
-pub(crate) fn enforce(contexts: &mut FxHashMap<ContextId, ContextEntry>, gpu: &dyn Gpu) {
+/// Frees resting buffers of owners that keep too much, the largest first.
+pub(super) fn enforce(entries: &mut Entries, gpu: &dyn Gpu) {
     let mut owners = FxHashMap::<OwnerId, OwnerMemory>::default();
-    // Looked at once: renderers' threads give memory back meanwhile.
+    // The sizes are collected once, because renderers give memory back meanwhile.
     let mut resting = Vec::new();
-    for (id, entry) in contexts.iter() {
+    for (id, entry) in entries.iter() {
         let owner = owners.entry(entry.data.owner()).or_default();
         for len in entry.ring.resting() {
             owner.resting += len;
-            resting.push((len, *id));
+            resting.push((len, id));
         }
         owner.lent +=
             entry.ring.recycler().lent().iter().map(|lent| lent.in_flight + lent.frames).sum::<usize>();
@@ -45,7 +47,7 @@ pub(crate) fn enforce(contexts: &mut FxHashMap<ContextId, ContextEntry>, gpu: &d
     }
     resting.sort_unstable_by(|a, b| b.cmp(a));
     for (len, id) in resting {
-        let Some(entry) = contexts.get_mut(&id) else { continue };
+        let Some(entry) = entries.get_mut(id) else { continue };
         let Some(owner) = owners.get_mut(&entry.data.owner()) else { continue };
         if owner.is_too_much() {
             entry.ring.free(gpu, len);

@@ -1,52 +1,82 @@
-//! The contexts of a presenter, as far as the WebGPU thread alone touches them.
+//! The contexts of one presenter, with what only the WebGPU thread touches of each: its ring of staging buffers.
+//!
+//! The map of contexts is shared by all threads, and any thread may end a context there. This table lags behind: an ended context
+//! stays here until the WebGPU thread takes its buffers and ids back.
 
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use super::Submitter;
-use crate::api::ids::{ContextId, OwnerId, ReturnedId};
+use rustc_hash::{FxHashMap, FxHashSet};
+use wgpu_core::id::BufferId;
+
+use crate::api::ids::{ContextId, OwnerId};
 use crate::context::ContextData;
-use crate::delivery::Message;
-use crate::staging::Recycler;
-use crate::staging::StagingRing;
+use crate::gpu::Gpu;
+use crate::staging::{Recycler, StagingRing};
+
+/// The contexts of one presenter by id and by owner. Accessed only on the WebGPU thread.
+#[derive(Default)]
+pub(super) struct Entries {
+    by_id: FxHashMap<ContextId, ContextEntry>,
+    /// An owner without contexts has no entry.
+    by_owner: FxHashMap<OwnerId, FxHashSet<ContextId>>,
+    /// Contexts that were removed and whose frames may live on.
+    ended: Vec<EndedContext>,
+}
 
 /// A context and what only the WebGPU thread touches of it.
-pub(crate) struct ContextEntry {
-    pub(crate) data: Arc<ContextData>,
-    pub(crate) ring: StagingRing,
-    pub(crate) last_used: Instant,
-    /// It has a copy among those not yet submitted.
-    pub(super) queued: bool,
+pub(super) struct ContextEntry {
+    pub(super) data: Arc<ContextData>,
+    pub(super) ring: StagingRing,
+    pub(super) last_used: Instant,
+    /// A copy for it waits for the next submission.
+    pub(super) is_queued: bool,
 }
 
-/// A context that has ended, whose frames may live on.
-pub(crate) struct EndedContext {
-    pub(crate) context: ContextId,
-    pub(crate) owner: OwnerId,
-    pub(crate) recycler: Weak<Recycler>,
+/// A context that was removed. Its frames can be shown, locked or read until the recycler is gone.
+pub(super) struct EndedContext {
+    pub(super) context: ContextId,
+    pub(super) owner: OwnerId,
+    pub(super) recycler: Weak<Recycler>,
 }
 
-impl ContextEntry {
-    pub(crate) fn new(data: Arc<ContextData>, ring: StagingRing) -> Self {
-        Self { data, ring, last_used: Instant::now(), queued: false }
-    }
-}
-
-impl Submitter {
-    /// A new context, of an id that no other one has.
-    pub(crate) fn adopt(&mut self, id: ContextId, data: Arc<ContextData>, ring: StagingRing) {
+impl Entries {
+    /// Precondition: no context with this id is in the table.
+    pub(super) fn insert(&mut self, id: ContextId, data: Arc<ContextData>, ring: StagingRing) {
         self.by_owner.entry(data.owner()).or_default().insert(id);
-        self.contexts.insert(id, ContextEntry::new(data, ring));
+        let entry = ContextEntry { data, ring, last_used: Instant::now(), is_queued: false };
+        self.by_id.insert(id, entry);
     }
 
-    /// Takes back what only this thread can of a context that has ended.
-    pub(crate) fn forget(&mut self, id: ContextId) {
-        if !self.contexts.contains_key(&id) {
-            return;
-        }
-        // What was queued for it finds its ring, not that of the next context with this id.
-        self.flush();
-        let Some(ContextEntry { data, ring, .. }) = self.contexts.remove(&id) else { return };
+    pub(super) fn get(&self, id: ContextId) -> Option<&ContextEntry> {
+        self.by_id.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: ContextId) -> Option<&mut ContextEntry> {
+        self.by_id.get_mut(&id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ContextId, &ContextEntry)> {
+        self.by_id.iter().map(|(id, entry)| (*id, entry))
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut ContextEntry> {
+        self.by_id.values_mut()
+    }
+
+    pub(super) fn of_owner(&self, owner: OwnerId) -> impl Iterator<Item = (ContextId, &ContextEntry)> {
+        let ids = self.by_owner.get(&owner).into_iter().flatten();
+        ids.filter_map(|id| Some((*id, self.by_id.get(id)?)))
+    }
+
+    /// Contexts that were removed; those whose frames are gone may be listed a while longer.
+    pub(super) fn ended(&self) -> impl Iterator<Item = &EndedContext> {
+        self.ended.iter()
+    }
+
+    /// Removes an ended context and drops what wgpu-core knows of its buffers. Returns the buffer ids that the engine had provided.
+    pub(super) fn remove(&mut self, id: ContextId, gpu: &dyn Gpu) -> Vec<BufferId> {
+        let Some(ContextEntry { data, ring, .. }) = self.by_id.remove(&id) else { return Vec::new() };
         let owner = data.owner();
         if let Some(ids) = self.by_owner.get_mut(&owner) {
             ids.remove(&id);
@@ -55,41 +85,16 @@ impl Submitter {
             }
         }
         if self.ended.len() == self.ended.capacity() {
-            // Not for each: there may be many.
+            // Looking at all of them each time would make ending many contexts quadratic.
             self.ended.retain(|ended| ended.recycler.strong_count() > 0);
         }
         let recycler = ring.recycler().clone();
         self.ended.push(EndedContext { context: id, owner, recycler: Arc::downgrade(&recycler) });
-        for buffer in ring.destroy(&*self.gpu) {
-            self.outbox.message(Message::Return(ReturnedId::Buffer(buffer)));
-        }
-        // One that lingers does so when it is over.
+        let buffer_ids = ring.destroy(gpu);
+        // The recycler of a context that lingers is closed when the context ends for its compositor.
         if !data.lingers() {
             recycler.close();
         }
-        self.outbox.drain();
-    }
-
-    /// The same of all contexts that another thread has ended.
-    pub(crate) fn forget_ended(&mut self) {
-        let ended = |(id, entry): (&ContextId, &ContextEntry)| (!entry.data.is_alive()).then_some(*id);
-        let ids: Vec<_> = self.contexts.iter().filter_map(ended).collect();
-        ids.into_iter().for_each(|id| self.forget(id));
-    }
-
-    /// The same, of one owner.
-    pub(crate) fn forget_ended_of_owner(&mut self, owner: OwnerId) {
-        let ids = self.by_owner.get(&owner).into_iter().flatten();
-        let has_ended = |id: &&ContextId| self.contexts.get(id).is_some_and(|entry| !entry.data.is_alive());
-        let ids: Vec<_> = ids.filter(has_ended).copied().collect();
-        ids.into_iter().for_each(|id| self.forget(id));
-    }
-
-    /// A context, unless it has ended: another thread may have done that.
-    pub(crate) fn living(&mut self, id: ContextId) -> Option<&mut ContextEntry> {
-        if !self.contexts.get(&id)?.data.is_alive() {
-            self.forget(id);
-        }
-        self.contexts.get_mut(&id)
+        buffer_ids
     }
 }

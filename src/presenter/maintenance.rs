@@ -1,57 +1,60 @@
-//! What a presenter keeps, and what it frees when it is asked.
+//! What a presenter keeps, what it frees when it is asked, and what it reports of its memory.
 
 use std::time::{Duration, Instant};
 
-use super::Presenter;
-use super::budget;
+use super::{Presenter, budget};
 use crate::api::ids::OwnerId;
 use crate::api::report::{MemoryKind, MemoryReport};
 
-/// A context that was not presented to for this long keeps the memory of what it shows alone.
+/// Time without a present after which a context keeps no memory but that of what it shows. Also the shortest time between two
+/// looks at the memory of all contexts.
 const IDLE: Duration = Duration::from_secs(1);
 
 impl Presenter {
-    /// Does what must happen on this thread: takes ids back, runs the callbacks of destroyed devices, lets wgpu-core release
-    /// what finished submissions used, frees the memory of idle contexts. Call it when
-    /// [`wake`](crate::PresenterOptions::wake) asks for it; more often does no harm. Without it closures of destroyed devices do not
-    /// run, and memory and ids are kept.
+    /// Does what must happen on the WebGPU thread from time to time: takes ids back, runs the closures of destroyed devices, lets
+    /// wgpu-core release what finished submissions used, and frees the memory of idle contexts.
+    ///
+    /// Call it when [`wake`](crate::PresenterOptions::wake) asks for it; more calls do no harm. Without it the closures of destroyed
+    /// devices do not run, and memory and ids are kept.
     pub fn maintain(&mut self) {
-        self.submitter.forget_ended();
+        self.forget_ended();
         let now = Instant::now();
-        for entry in self.submitter.contexts.values_mut() {
+        for entry in self.entries.iter_mut() {
             if now.saturating_duration_since(entry.last_used) >= IDLE {
-                entry.ring.trim(&*self.submitter.gpu);
+                entry.ring.trim(&*self.gpu);
             } else {
-                entry.ring.collect(&*self.submitter.gpu);
+                entry.ring.collect(&*self.gpu);
             }
         }
-        // Not in each frame, if this is called in each: what is freed though it is needed is made anew once a second.
-        if self.bounded.is_none_or(|last| now.saturating_duration_since(last) >= IDLE) {
-            self.bounded = Some(now);
-            for entry in self.submitter.contexts.values_mut() {
-                entry.ring.settle(&*self.submitter.gpu);
+        // An engine may call this in each frame. What is freed here although it is needed is made anew at most once a second.
+        if self.last_settled.is_none_or(|last| now.saturating_duration_since(last) >= IDLE) {
+            self.last_settled = Some(now);
+            for entry in self.entries.iter_mut() {
+                entry.ring.settle(&*self.gpu);
             }
-            budget::enforce(&mut self.submitter.contexts, &*self.submitter.gpu);
+            budget::enforce(&mut self.entries, &*self.gpu);
         }
-        for device in self.submitter.poller.devices() {
+        for device in self.poller.devices() {
             self.poll(device);
         }
-        self.submitter.outbox.drain();
+        self.outbox.drain();
     }
 
-    /// Frees the memory of all staging buffers of an owner that rest between two frames, because its page is hidden, say. The
-    /// next present allocates again.
+    /// Frees the memory of all staging buffers of an owner that rest between two frames, for example because its page is hidden.
+    /// The next present allocates again.
     ///
-    /// [`maintain`](Self::maintain) does so for contexts that were not presented to for a second, and bounds what the others
-    /// keep: the resting bytes of an owner, at this presenter, are no more than those in use and 64 MiB.
+    /// [`maintain`](Self::maintain) does so for contexts without a present for a second, and bounds what the others keep: the
+    /// resting bytes of an owner, at this presenter, are no more than those in use and 64 MiB.
     pub fn trim(&mut self, owner: OwnerId) {
-        for entry in self.submitter.contexts.values_mut().filter(|entry| entry.data.owner() == owner) {
-            entry.ring.trim(&*self.submitter.gpu);
+        for entry in self.entries.iter_mut().filter(|entry| entry.data.owner() == owner) {
+            entry.ring.trim(&*self.gpu);
         }
     }
 
-    /// What the contexts of this presenter hold, by context and kind, in no order; those that have ended too, as long as frames of
-    /// theirs are locked or read. Nothing is told of what is not held.
+    /// Returns the bytes that the contexts of this presenter hold, by context and kind, in no order.
+    ///
+    /// Contexts that have ended are reported as long as frames of theirs are shown, locked or read. Kinds without bytes are left
+    /// out.
     pub fn memory_report(&self) -> Vec<MemoryReport> {
         let mut reports = Vec::new();
         let mut report = |owner, context, kind, bytes| {
@@ -59,11 +62,10 @@ impl Presenter {
                 reports.push(MemoryReport { owner, context, kind, bytes });
             }
         };
-        let living = self.submitter.contexts.iter();
-        let living = living.map(|(id, entry)| {
-            (entry.data.owner(), *id, entry.ring.available(), entry.ring.recycler().clone())
+        let living = self.entries.iter().map(|(id, entry)| {
+            (entry.data.owner(), id, entry.ring.available(), entry.ring.recycler().clone())
         });
-        let ended = self.submitter.ended.iter();
+        let ended = self.entries.ended();
         let ended =
             ended.filter_map(|ended| Some((ended.owner, ended.context, 0, ended.recycler.upgrade()?)));
         for (owner, context, available, recycler) in living.chain(ended) {

@@ -1,4 +1,6 @@
-//! Waiting for the GPU: one [`DevicePoller`] for each device.
+//! Waiting for the GPU: one [`DevicePoller`] for each device, found by the id of the device.
+//!
+//! The WebGPU thread hands over what it has submitted, and opens and forgets devices. The engine may use a [`Poller`] on any thread.
 
 pub(super) mod device;
 mod threads;
@@ -12,17 +14,19 @@ use rustc_hash::FxHashMap;
 use wgpu_core::SubmissionIndex;
 use wgpu_core::id::DeviceId;
 
-use super::poller::device::DevicePoller;
-use super::poller::threads::PollerThreads;
-use super::poller::waits::{Continuation, Wait};
+use self::device::DevicePoller;
+use self::threads::PollerThreads;
+use self::waits::{Continuation, Wait};
 use crate::gpu::{Gpu, GpuDevice};
 
-/// Drives wgpu-core: for frames, and for the engine's own closures. Cheap to clone, usable on any thread.
+/// Drives wgpu-core, for frames and for the engine's own closures.
 ///
-/// It replaces a thread of the engine's that polls all devices: the work of one device never delays another's.
-/// Closures run on a thread of the device, inside a poll: they must not wait for the WebGPU thread, see
-/// [`Presenter`](crate::Presenter). A panic in one is logged; wgpu-core then forgets the others that the same poll would
-/// have run, and nothing else ends.
+/// It replaces a thread of the engine's that polls all devices: the work of one device never delays that of another. Clones are
+/// cheap, and any thread may use them.
+///
+/// Closures run on a thread of the device, inside a poll, and must not wait for the WebGPU thread (see
+/// [`Presenter`](crate::Presenter)). A panic in one is logged. wgpu-core then forgets the other closures that the same poll would have
+/// run; nothing else is affected.
 #[derive(Clone)]
 pub struct Poller(Arc<Shared>);
 
@@ -31,7 +35,7 @@ struct Shared {
     gpu: Arc<dyn Gpu>,
     wake: Arc<dyn Fn() + Send + Sync>,
     devices: Mutex<FxHashMap<DeviceId, Arc<DevicePoller>>>,
-    /// Of devices that were dropped, as long as their threads run.
+    /// Pollers of devices that were dropped, whose threads may still run.
     retired: Mutex<Vec<Weak<DevicePoller>>>,
 }
 
@@ -46,26 +50,28 @@ impl Poller {
         }))
     }
 
-    /// Runs the device's closures as soon as a submission is done. `submission` is what wgpu-core returned from
-    /// `queue_submit`, `buffer_map_async` or `queue_on_submitted_work_done` (a number that it did not return is waited for in
-    /// vain).
+    /// Runs the closures of a device as soon as a submission is done. Does not wait.
     ///
-    /// The device must not be dropped. If it is destroyed, closures run in
-    /// [`Presenter::maintain`](crate::Presenter::maintain) instead. No effect once the presenter is gone.
+    /// `submission` is what wgpu-core returned from `queue_submit`, `buffer_map_async` or `queue_on_submitted_work_done`. The wait for
+    /// a number that it did not return never ends.
+    ///
+    /// The device must not be dropped. If it is destroyed, its closures run in
+    /// [`Presenter::maintain`](crate::Presenter::maintain) instead. Once the presenter is gone this does nothing.
     pub fn wait_for(&self, device: DeviceId, submission: SubmissionIndex) {
         if !self.0.threads.are_stopped() {
-            let watch = Wait { index: submission, target: Continuation::Closures };
-            self.device(device).watch(std::iter::once(watch));
+            let wait = Wait { index: submission, then: Continuation::RunClosures };
+            self.device(device).add(std::iter::once(wait));
         }
     }
 
-    /// Runs the device's closures whose work is done already. As [`wait_for`](Self::wait_for) otherwise.
+    /// Runs the closures of a device whose work is done already; otherwise as [`wait_for`](Self::wait_for).
     pub fn wake(&self, device: DeviceId) {
         self.wait_for(device, 0);
     }
 
-    /// Waits for what one submission brings, until `until` on this thread. Empties `waits`.
-    pub(crate) fn wait_for_submission(
+    /// Lets the device's thread wait for one submission; before that, waits itself until `until`, busily. Empties `waits`, which are
+    /// all for that submission. Called on the WebGPU thread.
+    pub(super) fn wait_for_submission(
         &self,
         device: DeviceId,
         until: Option<Instant>,
@@ -76,31 +82,31 @@ impl Poller {
             device.spin(first.index, until, waits);
         }
         if !waits.is_empty() {
-            device.watch(waits.drain(..));
+            device.add(waits.drain(..));
         }
     }
 
-    /// What is kept of a device, from now until it is [forgotten](Self::forget).
+    /// Returns what is kept of a device, from now until it is [forgotten](Self::forget).
     pub(crate) fn open(&self, device: DeviceId) -> Arc<dyn GpuDevice> {
         self.device(device).device().clone()
     }
 
-    /// The devices that were waited for or presented on, and were not dropped.
-    pub(crate) fn devices(&self) -> Vec<DeviceId> {
+    /// Returns the devices that were waited for or presented on, and were not dropped.
+    pub(super) fn devices(&self) -> Vec<DeviceId> {
         self.0.devices.lock().keys().copied().collect()
     }
 
-    /// No poller calls wgpu-core for this device any more: waits out a poll under way. Waits for frames go on.
+    /// Lets no poller call wgpu-core for this device any more, and waits until a poll under way is over. Waits for frames go on.
     pub(crate) fn retire(&self, device: DeviceId) {
         self.device(device).retire();
     }
 
-    pub(crate) fn is_retired(&self, device: DeviceId) -> bool {
+    pub(super) fn is_retired(&self, device: DeviceId) -> bool {
         let poller = self.0.devices.lock().get(&device).cloned();
         poller.is_some_and(|poller| poller.is_retired())
     }
 
-    /// The id of a retired device may name another one from now on.
+    /// Forgets a retired device, whose id may name another one from now on.
     pub(crate) fn forget(&self, device: DeviceId) {
         let poller = self.0.devices.lock().remove(&device);
         if let Some(poller) = poller {
@@ -111,11 +117,11 @@ impl Poller {
     }
 
     /// Asks for [`maintain`](crate::Presenter::maintain), a moment from now.
-    pub(crate) fn remind(&self, device: DeviceId) {
+    pub(super) fn remind(&self, device: DeviceId) {
         self.device(device).remind();
     }
 
-    /// Ends all threads, within a bound.
+    /// Ends all threads and waits for them, which takes no longer than a closure of the engine's and a slice of a wait.
     pub(crate) fn stop(&self) {
         self.0.threads.stop();
         let devices = std::mem::take(&mut *self.0.devices.lock());
@@ -128,7 +134,7 @@ impl Poller {
     fn device(&self, id: DeviceId) -> Arc<DevicePoller> {
         let known = self.0.devices.lock().get(&id).cloned();
         known.unwrap_or_else(|| {
-            // Opening calls wgpu-core: not under the lock.
+            // Opening calls wgpu-core, so the lock is not held.
             let device = self.0.gpu.open(id);
             let Shared { gpu, wake, threads, .. } = &*self.0;
             let new = Arc::new(DevicePoller::new(device, gpu.clone(), wake.clone(), threads.clone()));

@@ -1,95 +1,91 @@
-//! From textures to tickets: finds buffers, records the copies, submits them, and takes everything back if that fails.
+//! From textures to tickets: finds a staging buffer for each copy, records the copies, submits them, and takes everything back if
+//! wgpu-core refuses.
+//!
+//! Presents and captures of textures are queued first. A flush submits all queued copies of one device together, in one encoder;
+//! if wgpu-core refuses them, it submits them one by one, so that one bad texture hurts no other. Then it destroys and drops the
+//! textures that were held back, and lets the pollers wait for what was submitted.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustc_hash::{FxHashMap, FxHashSet};
 use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 
-use super::entries::{ContextEntry, EndedContext};
+use super::entries::Entries;
 use super::poller::Poller;
 use super::poller::waits::{Continuation, Wait};
 use crate::api::canvas::PendingTexture;
 use crate::api::error::{GetImageError, PresentError};
-use crate::api::ids::{ContextId, EncoderIds, OwnerId, ReturnedId};
-use crate::context::ContextData;
-use crate::context::{MOST_IN_FLIGHT, Purpose, Ticket};
-use crate::delivery::{Message, Outbox, Reply};
+use crate::api::ids::{ContextId, EncoderIds, ReturnedId};
+use crate::context::{ContextData, MOST_IN_FLIGHT, Purpose, Ticket};
+use crate::delivery::{Message, Outbox};
 use crate::frame::CopyLayout;
 use crate::gpu::{Gpu, GpuDevice, SubmitError, TextureCopy};
-use crate::staging::AvailableBuffer;
-use crate::staging::StagingRing;
+use crate::staging::{AvailableBuffer, StagingRing};
 
-/// What a presenter submits with. On the WebGPU thread.
-pub(crate) struct Submitter {
-    pub(crate) gpu: Arc<dyn Gpu>,
-    pub(crate) contexts: FxHashMap<ContextId, ContextEntry>,
-    pub(super) by_owner: FxHashMap<OwnerId, FxHashSet<ContextId>>,
-    pub(crate) poller: Poller,
-    pub(crate) outbox: Arc<Outbox>,
-    /// Contexts that have ended, whose frames live on.
-    pub(crate) ended: Vec<EndedContext>,
-    /// How long a flush waits for what it submitted, on this thread.
+/// Upper bound of the time that a flush spins.
+const LONGEST_SPIN: Duration = Duration::from_secs(1);
+
+/// What a presenter has queued and not yet submitted. Accessed only on the WebGPU thread.
+pub(super) struct Submitter {
+    gpu: Arc<dyn Gpu>,
+    poller: Poller,
+    outbox: Arc<Outbox>,
+    /// How long a flush waits, busily, for what it submitted.
     spin: Duration,
-    /// Not yet submitted, at most one for each context: a ring may have a single buffer.
+    /// At most one for each context, because a ring may have a single buffer.
     queued: Vec<QueuedCopy>,
-    /// What becomes of textures after the submit.
+    /// What becomes of textures after the submission.
     held_back: Vec<(TextureId, TextureFate)>,
-    /// In flight, and not waited for yet. Those of a submission lie together.
+    /// Waits for tickets in flight that no poller knows yet. Those of one submission lie together.
     unawaited: Vec<(DeviceId, Wait)>,
-    /// Kept for its capacity.
+    /// Empty between calls; kept for its capacity.
     waits: Vec<Wait>,
     scratch: Scratch,
 }
 
-/// Longer the WebGPU thread waits for nothing.
-const LONGEST_SPIN: Duration = Duration::from_secs(1);
-
-/// Of one submission; kept for their capacity: no present allocates.
+/// Vectors of one submission, empty between calls. They are kept for their capacity, so that a present allocates nothing.
 #[derive(Default)]
 struct Scratch {
     group: Vec<QueuedCopy>,
-    ready: Vec<PreparedCopy>,
+    prepared: Vec<PreparedCopy>,
     copies: Vec<TextureCopy>,
 }
 
-pub(crate) enum TextureFate {
+/// What is to become of a texture once what was queued before is submitted.
+pub(super) enum TextureFate {
     Destroy,
     Drop,
 }
 
-/// A copy to be submitted.
-pub(crate) struct QueuedCopy {
-    pub(crate) context: ContextId,
-    pub(crate) data: Arc<ContextData>,
-    pub(crate) purpose: Purpose,
-    pub(crate) reply: Option<Reply>,
-    pub(crate) texture: PendingTexture,
-    pub(crate) layout: CopyLayout,
+/// A copy that is to be submitted.
+pub(super) struct QueuedCopy {
+    pub(super) context: ContextId,
+    pub(super) data: Arc<ContextData>,
+    pub(super) purpose: Purpose,
+    pub(super) texture: PendingTexture,
+    pub(super) layout: CopyLayout,
 }
 
-/// A copy, and where it goes.
+/// A copy that has a buffer.
 struct PreparedCopy {
     queued: QueuedCopy,
-    target: Destination,
+    destination: Destination,
 }
 
+/// The buffer of a copy.
 enum Destination {
-    /// A buffer that nobody uses; and what is superseded by the copy, if anything.
+    /// A buffer that nobody uses; and the present that the copy supersedes, if any.
     Fresh(AvailableBuffer, Option<Ticket>),
-    /// The buffer of the copy that is superseded: the queue keeps the order.
+    /// The buffer of the present that the copy supersedes. The queue copies in order, so the newer bytes stay.
     Taken(Ticket),
 }
 
 impl Submitter {
-    pub(crate) fn new(gpu: Arc<dyn Gpu>, poller: Poller, outbox: Arc<Outbox>, spin: Duration) -> Self {
+    pub(super) fn new(gpu: Arc<dyn Gpu>, poller: Poller, outbox: Arc<Outbox>, spin: Duration) -> Self {
         Self {
             gpu,
-            contexts: FxHashMap::default(),
-            by_owner: FxHashMap::default(),
             poller,
             outbox,
-            ended: Vec::new(),
             spin: spin.min(LONGEST_SPIN),
             queued: Vec::new(),
             held_back: Vec::new(),
@@ -99,77 +95,82 @@ impl Submitter {
         }
     }
 
-    /// Notes a copy for the next flush.
-    pub(crate) fn enqueue(&mut self, queued: QueuedCopy) {
-        let second = self.contexts.get_mut(&queued.context).is_some_and(|entry| entry.queued);
-        if second {
-            self.flush();
+    /// Queues a copy for the next flush. If one is queued for the context already, flushes first.
+    pub(super) fn enqueue(&mut self, queued: QueuedCopy, entries: &mut Entries) {
+        if entries.get(queued.context).is_some_and(|entry| entry.is_queued) {
+            self.flush(entries);
         }
-        if let Some(entry) = self.contexts.get_mut(&queued.context) {
-            entry.queued = true;
+        if let Some(entry) = entries.get_mut(queued.context) {
+            entry.is_queued = true;
         }
         self.queued.push(queued);
     }
 
-    /// Notes what becomes of a texture after the next flush.
-    pub(crate) fn hold_back(&mut self, texture: TextureId, end: TextureFate) {
-        self.held_back.push((texture, end));
+    /// Notes what is to become of a texture after the next flush.
+    pub(super) fn hold_back(&mut self, texture: TextureId, fate: TextureFate) {
+        self.held_back.push((texture, fate));
     }
 
-    /// Submits what was noted.
-    pub(crate) fn flush(&mut self) {
-        self.submit();
-        for (texture, end) in self.held_back.drain(..) {
-            match end {
+    /// Submits what was queued, ends the textures that were held back, and calls out what that caused.
+    pub(super) fn flush(&mut self, entries: &mut Entries) {
+        self.submit(entries);
+        for (texture, fate) in self.held_back.drain(..) {
+            match fate {
                 TextureFate::Destroy => self.gpu.destroy_texture(texture),
                 TextureFate::Drop => self.gpu.drop_texture(texture),
             }
         }
-        self.watch((!self.spin.is_zero()).then(|| Instant::now() + self.spin));
+        self.wait((!self.spin.is_zero()).then(|| Instant::now() + self.spin));
         self.outbox.drain();
     }
 
-    /// Hands ids back, once what was queued with them is submitted.
-    pub(crate) fn return_encoder_ids(&self, ids: Option<EncoderIds>) {
+    /// Hands the ids of a present or capture back. They are free once what was recorded with them is submitted.
+    pub(super) fn return_encoder_ids(&self, ids: Option<EncoderIds>) {
         if let Some(EncoderIds { command_encoder, command_buffer }) = ids {
             self.outbox.message(Message::Return(ReturnedId::CommandEncoder(command_encoder)));
             self.outbox.message(Message::Return(ReturnedId::CommandBuffer(command_buffer)));
         }
     }
 
-    /// Submits copies, those of one device together.
-    fn submit(&mut self) {
+    /// Submits all queued copies, those of one device together.
+    fn submit(&mut self, entries: &mut Entries) {
         let mut scratch = std::mem::take(&mut self.scratch);
-        while let Some((device, queue)) = self.queued.first().map(QueuedCopy::target) {
-            let same = |queued: &mut QueuedCopy| queued.target() == (device, queue);
+        while let Some((device, queue)) = self.queued.first().map(QueuedCopy::queue) {
+            let same = |queued: &mut QueuedCopy| queued.queue() == (device, queue);
             scratch.group.extend(self.queued.extract_if(.., same));
-            // The frames of one device do not wait for another, whose submit may block.
-            self.watch(None);
-            self.submit_group(device, queue, &mut scratch);
+            // Pollers are told of the devices before: the submit to this one may block.
+            self.wait(None);
+            self.submit_group(device, queue, &mut scratch, entries);
         }
         self.scratch = scratch;
     }
 
-    /// Submits copies of one device together, and if wgpu-core refuses them, one by one.
-    fn submit_group(&mut self, device: DeviceId, queue: QueueId, scratch: &mut Scratch) {
-        let Scratch { group, ready, copies, .. } = scratch;
+    /// Submits copies of one device together; if wgpu-core refuses them, one by one.
+    fn submit_group(
+        &mut self,
+        device: DeviceId,
+        queue: QueueId,
+        scratch: &mut Scratch,
+        entries: &mut Entries,
+    ) {
+        let Scratch { group, prepared, copies } = scratch;
         let device = self.poller.open(device);
         for queued in group.drain(..) {
-            match self.target(&queued, &device) {
-                Ok(target) => ready.push(PreparedCopy { queued, target }),
+            match self.find_destination(&queued, &device, entries) {
+                Ok(destination) => prepared.push(PreparedCopy { queued, destination }),
                 Err(error) => {
                     self.return_encoder_ids(queued.texture.encoder_ids);
                     queued.fail(&error);
                 }
             }
         }
-        let Err(error) = self.try_submit(&device, queue, ready, copies) else { return };
-        if ready.len() == 1 || error.may_be_running {
-            ready.drain(..).for_each(|refused| self.give_up(refused, &error));
+        let Err(error) = self.try_submit(&device, queue, prepared, copies) else { return };
+        if prepared.len() == 1 || error.may_be_running {
+            prepared.drain(..).for_each(|refused| self.give_up(refused, &error));
             return;
         }
         let mut alone = Vec::with_capacity(1);
-        for refused in ready.drain(..) {
+        for refused in prepared.drain(..) {
             alone.push(refused);
             if let Err(error) = self.try_submit(&device, queue, &mut alone, copies) {
                 alone.drain(..).for_each(|refused| self.give_up(refused, &error));
@@ -178,24 +179,25 @@ impl Submitter {
     }
 
     /// Finds a buffer for a copy.
-    fn target(
+    fn find_destination(
         &mut self,
         queued: &QueuedCopy,
         device: &Arc<dyn GpuDevice>,
+        entries: &mut Entries,
     ) -> Result<Destination, PresentError> {
-        let Some(entry) = self.contexts.get_mut(&queued.context) else {
+        let Some(entry) = entries.get_mut(queued.context) else {
             return Err(PresentError::ContextDestroyed);
         };
-        entry.queued = false;
+        entry.is_queued = false;
         let size = queued.layout.size();
         if size.width.max(size.height) > device.largest_texture() {
-            // No texture is: do not find memory for it.
+            // The device has no such texture, so memory for it is not even looked for.
             return Err(PresentError::TooLarge(size));
         }
         let bytes = queued.layout.byte_len();
         let take_youngest = |enough| match queued.purpose {
             Purpose::Present(_) => queued.data.take_youngest(device.id(), enough),
-            Purpose::Capture => None,
+            Purpose::Capture(_) => None,
         };
         let fits = |ticket: &Ticket, ring: &StagingRing| {
             ticket.buffer.as_ref().is_some_and(|buffer| buffer.len() >= bytes && ring.owns(buffer))
@@ -207,7 +209,7 @@ impl Submitter {
         };
         let has_room = match queued.purpose {
             Purpose::Present(_) => superseded.is_some() || queued.data.has_room_to_present(),
-            Purpose::Capture => queued.data.has_room_to_capture(),
+            Purpose::Capture(_) => queued.data.has_room_to_capture(),
         };
         let buffer = if has_room {
             entry.ring.acquire(&*self.gpu, &**device, bytes)
@@ -216,7 +218,7 @@ impl Submitter {
         };
         match (buffer, superseded) {
             (Ok(buffer), superseded) => Ok(Destination::Fresh(buffer, superseded)),
-            // Not even two buffers: the newest frame is worth more than the one in flight.
+            // The ring has a single buffer. The newest frame is worth more than the one in flight.
             (Err(PresentError::RingExhausted), None) => match take_youngest(1) {
                 Some(youngest) if fits(&youngest, &entry.ring) => Ok(Destination::Taken(youngest)),
                 youngest => {
@@ -231,50 +233,50 @@ impl Submitter {
         }
     }
 
-    /// Empties `ready`, unless wgpu-core refuses.
+    /// Submits copies, and makes tickets of them. Empties `prepared`, unless wgpu-core refuses.
     fn try_submit(
         &mut self,
         device: &Arc<dyn GpuDevice>,
         queue: QueueId,
-        ready: &mut Vec<PreparedCopy>,
+        prepared: &mut Vec<PreparedCopy>,
         copies: &mut Vec<TextureCopy>,
     ) -> Result<(), SubmitError> {
-        let Some(first) = ready.first() else { return Ok(()) };
+        let Some(first) = prepared.first() else { return Ok(()) };
         copies.clear();
-        copies.extend(ready.iter().filter_map(PreparedCopy::copy));
+        copies.extend(prepared.iter().filter_map(PreparedCopy::copy));
         let submission = device.submit(queue, first.queued.texture.encoder_ids, copies)?;
-        for PreparedCopy { queued, target } in ready.drain(..) {
+        for PreparedCopy { queued, destination } in prepared.drain(..) {
             self.return_encoder_ids(queued.texture.encoder_ids);
-            let (buffer, superseded) = match target {
+            let (buffer, superseded) = match destination {
                 Destination::Fresh(buffer, superseded) => (Some(buffer.submitted(submission)), superseded),
                 Destination::Taken(mut ticket) => {
                     (ticket.buffer.take().map(|buffer| buffer.resubmitted(submission)), Some(ticket))
                 }
             };
-            let QueuedCopy { data, purpose, layout, reply, .. } = queued;
+            let QueuedCopy { data, purpose, layout, .. } = queued;
             if let (Some(superseded), Purpose::Present(present)) = (superseded, &purpose) {
                 data.supersede(superseded, present.sequence);
             }
             if let Some(buffer) = buffer {
-                let number = data.submitted(purpose, layout, buffer, reply);
-                let target = Continuation::Ticket { context: Arc::downgrade(&data), number };
-                self.unawaited.push((submission.device, Wait { index: submission.index, target }));
+                let number = data.submitted(purpose, layout, buffer);
+                let then = Continuation::Complete { context: Arc::downgrade(&data), number };
+                self.unawaited.push((submission.device, Wait { index: submission.index, then }));
             }
         }
         Ok(())
     }
 
-    /// A copy was refused, alone, or the device is lost.
+    /// Ends a copy that was refused by itself, or whose device is lost.
     fn give_up(&mut self, refused: PreparedCopy, error: &SubmitError) {
-        let PreparedCopy { queued, target } = refused;
-        match target {
+        let PreparedCopy { queued, destination } = refused;
+        match destination {
             Destination::Fresh(buffer, superseded) => {
                 if error.may_be_running {
                     buffer.abandon();
                 }
                 self.restore(&queued, superseded);
             }
-            // Its bytes may be those of the failed copy.
+            // The GPU may have copied to its buffer all the same, so its bytes may be those of the failed copy.
             Destination::Taken(ticket) if error.may_be_running => {
                 queued.data.fail_taken(ticket, &error.reason)
             }
@@ -284,24 +286,24 @@ impl Submitter {
         queued.fail(&error.reason);
     }
 
-    /// Puts a copy in flight back where it was, and waits for it again.
+    /// Puts a ticket that was to be superseded back in flight, and waits for it again under its new name.
     fn restore(&mut self, queued: &QueuedCopy, ticket: Option<Ticket>) {
         let Some(ticket) = ticket else { return };
         let submission = ticket.buffer.as_ref().and_then(|buffer| buffer.submission());
         let number = queued.data.restore(ticket);
         if let Some(submission) = submission {
-            let target = Continuation::Ticket { context: Arc::downgrade(&queued.data), number };
-            self.unawaited.push((submission.device, Wait { index: submission.index, target }));
+            let then = Continuation::Complete { context: Arc::downgrade(&queued.data), number };
+            self.unawaited.push((submission.device, Wait { index: submission.index, then }));
         }
     }
 
-    /// Waits for what was submitted, on the pollers' threads: for the last of it until `until` on this one.
-    fn watch(&mut self, until: Option<Instant>) {
+    /// Lets the pollers wait for what was submitted. For the last submission this thread waits itself, busily, until `until`.
+    fn wait(&mut self, until: Option<Instant>) {
         while let Some((device, first)) = self.unawaited.first() {
             let (device, index) = (*device, first.index);
-            let same = |(other, watch): &(DeviceId, Wait)| *other == device && watch.index == index;
+            let same = |(other, wait): &(DeviceId, Wait)| *other == device && wait.index == index;
             let count = self.unawaited.iter().take_while(|unawaited| same(unawaited)).count();
-            self.waits.extend(self.unawaited.drain(..count).map(|(_, watch)| watch));
+            self.waits.extend(self.unawaited.drain(..count).map(|(_, wait)| wait));
             let until = until.filter(|_| self.unawaited.is_empty());
             self.poller.wait_for_submission(device, until, &mut self.waits);
         }
@@ -309,20 +311,17 @@ impl Submitter {
 }
 
 impl QueuedCopy {
-    fn target(&self) -> (DeviceId, QueueId) {
+    /// The device and the queue that copy it.
+    fn queue(&self) -> (DeviceId, QueueId) {
         let configuration = self.texture.configuration;
         (configuration.device_id, configuration.queue_id)
     }
 
     fn fail(self, error: &PresentError) {
-        match &self.purpose {
-            Purpose::Present(present) => {
-                self.data.fail_present(present, self.layout.size(), error);
-            }
-            Purpose::Capture => {
-                if let Some(reply) = self.reply {
-                    self.data.outbox().answer(reply, Err(GetImageError::Texture(error.clone())));
-                }
+        match self.purpose {
+            Purpose::Present(present) => self.data.fail_present(&present, self.layout.size(), error),
+            Purpose::Capture(reply) => {
+                self.data.outbox().answer(reply, Err(GetImageError::Texture(error.clone())));
             }
         }
     }
@@ -331,7 +330,7 @@ impl QueuedCopy {
 impl PreparedCopy {
     fn copy(&self) -> Option<TextureCopy> {
         let QueuedCopy { texture, layout, .. } = &self.queued;
-        let buffer = self.target.id()?;
+        let buffer = self.destination.buffer_id()?;
         Some(TextureCopy {
             texture: texture.texture_id,
             buffer,
@@ -342,7 +341,7 @@ impl PreparedCopy {
 }
 
 impl Destination {
-    fn id(&self) -> Option<BufferId> {
+    fn buffer_id(&self) -> Option<BufferId> {
         match self {
             Self::Fresh(buffer, _) => Some(buffer.id()),
             Self::Taken(ticket) => ticket.buffer.as_ref().map(|buffer| buffer.id()),

@@ -1,4 +1,4 @@
-//! What compositors have done, and the contexts that linger until they have.
+//! Which transactions compositors have done, and the contexts that linger until they have done one.
 
 use std::sync::{Arc, Weak};
 
@@ -9,21 +9,25 @@ use crate::api::ids::TransactionId;
 use crate::context::ContextData;
 use crate::sync::Mutex;
 
-/// One compositor for each namespace of image keys. What a compositor said last is remembered when it is gone, a few bytes:
-/// a context may be told to wait for it later.
+/// The compositors by the namespace of their image keys.
+///
+/// An entry stays when its compositor is gone, because a context may be told to wait for one of its transactions later. It is a
+/// few bytes.
 #[derive(Default)]
-pub(crate) struct Compositors(Mutex<FxHashMap<IdNamespace, Compositor>>);
+pub(super) struct Compositors(Mutex<FxHashMap<IdNamespace, Compositor>>);
 
 #[derive(Default)]
 struct Compositor {
+    /// The newest transaction that it has done.
     done: Option<TransactionId>,
-    /// Those that ended in another way stay here until the next report.
+    /// The contexts that linger until a transaction is done. A context that ended in another way stays listed until the next
+    /// report.
     lingering: Vec<(TransactionId, Weak<ContextData>)>,
 }
 
 impl Compositors {
-    /// False if the compositor has done that already.
-    pub(crate) fn linger(
+    /// Lists a context that lingers until the transaction `until`. Returns false, and lists nothing, if that is done already.
+    pub(super) fn linger(
         &self,
         namespace: IdNamespace,
         until: TransactionId,
@@ -38,8 +42,8 @@ impl Compositors {
         true
     }
 
-    /// All transactions up to this one are done. Returns the contexts that waited for one of them.
-    pub(crate) fn done(&self, namespace: IdNamespace, transaction: TransactionId) -> Vec<Arc<ContextData>> {
+    /// Notes that all transactions up to this one are done. Returns the contexts that lingered for one of them.
+    pub(super) fn done(&self, namespace: IdNamespace, transaction: TransactionId) -> Vec<Arc<ContextData>> {
         let mut compositors = self.0.lock();
         let compositor = compositors.entry(namespace).or_default();
         compositor.done = compositor.done.max(Some(transaction));

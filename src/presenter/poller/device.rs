@@ -1,8 +1,10 @@
-//! A thread that waits for the GPU, for one device with work in flight.
+//! The poller of one device: a thread that waits for the GPU while the device has work in flight.
 //!
-//! It waits for *its* device's oldest pending submission, on the device's own fence, outside every lock of wgpu-core;
-//! never for another device, never for later work. With owned memory a frame is complete without any wgpu-core call. The engine's closures
-//! (`buffer_map_async`, `queue_on_submitted_work_done`) need `device_poll(Poll)`, which happens here as well.
+//! It waits for the oldest pending submission of its own device, on the fence of the device, outside every lock of wgpu-core; never
+//! for another device and never for later work. When a submission is over it completes the tickets of it, tells of them, and polls
+//! wgpu-core, so that the engine's closures (of `buffer_map_async` and `queue_on_submitted_work_done`) run and destroyed textures are
+//! released. Frames in owned memory are complete before that poll. The thread starts when there is something to wait for, and ends
+//! when there was nothing for a while.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,37 +22,38 @@ use crate::presenter::poller::threads::PollerThreads;
 use crate::presenter::poller::waits::{Continuation, Wait, Waits};
 use crate::sync::contain_panic;
 
-/// A wait for the GPU looks this often whether it should end, or whether something older is waited for by now.
+/// Length of one wait for the GPU. In between the thread looks whether it is to end, and whether something older is waited for by now.
 const SLICE: Duration = Duration::from_millis(4);
 
-/// A thread without work ends after this long. Longer than a context takes to become idle, so that the maintenance which it
-/// asks for then finds idle ones.
+/// Time after which a thread without work ends. It is longer than a context takes to become idle, because the thread asks for
+/// maintenance as it ends, and that should find idle contexts.
 const LINGER: Duration = Duration::from_millis(1100);
 
-/// The same, when the device is destroyed or dropped.
+/// Time after which a thread without work ends if its device is destroyed or dropped.
 const LAST_LINGER: Duration = Duration::from_millis(20);
 
-/// A thread with work asks for maintenance this often.
+/// Time between two requests for maintenance of a thread that has work.
 const MAINTENANCE: Duration = Duration::from_secs(1);
 
-/// What is completed is told of together, in one transaction of the compositor say; but after this long at most.
+/// Longest time for which completed frames are gathered, to be told of together. (The compositor can then make one transaction of
+/// them.)
 const TELL_AFTER: Duration = Duration::from_millis(4);
 
-/// How long a thread that must poll sleeps between two polls: doubled from the first to the second.
+/// Shortest and longest sleep between two polls of a device that can only be polled. Each sleep is twice as long as the one before.
 const BACK_OFF: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(1));
 
-/// The waits of one device.
-pub(crate) struct DevicePoller {
+/// The waits for one device, and the thread that does them.
+pub(in crate::presenter) struct DevicePoller {
     device: Arc<dyn GpuDevice>,
     gpu: Arc<dyn Gpu>,
     wake: Arc<dyn Fn() + Send + Sync>,
     state: Mutex<State>,
     changed: Condvar,
-    /// Held while wgpu-core polls.
+    /// Held while wgpu-core polls the device.
     polling: Mutex<()>,
-    /// Cleared when the device is destroyed or dropped.
+    /// Whether wgpu-core may be called for the device: until it is destroyed or dropped.
     may_poll: AtomicBool,
-    /// Of all devices of the presenter.
+    /// The threads of all devices of the presenter.
     threads: Arc<PollerThreads>,
 }
 
@@ -59,13 +62,14 @@ struct State {
     waits: Waits,
     /// Maintenance is to be asked for, a moment from now.
     remind: bool,
-    /// The WebGPU thread has completed frames by itself: their memory will rest, which this thread alone notices.
-    spun: bool,
-    /// The thread looks at all this again before it ends.
-    running: bool,
+    /// The WebGPU thread has completed frames while it was spinning. Their memory will become idle, so maintenance must be asked for
+    /// although this thread completed nothing.
+    has_spun: bool,
+    /// A thread runs. It looks at this state once more before it ends.
+    is_running: bool,
 }
 
-/// What a thread does next.
+/// What the thread does next.
 enum Next {
     WaitFor(SubmissionIndex),
     Remind,
@@ -73,7 +77,7 @@ enum Next {
 }
 
 impl DevicePoller {
-    pub(crate) fn new(
+    pub(super) fn new(
         device: Arc<dyn GpuDevice>,
         gpu: Arc<dyn Gpu>,
         wake: Arc<dyn Fn() + Send + Sync>,
@@ -91,16 +95,19 @@ impl DevicePoller {
         }
     }
 
-    /// Waits for submissions.
-    pub(crate) fn watch(self: &Arc<Self>, waits: impl Iterator<Item = Wait>) {
+    /// Adds waits, which the thread does.
+    pub(super) fn add(self: &Arc<Self>, waits: impl Iterator<Item = Wait>) {
         let mut state = self.state.lock();
-        waits.for_each(|watch| state.waits.insert(watch));
+        waits.for_each(|wait| state.waits.insert(wait));
         self.start(state);
     }
 
-    /// Waits for a submission on this thread, busily, and ends its `waits`. If it is not done in time they stay; so they do if
-    /// a poll must come first, which may have to wait for one that runs the engine's closures.
-    pub(crate) fn spin(self: &Arc<Self>, index: SubmissionIndex, until: Instant, waits: &mut Vec<Wait>) {
+    /// Waits for a submission on the calling thread, busily, until `until`, and does its `waits` if it is over in time. Otherwise they
+    /// stay in `waits`.
+    ///
+    /// Does nothing if the device must be polled before its frames can be read: that poll might have to wait for another one, which
+    /// runs the engine's closures.
+    pub(super) fn spin(self: &Arc<Self>, index: SubmissionIndex, until: Instant, waits: &mut Vec<Wait>) {
         if self.device.must_poll() {
             return;
         }
@@ -116,25 +123,25 @@ impl DevicePoller {
             self.poll_locked(polling);
         }
         let mut state = self.state.lock();
-        state.spun = true;
-        if !state.running {
+        state.has_spun = true;
+        if !state.is_running {
             self.start(state);
         }
     }
 
     /// Asks for maintenance, a moment from now.
-    pub(crate) fn remind(self: &Arc<Self>) {
+    pub(super) fn remind(self: &Arc<Self>) {
         let mut state = self.state.lock();
         state.remind = true;
         self.start(state);
     }
 
-    /// Makes sure that a thread sees what has changed.
+    /// Makes sure that a thread sees a change of the state.
     fn start(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
-        if !state.running {
+        if !state.is_running {
             let poller = self.clone();
             match self.threads.spawn(move || poller.run()) {
-                Ok(started) => state.running = started,
+                Ok(started) => state.is_running = started,
                 Err(error) => {
                     log::error!("webgpu-presentation: no poller thread: {error}");
                     let mut waits = Vec::new();
@@ -148,23 +155,23 @@ impl DevicePoller {
         self.changed.notify_one();
     }
 
-    pub(crate) fn device(&self) -> &Arc<dyn GpuDevice> {
+    pub(super) fn device(&self) -> &Arc<dyn GpuDevice> {
         &self.device
     }
 
-    /// Calls wgpu-core no more: waits out a poll under way. Waits for frames go on.
-    pub(crate) fn retire(&self) {
+    /// Lets the thread call wgpu-core no more, and waits until a poll under way is over. Waits for frames go on.
+    pub(super) fn retire(&self) {
         self.may_poll.store(false, Ordering::Release);
         drop(self.polling.lock());
         self.notify();
     }
 
-    pub(crate) fn is_retired(&self) -> bool {
+    pub(super) fn is_retired(&self) -> bool {
         !self.may_poll.load(Ordering::Acquire)
     }
 
-    /// Lets the thread see that all are to end. It does within a bound.
-    pub(crate) fn stop(&self) {
+    /// Lets the thread see that all threads are to end.
+    pub(super) fn stop(&self) {
         self.may_poll.store(false, Ordering::Release);
         self.notify();
     }
@@ -177,7 +184,7 @@ impl DevicePoller {
     fn run(&self) {
         let mut pause = BACK_OFF.0;
         let mut asked = Instant::now();
-        // Kept for its capacity.
+        // One vector serves all rounds, for its capacity.
         let mut taken = Vec::new();
         loop {
             let index = match self.next() {
@@ -205,11 +212,11 @@ impl DevicePoller {
                     self.fail(&mut taken, &PresentError::DeviceLost);
                 }
                 Waited::MustPoll => {
-                    // Taken first: what a closure, or anybody else, waits for meanwhile is polled for again.
+                    // The waits are taken before the poll. Those that are added meanwhile need another poll.
                     self.take_until(index, &mut taken);
                     if self.poll() == Polled::Busy {
                         let mut state = self.state.lock();
-                        taken.drain(..).for_each(|watch| state.waits.insert(watch));
+                        taken.drain(..).for_each(|wait| state.waits.insert(wait));
                         drop(state);
                         thread::sleep(pause);
                         pause = (pause * 2).min(BACK_OFF.1);
@@ -227,13 +234,13 @@ impl DevicePoller {
         contain_panic(|| (self.wake)());
     }
 
-    /// Parks while there is nothing to do.
+    /// Decides what to do next; parks the thread while there is nothing.
     fn next(&self) -> Next {
         let mut state = self.state.lock();
         let mut lingered = false;
         loop {
             if self.threads.are_stopped() {
-                state.running = false;
+                state.is_running = false;
                 return Next::End;
             }
             if let Some(index) = state.waits.oldest() {
@@ -242,11 +249,11 @@ impl DevicePoller {
             if std::mem::take(&mut state.remind) {
                 return Next::Remind;
             }
-            if lingered && std::mem::take(&mut state.spun) {
+            if lingered && std::mem::take(&mut state.has_spun) {
                 return Next::Remind;
             }
             if lingered {
-                state.running = false;
+                state.is_running = false;
                 return Next::End;
             }
             let linger = if self.may_poll.load(Ordering::Acquire) { LINGER } else { LAST_LINGER };
@@ -255,7 +262,7 @@ impl DevicePoller {
     }
 
     fn wait(&self, index: SubmissionIndex, timeout: Duration) -> Waited {
-        // What hal does with an index that it never returned is not ours to guarantee.
+        // The index may be one that the engine made up, and what wgpu-hal does with such an index is not ours to guarantee.
         let waited =
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.device.wait(index, timeout)));
         waited.unwrap_or(Waited::Lost)
@@ -265,7 +272,7 @@ impl DevicePoller {
         self.state.lock().waits.take_until(index, into);
     }
 
-    /// Empties `done`.
+    /// Does waits whose submissions are over, and polls. Empties `done`.
     fn finish(&self, done: &mut Vec<Wait>, completed: &Completed) {
         let poll_first = self.device.must_poll();
         if poll_first {
@@ -273,40 +280,42 @@ impl DevicePoller {
         }
         self.complete(done, completed);
         if !poll_first {
-            // Closures run; and canvas textures go, which were destroyed after their present: the next ones take their place.
+            // The poll runs closures. It also releases canvas textures that were destroyed after their present, so that the next
+            // ones can take their (warm) memory.
             self.poll();
         }
     }
 
-    /// Makes frames and tells of them. Empties `done`.
+    /// Completes tickets, and tells of the frames. Empties `done`.
     fn complete(&self, done: &mut Vec<Wait>, completed: &Completed) {
-        let mut telling = Delivery::default();
-        for watch in done.drain(..) {
-            if let Continuation::Ticket { context, number } = watch.target
+        let mut delivery = Delivery::default();
+        for wait in done.drain(..) {
+            if let Continuation::Complete { context, number } = wait.then
                 && let Some(context) = context.upgrade()
             {
                 context.complete(number, completed);
-                telling.of(context.outbox());
+                delivery.add(context.outbox());
             }
         }
     }
 
-    /// What is waited for will never be done. The engine's closures run in the maintenance, where a lost device is polled.
+    /// Fails tickets whose submissions will never be over. The engine's closures run in the maintenance that is asked for, which polls
+    /// lost devices too. Empties `waits`.
     fn fail(&self, waits: &mut Vec<Wait>, error: &PresentError) {
-        let mut telling = Delivery::default();
-        for watch in waits.drain(..) {
-            if let Continuation::Ticket { context, number } = watch.target
+        let mut delivery = Delivery::default();
+        for wait in waits.drain(..) {
+            if let Continuation::Complete { context, number } = wait.then
                 && let Some(context) = context.upgrade()
             {
                 context.fail(number, error);
-                telling.of(context.outbox());
+                delivery.add(context.outbox());
             }
         }
-        drop(telling);
+        drop(delivery);
         self.ask_for_maintenance();
     }
 
-    /// Runs the engine's closures, unless that is not for this thread any more.
+    /// Polls wgpu-core, which runs the engine's closures. If the device is retired, asks for maintenance instead.
     fn poll(&self) -> Polled {
         self.poll_locked(self.polling.lock())
     }
@@ -321,12 +330,13 @@ impl DevicePoller {
     }
 }
 
-/// Tells of what was completed: all at once if it does not take long. (All contexts of a poller have one outbox.)
+/// Tells of completed frames when it is dropped, and earlier if that takes long. All contexts of a poller have one outbox.
 #[derive(Default)]
 struct Delivery(Option<(Arc<Outbox>, Instant)>);
 
 impl Delivery {
-    fn of(&mut self, outbox: &Arc<Outbox>) {
+    /// Notes that something was written into the outbox.
+    fn add(&mut self, outbox: &Arc<Outbox>) {
         let (outbox, since) = self.0.get_or_insert_with(|| (outbox.clone(), Instant::now()));
         if since.elapsed() >= TELL_AFTER {
             outbox.drain();
@@ -343,8 +353,8 @@ impl Drop for Delivery {
     }
 }
 
-/// Polls, though a closure of the engine's panics: there may be more to poll for then.
-pub(crate) fn poll_contained(gpu: &dyn Gpu, device: DeviceId) -> Polled {
+/// Polls a device. If a closure of the engine's panics, the device counts as busy: there may be more to poll for.
+pub(in crate::presenter) fn poll_contained(gpu: &dyn Gpu, device: DeviceId) -> Polled {
     let mut polled = Polled::Busy;
     contain_panic(|| polled = gpu.poll(device));
     polled

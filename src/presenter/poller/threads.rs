@@ -1,7 +1,7 @@
-//! The threads of a presenter's pollers: ended together, and waited for.
+//! The threads of a presenter's pollers: started one by one, ended and joined together.
 //!
-//! A thread lets go of its device last of all, and a process that ends unloads the driver: so each one is joined, though its
-//! device was dropped and its poller forgotten long ago.
+//! A thread drops its device last of all, and a process that exits unloads the driver. So each thread is joined, even one whose
+//! device was dropped long ago and whose poller is forgotten.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,40 +10,40 @@ use std::thread::{self, JoinHandle};
 use parking_lot::Mutex;
 
 #[derive(Default)]
-pub(crate) struct PollerThreads {
-    stopped: AtomicBool,
-    /// Those that run, and those that have ended since one was started last.
+pub(super) struct PollerThreads {
+    are_stopped: AtomicBool,
+    /// The threads that run, and those that have ended since the last one was started.
     running: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl PollerThreads {
-    /// False if all are to end.
-    pub(crate) fn spawn(&self, run: impl FnOnce() + Send + 'static) -> io::Result<bool> {
+    /// Starts a thread. Returns false, and starts none, if all are to end.
+    pub(super) fn spawn(&self, run: impl FnOnce() + Send + 'static) -> io::Result<bool> {
         let mut running = self.running.lock();
         if self.are_stopped() {
             return Ok(false);
         }
         let thread = thread::Builder::new().name("webgpu poller".into()).spawn(run)?;
-        // What one of these owned was dropped before it counts as finished.
+        // A thread counts as finished only after it has dropped all that it owned.
         running.retain(|thread| !thread.is_finished());
         running.push(thread);
         Ok(true)
     }
 
-    pub(crate) fn are_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Acquire)
+    /// Whether all threads are to end.
+    pub(super) fn are_stopped(&self) -> bool {
+        self.are_stopped.load(Ordering::Acquire)
     }
 
-    /// All are to end, and none is started any more. Wake them afterwards, and [`join`](Self::join) them.
-    pub(crate) fn stop(&self) {
+    /// Asks all threads to end, and lets none start any more. They must be woken afterwards, and [joined](Self::join).
+    pub(super) fn stop(&self) {
         let _running = self.running.lock();
-        self.stopped.store(true, Ordering::Release);
+        self.are_stopped.store(true, Ordering::Release);
     }
 
-    /// Waits until all have ended.
-    pub(crate) fn join(&self) {
+    /// Waits until all threads have ended; but not for this thread, should a closure of the engine's stop its own poller.
+    pub(super) fn join(&self) {
         let threads = std::mem::take(&mut *self.running.lock());
-        // A closure of the engine's may stop its own thread.
         for thread in threads.into_iter().filter(|thread| thread.thread().id() != thread::current().id()) {
             if thread.join().is_err() {
                 log::error!("webgpu-presentation: a poller thread panicked");

@@ -1,4 +1,4 @@
-//! What is waited for on one device, by submission.
+//! The submissions of one device that are waited for, and what is to be done when each is over.
 
 use std::collections::VecDeque;
 use std::sync::Weak;
@@ -7,41 +7,43 @@ use wgpu_core::SubmissionIndex;
 
 use crate::context::ContextData;
 
-pub(crate) struct Wait {
-    pub(crate) index: SubmissionIndex,
-    pub(crate) target: Continuation,
+/// A wait for one submission.
+pub(in crate::presenter) struct Wait {
+    pub(in crate::presenter) index: SubmissionIndex,
+    pub(in crate::presenter) then: Continuation,
 }
 
-/// What is to be done then.
-pub(crate) enum Continuation {
-    /// A frame can be made. A ticket is watched once: its number names no other one.
-    Ticket { context: Weak<ContextData>, number: u64 },
-    /// Closures of the engine's can run.
-    Closures,
+/// What is to be done once a submission is over.
+pub(in crate::presenter) enum Continuation {
+    /// The ticket of this name can be completed. It is waited for once, because names are not used twice.
+    Complete { context: Weak<ContextData>, number: u64 },
+    /// Closures that the engine gave to wgpu-core can run.
+    RunClosures,
 }
 
-/// In the order of submissions. Nearly all come in that order.
+/// Waits in the order of submissions, which is nearly always the order in which they come.
 #[derive(Default)]
-pub(crate) struct Waits(VecDeque<Wait>);
+pub(super) struct Waits(VecDeque<Wait>);
 
 impl Waits {
-    /// To wait for the same closures twice is to wait once.
-    pub(crate) fn insert(&mut self, watch: Wait) {
-        let place = self.0.partition_point(|other| other.index <= watch.index);
-        let mut same = self.0.iter().take(place).rev().take_while(|other| other.index == watch.index);
-        let is_closures = |watch: &Wait| matches!(watch.target, Continuation::Closures);
-        if !(is_closures(&watch) && same.any(is_closures)) {
-            self.0.insert(place, watch);
+    /// Adds a wait. A second wait that runs the closures of the same submission adds nothing.
+    pub(super) fn insert(&mut self, wait: Wait) {
+        let place = self.0.partition_point(|other| other.index <= wait.index);
+        let mut same = self.0.iter().take(place).rev().take_while(|other| other.index == wait.index);
+        let runs_closures = |wait: &Wait| matches!(wait.then, Continuation::RunClosures);
+        if !(runs_closures(&wait) && same.any(runs_closures)) {
+            self.0.insert(place, wait);
         }
     }
 
-    pub(crate) fn oldest(&self) -> Option<SubmissionIndex> {
-        self.0.front().map(|watch| watch.index)
+    /// The oldest submission that is waited for.
+    pub(super) fn oldest(&self) -> Option<SubmissionIndex> {
+        self.0.front().map(|wait| wait.index)
     }
 
-    /// Appends what waits for submissions up to `index` to `into`, in order.
-    pub(crate) fn take_until(&mut self, index: SubmissionIndex, into: &mut Vec<Wait>) {
-        let done = self.0.partition_point(|watch| watch.index <= index);
-        into.extend(self.0.drain(..done));
+    /// Moves the waits for submissions up to `index` to the end of `into`, in order.
+    pub(super) fn take_until(&mut self, index: SubmissionIndex, into: &mut Vec<Wait>) {
+        let over = self.0.partition_point(|wait| wait.index <= index);
+        into.extend(self.0.drain(..over));
     }
 }
