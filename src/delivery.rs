@@ -1,4 +1,10 @@
-//! What is decided under a lock and told without one: image updates, messages to the engine, and what a renderer gets.
+//! What is decided under the lock of a context and told without it.
+//!
+//! Three things leave a context: image updates for the compositor, messages for the engine and script, and the bytes that renderers read. The
+//! *outbox* keeps updates and messages in order and makes the calls with no lock held. The *compositor image* is what the compositor was told
+//! of one context, and decides which frame answers which update (*generations*). *Waiters* wait for presents, with deadlines.
+//!
+//! The folder imports `frame`, `api`, `pixels` and `sync`. It hands out the parts of which a context consists.
 
 mod compositor_image;
 mod fallback;

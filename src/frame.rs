@@ -1,4 +1,11 @@
-//! A finished frame: bytes and layout, unchanging and shared. The last holder sends its buffer back to the ring.
+//! Frames: the pixels of a canvas at one moment, with a layout, unchanging and shared.
+//!
+//! A poller makes a [`Frame`] of a staging buffer whose copy is done. The frame is what WebRender shows; if script must read something
+//! else than that (half floats, or another color space), a [`Readback`] keeps the bytes as they were copied. A [`Snapshot`] is either of
+//! them in the hands of script. When the last holder of a frame drops it, its staging buffer goes back to the ring of its context.
+//!
+//! The folder imports `staging`, `pixels` and `api`. It hands out frames, snapshots, and the layouts of both; all arithmetic on sizes of
+//! images is in `layout`.
 
 mod layout;
 mod readback;
@@ -7,32 +14,33 @@ mod snapshot;
 #[cfg(test)]
 pub(crate) mod testing;
 
+use crate::pixels::{AlphaMode, Conversion, swap_in_place};
+use crate::staging::{MappedBuffer, PooledBytes};
+
 pub(crate) use self::layout::{ByteOrder, CopyLayout, FrameLayout, check_size};
 pub(crate) use self::readback::Readback;
 #[cfg(test)]
 pub(crate) use self::shared::WeakFrame;
 pub(crate) use self::shared::{FramePool, SharedFrame};
 pub use self::snapshot::Snapshot;
-use crate::pixels::AlphaMode;
-use crate::pixels::Conversion;
-use crate::pixels::swap_in_place;
-use crate::staging::{MappedBuffer, PooledBytes};
 
-/// What WebRender can show: 8 bits, sRGB.
+/// Pixels that WebRender can show: 8 bits a channel, sRGB, and alpha 255 if the canvas is opaque.
 pub(crate) struct Frame {
     layout: FrameLayout,
     pixels: Pixels,
 }
 
 enum Pixels {
+    /// The bytes that the GPU copied, in place.
     Staged(MappedBuffer),
+    /// Bytes that were converted from those that the GPU copied.
     Converted(PooledBytes),
-    /// The only pixel.
+    /// The only pixel of a frame of one pixel.
     Single([u8; 4]),
 }
 
 impl Frame {
-    /// A frame of what was copied, where it is; or what was copied, if WebRender cannot show that.
+    /// Makes a frame of the copied bytes, in place. Returns them if WebRender cannot show them as they are.
     pub(crate) fn of(readback: Readback) -> Result<Self, Readback> {
         match readback.layout().shown_as_it_is() {
             Some(layout) => Ok(Self { layout, pixels: Pixels::Staged(readback.into_buffer()) }),
@@ -40,7 +48,7 @@ impl Frame {
         }
     }
 
-    /// What WebRender is to show of an readback: sRGB of 8 bits. `None` without memory for it.
+    /// Converts copied bytes to what WebRender can show. Returns `None` if no memory can be had for the frame.
     pub(crate) fn converted(readback: &Readback) -> Option<Self> {
         let layout = readback.layout().converted();
         let mut pooled = readback.spare(layout.byte_len())?;
@@ -50,7 +58,7 @@ impl Frame {
         Some(Self { layout, pixels: Pixels::Converted(pooled) })
     }
 
-    /// The same frame with its bytes in `order`.
+    /// Puts the bytes of each pixel in `order`, in place.
     pub(crate) fn in_order(mut self, order: ByteOrder) -> Self {
         if self.layout.order() != order {
             match &mut self.pixels {
@@ -65,18 +73,19 @@ impl Frame {
         self
     }
 
-    /// A copy of a frame of one pixel, in `order`.
+    /// Copies a frame of one pixel, with its bytes in `order`. Returns `None` if the frame is larger.
     pub(crate) fn single(&self, order: ByteOrder) -> Option<Self> {
         let pixel = *self.bytes().first_chunk::<4>().filter(|_| self.layout.is_one_pixel())?;
         let layout = FrameLayout::cleared(self.layout.alpha_mode()).with_order(self.layout.order());
         Some(Self { layout, pixels: Pixels::Single(pixel) }.in_order(order))
     }
 
+    /// Makes the single pixel that stands for a cleared canvas of any size.
     pub(crate) fn cleared(alpha_mode: AlphaMode) -> Self {
         Self { layout: FrameLayout::cleared(alpha_mode), pixels: Pixels::Single(cleared_pixel(alpha_mode)) }
     }
 
-    /// The pixels of each row, without the padding.
+    /// Returns the pixels of each row, without the padding.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &[u8]> {
         self.layout.row_layout().rows(self.bytes())
     }
@@ -85,7 +94,8 @@ impl Frame {
         &self.layout
     }
 
-    /// Whether dropping the last holder frees memory, which takes milliseconds, instead of giving it back to a ring.
+    /// Whether dropping the last holder frees memory, which takes milliseconds, instead of giving it back to a ring. True once the
+    /// context of the frame is gone.
     pub(crate) fn is_orphan(&self) -> bool {
         match &self.pixels {
             Pixels::Staged(buffer) => buffer.is_orphan(),
@@ -94,7 +104,7 @@ impl Frame {
         }
     }
 
-    /// `layout().byte_len()` bytes.
+    /// Returns the `layout().byte_len()` bytes of the frame.
     pub(crate) fn bytes(&self) -> &[u8] {
         match &self.pixels {
             Pixels::Staged(buffer) => {
@@ -107,7 +117,7 @@ impl Frame {
     }
 }
 
-/// Transparent black or opaque black, in either byte order.
+/// The pixel of a cleared canvas: transparent black or opaque black. It is the same in both byte orders.
 pub(crate) fn cleared_pixel(alpha_mode: AlphaMode) -> [u8; 4] {
     match alpha_mode {
         AlphaMode::Opaque => [0, 0, 0, 255],
@@ -141,22 +151,20 @@ mod tests {
         frame.layout().row_layout().rows(frame.bytes()).flatten().copied().collect()
     }
 
-    // R1 and R2.
+    // WebRender blends images that say they are opaque, so their alpha must be 255 in the bytes.
     #[test]
     fn opaque_frames_have_alpha_255_and_untouched_colour() {
         let frame = one_row(3, AlphaMode::Opaque, [102, 0, 1, 102]);
         assert_eq!(pixels(&frame), [102, 0, 1, 255].repeat(3));
-        assert_eq!(frame.bytes()[12], 7, "the padding is nobody's business");
+        assert_eq!(frame.bytes()[12], 7, "the padding is left alone");
     }
 
-    // R3.
     #[test]
     fn premultiplied_frames_are_untouched() {
         let frame = one_row(3, AlphaMode::Premultiplied, [255, 128, 64, 1]);
         assert_eq!(pixels(&frame), [255, 128, 64, 1].repeat(3));
     }
 
-    // R22.
     #[test]
     fn another_byte_order_swaps_red_and_blue() {
         let frame = one_row(2, AlphaMode::Opaque, [1, 2, 3, 4]).in_order(ByteOrder::Rgba);

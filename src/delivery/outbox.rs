@@ -1,7 +1,8 @@
-//! Everything that leaves the presenter, in order.
+//! Everything that leaves a presenter, in order: calls of the image sink, and messages to the engine and to script.
 //!
-//! Decisions are taken under the lock of a context and written down here under it; one thread at a time performs them,
-//! holding no lock. (Deciding under the lock and sending after it lets two threads overtake each other.)
+//! What is to leave is decided under the lock of a context, and written down here under that lock. Afterwards one thread at a time makes the
+//! calls, with no lock held. (Deciding under the lock and calling after it, without a queue, lets two threads overtake each other.) Any thread
+//! that has written something drains the outbox; if another one is draining it already, that one makes the calls.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,10 +16,10 @@ use crate::api::outcome::{Awaited, PresentOutcome};
 use crate::frame::Snapshot;
 use crate::sync::{Condvar, Mutex, ThreadId, contain_panic, thread};
 
-/// Takes the answer of one `get_image`.
+/// Callback of one `get_image`.
 pub(crate) type Reply = Box<dyn FnOnce(Result<Snapshot, GetImageError>) + Send>;
 
-/// Takes the answer of one wait.
+/// Callback of one [`when_presented`](crate::ContextMap::when_presented).
 pub(crate) type Callback = Box<dyn FnOnce(Awaited) + Send>;
 
 /// One call of the image sink.
@@ -34,11 +35,11 @@ pub(crate) enum Message {
     Return(ReturnedId),
     Reply(Reply, Result<Snapshot, GetImageError>),
     Awaited(Callback, Awaited),
-    /// The WebGPU thread should maintain: another one ended contexts.
+    /// Asks the engine for maintenance on the WebGPU thread, because another thread has ended contexts.
     Wake,
 }
 
-/// Whom the effects reach.
+/// The receivers of calls and messages.
 pub(crate) struct Recipients {
     pub(crate) sink: Arc<dyn ImageSink>,
     pub(crate) on_outcome: Arc<dyn Fn(PresentOutcome) + Send + Sync>,
@@ -46,12 +47,14 @@ pub(crate) struct Recipients {
     pub(crate) wake: Arc<dyn Fn() + Send + Sync>,
 }
 
-/// Two queues, each first in, first out. A message is told after every image call that was written down before it has
-/// been made and flushed: who hears that a frame was presented can count on the compositor knowing.
+/// Two queues, each first in, first out.
+///
+/// A message is told only after every image call that was written down before it was made and flushed. So an engine that hears that a frame was
+/// presented can count on the compositor knowing of it.
 pub(crate) struct Outbox {
     recipients: Recipients,
     queue: Mutex<Queue>,
-    /// Nobody is performing calls any more.
+    /// Notified when no thread makes calls any more.
     drained: Condvar,
 }
 
@@ -59,13 +62,13 @@ pub(crate) struct Outbox {
 struct Queue {
     images: VecDeque<ImageCall>,
     messages: VecDeque<Message>,
-    /// The sink was called and not flushed since.
+    /// The sink was called and has not been flushed since.
     unflushed: bool,
-    /// Who is performing calls, and will see what is added.
+    /// The thread that makes the calls, if one does. It sees what is added meanwhile.
     draining: Option<ThreadId>,
 }
 
-/// What is performed with no lock held.
+/// One call, to be made with no lock held.
 enum Effect {
     Image(ImageCall),
     Flush,
@@ -90,22 +93,22 @@ impl Outbox {
         Self { recipients, queue: Mutex::default(), drained: Condvar::new() }
     }
 
-    /// Writes a call of the sink down. Call [`drain`](Self::drain) once no lock is held.
+    /// Writes down a call of the sink. The caller [drains](Self::drain) the outbox once it holds no lock.
     pub(crate) fn image(&self, call: ImageCall) {
         self.queue.lock().images.push_back(call);
     }
 
-    /// Writes a message down. Call [`drain`](Self::drain) once no lock is held.
+    /// Writes down a message. The caller [drains](Self::drain) the outbox once it holds no lock.
     pub(crate) fn message(&self, message: Message) {
         self.queue.lock().messages.push_back(message);
     }
 
-    /// Writes the answer of a `get_image` down.
+    /// Writes down the answer of a `get_image`.
     pub(crate) fn answer(&self, reply: Reply, answer: Result<Snapshot, GetImageError>) {
         self.message(Message::Reply(reply, answer));
     }
 
-    /// Performs what was written down, unless another thread (or a caller of this one) is at it.
+    /// Makes the calls that were written down, unless another thread, or a caller of this function on this thread, is making them.
     pub(crate) fn drain(&self) {
         if !self.begin() {
             return;
@@ -115,7 +118,7 @@ impl Outbox {
         }
     }
 
-    /// Performs what was written down, and waits until nobody is performing anything, except a caller of this one.
+    /// Makes the calls that were written down, and waits until no other thread makes any.
     pub(crate) fn finish(&self) {
         self.drain();
         let mut queue = self.queue.lock();
@@ -124,7 +127,7 @@ impl Outbox {
         }
     }
 
-    /// Whether nobody else performs calls.
+    /// Makes this thread the one that makes calls. Returns false if there is one.
     fn begin(&self) -> bool {
         let mut queue = self.queue.lock();
         let free = queue.draining.is_none();
@@ -134,7 +137,8 @@ impl Outbox {
         free
     }
 
-    /// The next effect. With none, in the same moment, nobody performs calls any more: who adds one afterwards begins anew.
+    /// Takes the next effect. If there is none this thread stops making calls, under the same lock, so that a thread which adds one afterwards
+    /// begins to.
     fn next(&self) -> Option<Effect> {
         let mut queue = self.queue.lock();
         let next = queue.next();

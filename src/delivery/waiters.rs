@@ -1,7 +1,7 @@
-//! Who waits for a present, and for how long. One list for each map, with a thread while there is a deadline in it.
+//! The waits for presents, with their deadlines. Each map has one list of them, and a thread while the list has a deadline.
 //!
-//! A callback is in one place, and whoever takes it out calls it: the context when a present ends, the thread when time is up,
-//! the map when it goes. So it is called once.
+//! A callback lies in this list until it is taken out, and the code that takes it out calls it: the context when a present ends, the thread when
+//! time is up, the map when it goes. So each callback is called exactly once.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,28 +16,29 @@ use crate::api::ids::{CanvasEpoch, ContextId};
 use crate::api::outcome::Awaited;
 use crate::sync::contain_panic;
 
-/// The thread looks at least this often, and ends if there was no deadline for so long: whoever waits in each frame starts no
-/// thread in each, and wakes none.
+/// Longest sleep of the thread, and the time without a deadline after which it ends. An engine that waits in each frame thus starts and wakes no
+/// thread in each.
 const LINGER: Duration = Duration::from_millis(500);
 
+/// The waits of one map.
 #[derive(Default)]
 pub(crate) struct Waiters {
     state: Mutex<State>,
-    /// An earlier deadline, or the end.
+    /// Notified of a deadline that is earlier than the thread's sleep, and of the end of the map.
     changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    /// Waiters added.
+    /// Number of waiters added so far; each one's number names it.
     number: u64,
-    /// In the order in which they came. No context without waiters.
+    /// The waiters of each context in the order in which they came. A context without waiters has no entry.
     by_context: FxHashMap<ContextId, Vec<Waiter>>,
-    /// Of those waiters that have one.
+    /// The deadlines of the waiters that have one, with their numbers and contexts.
     deadlines: BTreeSet<(Instant, u64, ContextId)>,
-    /// When the thread looks again, if there is one.
+    /// When the thread wakes up by itself; `None` if no thread runs.
     looks_at: Option<Instant>,
-    /// The map is gone.
+    /// The map is gone, and the thread ends.
     closed: bool,
 }
 
@@ -49,7 +50,7 @@ struct Waiter {
 }
 
 impl Waiters {
-    /// Call [`watch`](Self::watch) once no lock is held.
+    /// Adds a waiter. The caller [watches](Self::watch) the deadlines once it holds no lock.
     pub(crate) fn add(
         &self,
         id: ContextId,
@@ -64,12 +65,12 @@ impl Waiters {
         state.by_context.entry(id).or_default().push(Waiter { number, epoch, deadline, callback });
     }
 
-    /// Whether anybody waits for a context.
+    /// Whether a waiter of this context is listed.
     pub(crate) fn any(&self, id: ContextId) -> bool {
         self.state.lock().by_context.contains_key(&id)
     }
 
-    /// Takes those out that wait for an epoch no higher than this one.
+    /// Takes out the waiters of a context whose epoch is not above `epoch`.
     pub(crate) fn take(&self, id: ContextId, epoch: CanvasEpoch) -> Vec<Callback> {
         let mut state = self.state.lock();
         let State { by_context, deadlines, .. } = &mut *state;
@@ -87,7 +88,7 @@ impl Waiters {
         taken
     }
 
-    /// Ends the waits whose time is up, and sees to it that the others are ended in time.
+    /// Ends the waits whose time is up, and makes sure that a thread ends the others in time.
     pub(crate) fn watch(self: &Arc<Self>) {
         let mut state = self.state.lock();
         let now = Instant::now();
@@ -104,7 +105,7 @@ impl Waiters {
                     match thread.spawn(move || waiters.run()) {
                         Ok(_) => state.looks_at = Some(now),
                         Err(error) => {
-                            // Too early is better than never.
+                            // Without a thread all waits with a deadline end now: too early is better than never.
                             log::error!("webgpu-presentation: no thread for time-outs: {error}");
                             late.extend(state.take_late(None));
                         }
@@ -142,7 +143,7 @@ impl Waiters {
         }
     }
 
-    /// The map is gone: nobody can present any more.
+    /// Ends all waits: the map is gone, and nothing can be presented any more.
     pub(crate) fn close(&self) {
         let mut state = self.state.lock();
         state.closed = true;
@@ -156,7 +157,7 @@ impl Waiters {
 }
 
 impl State {
-    /// Takes those out whose time is up, or all that have a deadline.
+    /// Takes out the waiters whose deadline is not after `now`; with `None`, all that have a deadline.
     fn take_late(&mut self, now: Option<Instant>) -> Vec<Callback> {
         let mut late = Vec::new();
         while let Some(&(deadline, number, id)) = self.deadlines.first()
@@ -174,14 +175,14 @@ impl State {
     }
 }
 
-/// No lock is held.
+/// Calls back. Precondition: no lock is held.
 fn tell(callbacks: Vec<Callback>, awaited: &Awaited) {
     callbacks.into_iter().for_each(|callback| contain_panic(|| callback(awaited.clone())));
 }
 
 #[cfg(test)]
 impl Waiters {
-    /// Waiters, deadlines, and whether there is a thread.
+    /// Number of waiters and of deadlines, and whether a thread runs.
     pub(crate) fn counts(&self) -> (usize, usize, bool) {
         let state = self.state.lock();
         let waiters = state.by_context.values().map(Vec::len).sum();

@@ -1,4 +1,8 @@
-//! Where the pixels of a frame lie in memory. All arithmetic on sizes is here, and it is checked: sizes come from web content.
+//! Where the pixels of an image lie in memory.
+//!
+//! A [`CopyLayout`] says how a texture lies in the staging buffer that it is copied to, a [`FrameLayout`] how WebRender is to read a frame.
+//! All arithmetic on sizes of images is here, and all of it is checked, because sizes come from web content. Once a layout exists, its
+//! byte length is below 2³¹ and no cast of its factors changes a value.
 
 use euclid::default::Size2D;
 use webrender_api::{ImageDescriptor, ImageDescriptorFlags, ImageFormat, units::DeviceIntSize};
@@ -9,10 +13,10 @@ use crate::api::error::PresentError;
 use crate::pixels::CanvasPixels;
 use crate::pixels::{AlphaEncoding, AlphaMode, PixelEncoding, PixelFormat, PredefinedColorSpace};
 
-/// Of a frame.
+/// Bytes of a pixel that WebRender can show.
 const BYTES_PER_PIXEL: u32 = 4;
 
-/// The order of the four bytes of a pixel.
+/// The order of the channels in the four bytes of a pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ByteOrder {
     Bgra,
@@ -27,7 +31,7 @@ impl ByteOrder {
         }
     }
 
-    /// What a frame in this order is made of, if it must be made.
+    /// The encoding that pixels are converted to for a frame in this order.
     pub(crate) fn encoding(self) -> PixelEncoding {
         PixelEncoding {
             format: self.format(),
@@ -37,7 +41,7 @@ impl ByteOrder {
     }
 }
 
-/// How the rows of an image lie in memory.
+/// How the rows of an image lie in memory, in bytes.
 pub(crate) struct RowLayout {
     /// Bytes from one row to the next.
     pub(crate) stride: usize,
@@ -46,25 +50,26 @@ pub(crate) struct RowLayout {
 }
 
 impl RowLayout {
-    /// The pixels of each row, without the padding.
+    /// Returns the pixels of each row, without the padding.
     pub(crate) fn rows<'a>(&self, bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let row_len = self.row_len;
         bytes.chunks_exact(self.stride).map(move |row| &row[..row_len])
     }
 
-    /// All pixels at once, if there is no padding.
+    /// Returns all pixels at once, if the rows have no padding.
     pub(crate) fn whole<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
         (self.stride == self.row_len).then_some(bytes)
     }
 
+    /// Returns the pixels of each row for writing, without the padding.
     pub(crate) fn rows_mut<'a>(&self, bytes: &'a mut [u8]) -> impl Iterator<Item = &'a mut [u8]> + use<'a> {
         let row_len = self.row_len;
         bytes.chunks_exact_mut(self.stride).map(move |row| &mut row[..row_len])
     }
 }
 
-/// How a texture lies in the buffer that it is copied to: as a [`FrameLayout`], but of any format that a canvas can have. All rows
-/// together are below 2³¹ bytes.
+/// How a texture lies in the staging buffer that it is copied to. Rows are padded to what a copy needs; the format is any that a canvas
+/// can have; neither dimension is zero, and all rows together have less than 2³¹ bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CopyLayout {
     size: Size2D<u32>,
@@ -73,7 +78,7 @@ pub(crate) struct CopyLayout {
 }
 
 impl CopyLayout {
-    /// For a texture of this configuration, whose size must not be empty.
+    /// Returns the layout for a texture of this configuration. Precondition: its size is not empty.
     pub(crate) fn of(configuration: &ContextConfiguration) -> Result<Self, PresentError> {
         let ContextConfiguration { size, format, color_space, alpha_mode, .. } = *configuration;
         let format = PixelFormat::of(format).ok_or(PresentError::UnsupportedFormat(format))?;
@@ -94,7 +99,7 @@ impl CopyLayout {
         self.pixels
     }
 
-    /// Bytes of all rows, the last one padded too.
+    /// Bytes of all rows; the last row is padded too.
     pub(crate) fn byte_len(&self) -> usize {
         self.stride as usize * self.size.height as usize
     }
@@ -104,7 +109,7 @@ impl CopyLayout {
         RowLayout { stride: self.stride as usize, row_len }
     }
 
-    /// The same as the layout of a frame; `None` if WebRender cannot show these pixels as they are.
+    /// Returns the layout of a frame that consists of the copied bytes; `None` if WebRender cannot show them as they are.
     pub(crate) fn shown_as_it_is(&self) -> Option<FrameLayout> {
         let order = match (self.pixels.format, self.pixels.color_space) {
             (PixelFormat::Bgra8, PredefinedColorSpace::Srgb) => ByteOrder::Bgra,
@@ -115,21 +120,21 @@ impl CopyLayout {
         Some(FrameLayout { size, stride, order, alpha_mode: pixels.alpha_mode })
     }
 
-    /// The layout of a frame that is made of these pixels: without padding.
+    /// Returns the layout of a frame that is converted from the copied bytes. It has no padding.
     pub(crate) fn converted(&self) -> FrameLayout {
         let order = match self.pixels.format {
             PixelFormat::Rgba8 => ByteOrder::Rgba,
-            // WebRender's own.
+            // WebRender prefers this order.
             PixelFormat::Bgra8 | PixelFormat::Rgba16Float => ByteOrder::Bgra,
         };
-        // No more than the stride of these pixels.
+        // This cannot overflow: the stride of the copied bytes is no smaller.
         let stride = self.size.width * BYTES_PER_PIXEL;
         FrameLayout { size: self.size, stride, order, alpha_mode: self.pixels.alpha_mode }
     }
 }
 
-/// The layout of a frame: `size.height` rows of `stride` bytes, each beginning with `size.width` pixels of 4 bytes.
-/// Neither dimension is zero and [`byte_len`](Self::byte_len) is below 2³¹.
+/// How a frame lies in memory: `size.height` rows of `stride` bytes, each of which begins with `size.width` pixels of 4 bytes. Neither
+/// dimension is zero, and [`byte_len`](Self::byte_len) is below 2³¹.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FrameLayout {
     size: Size2D<u32>,
@@ -139,7 +144,7 @@ pub(crate) struct FrameLayout {
 }
 
 impl FrameLayout {
-    /// The single pixel that stands for a cleared canvas of any size: WebRender stretches it over the canvas.
+    /// Returns the layout of the single pixel that stands for a cleared canvas of any size. WebRender stretches it over the canvas.
     pub(crate) fn cleared(alpha_mode: AlphaMode) -> Self {
         Self { size: Size2D::new(1, 1), stride: BYTES_PER_PIXEL, order: ByteOrder::Bgra, alpha_mode }
     }
@@ -169,7 +174,7 @@ impl FrameLayout {
         self.size == Size2D::new(1, 1)
     }
 
-    /// Bytes of all rows, the last one padded too.
+    /// Bytes of all rows; the last row is padded too.
     pub(crate) fn byte_len(&self) -> usize {
         self.stride as usize * self.size.height as usize
     }
@@ -179,14 +184,14 @@ impl FrameLayout {
         RowLayout { stride: self.stride as usize, row_len }
     }
 
-    /// What WebRender is told about a frame of this layout.
+    /// Returns what WebRender is told of a frame with this layout.
     pub(crate) fn descriptor(&self) -> ImageDescriptor {
         ImageDescriptor {
             format: match self.order {
                 ByteOrder::Bgra => ImageFormat::BGRA8,
                 ByteOrder::Rgba => ImageFormat::RGBA8,
             },
-            // No cast changes a value: byte_len is below 2³¹, so are its factors.
+            // No cast changes a value, because the byte length is below 2³¹ and so are its factors.
             size: DeviceIntSize::new(self.size.width as i32, self.size.height as i32),
             stride: Some(self.stride as i32),
             offset: 0,
@@ -198,7 +203,7 @@ impl FrameLayout {
     }
 }
 
-/// Row stride of a copy in bytes, if all rows together stay below 2³¹ bytes.
+/// Returns the row stride of a copy in bytes, if all rows together stay below 2³¹ bytes.
 fn checked_stride(size: Size2D<u32>, format: PixelFormat) -> Option<u32> {
     let row = size.width.checked_mul(u32::try_from(format.bytes_per_pixel()).ok()?)?;
     let stride = row.checked_next_multiple_of(COPY_BYTES_PER_ROW_ALIGNMENT)?;
@@ -206,8 +211,7 @@ fn checked_stride(size: Size2D<u32>, format: PixelFormat) -> Option<u32> {
     i32::try_from(bytes).ok().map(|_| stride)
 }
 
-/// Whether a cleared canvas of this size can exist, whose pixels would have 4 bytes: what holds for frames holds for it. Empty is
-/// fine.
+/// Checks that a cleared canvas of this size is not larger than a frame of 4 bytes a pixel may be. Empty sizes pass.
 pub(crate) fn check_size(size: Size2D<u32>) -> Result<(), PresentError> {
     if size.is_empty() || checked_stride(size, PixelFormat::Bgra8).is_some() {
         Ok(())
@@ -236,7 +240,7 @@ mod tests {
         assert_eq!((halves.stride(), halves.row_layout().row_len, halves.byte_len()), (512, 264, 1536));
     }
 
-    // D15: 32-bit overflow of stride, offset and area.
+    // The stride, the offset of a row and the area must not wrap around in 32 bits.
     #[test]
     fn sizes_that_overflow_are_errors() {
         for (width, height) in [

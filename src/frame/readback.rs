@@ -1,9 +1,9 @@
-//! What was copied of a texture, before it is made fit for WebRender.
+//! What was copied from a texture, as it was copied.
 //!
-//! WebRender shows 8 bits of sRGB. A canvas of half floats, or of another colour space, has both: its readback, which scripts
-//! read, and a frame that was made of it. The readback is kept as long as scripts may read it, until the next frame is
-//! there, so such a canvas needs 8 (half floats) or 4 bytes a pixel more than others. (To convert in place would need none, and
-//! a read would get fewer colours if it came later.)
+//! WebRender shows 8 bits of sRGB. A canvas of half floats or of another color space therefore has both: a readback, which script reads,
+//! and a frame that was converted from it. The readback is kept until the next frame is there, because script may read it until then, so
+//! such a canvas needs 8 (half floats) or 4 bytes a pixel more than others. (Converting in place would need none, and a read that comes
+//! later would get fewer colors.) A `get_image` of a texture gets a readback that is never shown.
 
 use std::sync::OnceLock;
 
@@ -12,23 +12,24 @@ use crate::pixels::AlphaMode;
 use crate::pixels::{is_opaque, make_opaque};
 use crate::staging::{MappedBuffer, PooledBytes};
 
+/// The bytes of a texture in a staging buffer, with their layout.
 pub(crate) struct Readback {
     layout: CopyLayout,
     buffer: MappedBuffer,
-    /// All rows with alpha 1, without padding, once somebody has asked for them; `None` if they had that.
+    /// All rows with full alpha, without padding, once they were asked for; `None` inside if the copied rows have full alpha.
     opaque: OnceLock<Option<Vec<u8>>>,
 }
 
 impl Readback {
-    /// What was copied, for script alone. Alpha of an opaque canvas is as script left it: who converts takes it for 1.
+    /// Keeps what was copied for script alone. The alpha of an opaque canvas stays as script left it; conversions count it as full.
     pub(crate) fn captured(layout: CopyLayout, buffer: MappedBuffer) -> Self {
         Self { layout, buffer, opaque: OnceLock::new() }
     }
 
-    /// What was copied; with alpha 1 if it is opaque.
+    /// Keeps what was copied to be shown: with full alpha if the canvas is opaque.
     ///
-    /// WebRender blends opaque images too (when clipped, rotated or anti-aliased), so the flag alone is not enough. Most frames of
-    /// opaque canvases are opaque already: then nothing is written.
+    /// The flag that WebRender gets for opaque images is not enough, because WebRender blends them all the same when they are clipped,
+    /// rotated or anti-aliased. Most frames of opaque canvases have full alpha already; nothing is written then.
     pub(crate) fn shown(layout: CopyLayout, buffer: MappedBuffer) -> Self {
         let mut readback = Self::captured(layout, buffer);
         if !readback.has_right_alpha() {
@@ -47,12 +48,12 @@ impl Readback {
         &self.layout
     }
 
-    /// The pixels of each row as they were copied.
+    /// Returns the pixels of each row as they were copied.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &[u8]> {
         self.layout.row_layout().rows(self.bytes())
     }
 
-    /// The pixels of each row, with alpha 1 if the canvas is opaque.
+    /// Returns the pixels of each row, with full alpha if the canvas is opaque.
     pub(crate) fn rows_with_alpha(&self) -> impl Iterator<Item = &[u8]> {
         let opaque = self.opaque.get_or_init(|| (!self.has_right_alpha()).then(|| self.to_opaque()));
         let (copied, opaque) = match opaque {
@@ -66,12 +67,12 @@ impl Readback {
         self.buffer
     }
 
-    /// Memory for a frame that is made of it. `None` if there is none.
+    /// Returns memory for a frame that is converted from this one. `None` if no memory can be had.
     pub(crate) fn spare(&self, len: usize) -> Option<PooledBytes> {
         self.buffer.spare(len)
     }
 
-    /// `layout().byte_len()` bytes, as they were copied.
+    /// Returns the `layout().byte_len()` bytes as they were copied.
     pub(crate) fn bytes(&self) -> &[u8] {
         let bytes = self.buffer.bytes();
         bytes.get(..self.layout.byte_len()).unwrap_or(bytes)

@@ -1,5 +1,7 @@
-//! Who holds a frame, and what is left when nobody does: an empty cell, for the next frame of the context. So that no frame
-//! allocates.
+//! Shared ownership of frames, without an allocation for each.
+//!
+//! A frame is shared by the context, by renderers that have locked it, and by snapshots. Its reference count lies in a *cell*. When the
+//! last holder drops the frame, the emptied cell goes to the pool of the context, and the next frame of the context takes it from there.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -10,36 +12,38 @@ use parking_lot::Mutex;
 use super::Frame;
 use crate::pixels::AlphaMode;
 
-/// The newest frame, what a renderer or two last locked, and one that is being made.
+/// Number of cells that a pool keeps: for the newest frame, for what a renderer or two last locked, and for one that is being made.
 const MOST_POOLED: usize = 4;
 
-/// A frame that has several holders. With the last one its buffer goes.
+/// A holder of a frame. When the last holder drops it, the frame's staging buffer returns to its ring.
 #[derive(Clone)]
 pub(crate) struct SharedFrame(Arc<FrameCell>);
 
+/// A frame and the place to which its cell returns.
 struct FrameCell {
     frame: Frame,
-    /// Where the cell goes; `None` while it is there.
+    /// The pool that the cell goes to when its frame is gone; `None` while it is there, and for frames without a context.
     home: Option<Arc<FramePool>>,
 }
 
-/// FramePool of a context that hold no frame.
+/// The empty cells of one context.
 #[derive(Default)]
 pub(crate) struct FramePool(Mutex<ArrayVec<Arc<FrameCell>, MOST_POOLED>>);
 
 impl SharedFrame {
+    /// Puts a frame into a cell of the pool, or into a new one.
     pub(crate) fn new(frame: Frame, pool: &Arc<FramePool>) -> Self {
         let mut cell = pool.take().unwrap_or_else(|| Arc::new(FrameCell { frame: nothing(), home: None }));
         let home = Some(pool.clone());
         match Arc::get_mut(&mut cell) {
             Some(cell) => *cell = FrameCell { frame, home },
-            // Who put it there has not quite let go of it.
+            // The thread that put the cell into the pool has not dropped its own reference yet.
             None => cell = Arc::new(FrameCell { frame, home }),
         }
         Self(cell)
     }
 
-    /// The frame that is shown instead if the pixel of a frame of one pixel is to have another byte order.
+    /// Puts another frame into a cell of the same pool.
     pub(crate) fn sibling(&self, frame: Frame) -> Self {
         match &self.0.home {
             Some(pool) => Self::new(frame, pool),
@@ -47,19 +51,19 @@ impl SharedFrame {
         }
     }
 
-    /// The frame, if nobody else holds it and its memory is to be freed, which takes milliseconds.
+    /// Returns the frame, if this was the last holder and dropping the frame frees memory, which takes milliseconds.
     pub(crate) fn into_orphan(mut self) -> Option<Frame> {
         if !self.is_orphan() {
             return None;
         }
-        // Of several who let go at the same time exactly one gets it.
+        // If several holders let go at the same time, `Arc::into_inner` gives the frame to exactly one of them.
         let cell = std::mem::replace(&mut self.0, Arc::new(FrameCell { frame: nothing(), home: None }));
         Arc::into_inner(cell).map(|cell| cell.frame)
     }
 }
 
 impl From<Frame> for SharedFrame {
-    /// Of no context, or of one that is cleared.
+    /// Makes a frame whose cell goes to no pool: that of a cleared canvas.
     fn from(frame: Frame) -> Self {
         Self(Arc::new(FrameCell { frame, home: None }))
     }
@@ -75,7 +79,7 @@ impl Deref for SharedFrame {
 
 impl Drop for SharedFrame {
     fn drop(&mut self) {
-        // If two let go at the same time neither sees it, and the cell is freed with its frame.
+        // If two holders let go at the same time, neither finds itself the last; then the cell is freed together with the frame.
         if let Some(cell) = Arc::get_mut(&mut self.0)
             && let Some(home) = cell.home.take()
         {
@@ -91,12 +95,12 @@ impl FramePool {
     }
 
     fn put(&self, cell: Arc<FrameCell>) {
-        // There may be enough.
+        // A full pool gives the cell back, and it is freed.
         drop(self.0.lock().try_push(cell));
     }
 }
 
-/// No bytes of anybody's.
+/// The frame of an empty cell.
 fn nothing() -> Frame {
     Frame::cleared(AlphaMode::Premultiplied)
 }
@@ -112,7 +116,7 @@ impl SharedFrame {
     }
 }
 
-/// Tells whether a frame is held. One that is watched leaves no cell.
+/// Tells whether a frame is still held. A frame that is watched leaves no cell.
 #[cfg(test)]
 pub(crate) struct WeakFrame(std::sync::Weak<FrameCell>);
 
@@ -158,7 +162,7 @@ mod tests {
         assert_eq!(Arc::strong_count(&pool), 1);
     }
 
-    // A renderer's thread frees nothing: the last holder of an orphan must be told, whoever lets go at the same time.
+    // A renderer's thread must free nothing, so exactly one holder must learn that it was the last, whoever lets go at the same time.
     #[test]
     fn of_two_who_let_go_of_an_orphan_one_gets_it() {
         use std::sync::atomic::{AtomicUsize, Ordering};

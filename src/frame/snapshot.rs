@@ -1,4 +1,7 @@
-//! What `get_image` answers with.
+//! What `get_image` answers with: the pixels of a canvas in the hands of script.
+//!
+//! A [`Snapshot`] shares the frame or the readback that it was made of; nothing is copied or converted until its holder asks for bytes, on
+//! the holder's own thread.
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,9 +18,9 @@ use crate::pixels::{AlphaEncoding, AlphaMode, PixelEncoding, PixelFormat, Predef
 
 /// The contents of a canvas at one moment.
 ///
-/// Cheap to clone. It keeps the bytes of its frame: they stay as they are whatever happens to the canvas or its device, and
-/// their memory cannot be reused before the snapshot is dropped. Bytes are copied, and converted, by who asks for them, on
-/// his thread.
+/// A snapshot is cheap to clone. It keeps the bytes of its frame: they stay as they are whatever happens to the canvas or its device, and
+/// their memory cannot be reused before the last clone is dropped. Any thread may use it. Bytes are copied and converted on the thread
+/// that asks for them.
 #[derive(Clone)]
 pub struct Snapshot(Source);
 
@@ -25,7 +28,7 @@ pub struct Snapshot(Source);
 enum Source {
     Frame(SharedFrame),
     Readback(Arc<Readback>),
-    /// Its rows are one, made when it is asked for: `size` is what a page wanted.
+    /// A cleared drawing buffer. All its rows are one row, which is made when it is asked for, because a page chooses the size.
     Cleared {
         size: Size2D<u32>,
         alpha_mode: AlphaMode,
@@ -42,12 +45,12 @@ impl Snapshot {
         Self(Source::Readback(readback))
     }
 
-    /// `size` has passed `layout::check_size`.
+    /// Precondition: `size` has passed [`check_size`](super::check_size).
     pub(crate) fn cleared(size: Size2D<u32>, alpha_mode: AlphaMode) -> Self {
         Self(Source::Cleared { size, alpha_mode, row: OnceLock::new() })
     }
 
-    /// Size in pixels. May be empty.
+    /// Returns the size in pixels, which may be empty.
     pub fn size(&self) -> Size2D<u32> {
         match &self.0 {
             Source::Frame(frame) => frame.layout().size(),
@@ -56,34 +59,34 @@ impl Snapshot {
         }
     }
 
-    /// The format of [`rows`](Self::rows).
+    /// Returns the format of [`rows`](Self::rows).
     ///
-    /// It is that of the texture, with two exceptions. If the format of the context changed while it had an image key, 8-bit
-    /// frames have the byte order of the first: WebRender needs one order per key. A cleared canvas is 8-bit sRGB.
+    /// It is that of the texture, with two exceptions. If the format of the context changed while it had an image key, 8-bit frames have the
+    /// byte order of the first one, because WebRender needs one order for each key. A cleared canvas is 8-bit sRGB.
     pub fn format(&self) -> PixelFormat {
         self.pixels().format
     }
 
-    /// What the colours of [`rows`](Self::rows) mean: as the context was configured.
+    /// Returns the color space of [`rows`](Self::rows), which is that of the context's configuration.
     pub fn color_space(&self) -> PredefinedColorSpace {
         self.pixels().color_space
     }
 
-    /// With [`AlphaMode::Opaque`] every alpha is 255 (or 1.0); otherwise colour is multiplied by alpha.
+    /// Returns the alpha mode. With [`AlphaMode::Opaque`] every alpha is 255 (or 1.0); otherwise color is multiplied by alpha.
     pub fn alpha_mode(&self) -> AlphaMode {
         self.pixels().alpha_mode
     }
 
-    /// The rows from top to bottom as they are, not copied: each `size().width` times
-    /// [`format().bytes_per_pixel()`](PixelFormat::bytes_per_pixel) bytes. None if the size is empty.
+    /// Returns the rows from top to bottom as they are: each has `size().width` times
+    /// [`format().bytes_per_pixel()`](PixelFormat::bytes_per_pixel) bytes. An empty size has no rows.
     ///
-    /// Of an opaque texture that `get_image` was given, whose alphas are not all 255, they are a copy, made when they are asked for
-    /// first. The other methods need none.
+    /// The rows are not copied, with one exception: if `get_image` was given an opaque texture whose alphas are not all 255, they are copied
+    /// when they are asked for first. The other methods need no such copy.
     pub fn rows(&self) -> impl Iterator<Item = &[u8]> {
         self.rows_of(Readback::rows_with_alpha)
     }
 
-    /// What conversions begin with, which take no alpha of an opaque canvas for granted.
+    /// Returns the rows that conversions begin with. Conversions count the alpha of an opaque canvas as full, whatever it is.
     fn unconverted_rows(&self) -> impl Iterator<Item = &[u8]> {
         self.rows_of(Readback::rows)
     }
@@ -105,13 +108,13 @@ impl Snapshot {
         rows.chain(cleared.into_iter().flatten())
     }
 
-    /// All rows as they are, one after the other.
+    /// Copies all rows as they are, one after the other.
     pub fn to_vec(&self) -> Vec<u8> {
         let CanvasPixels { format, color_space, .. } = self.pixels();
         self.convert(PixelEncoding { format, color_space, alpha: AlphaEncoding::Premultiplied })
     }
 
-    /// All rows, converted, one after the other. As [`copy_into`](Self::copy_into).
+    /// Converts all rows, one after the other, as [`copy_into`](Self::copy_into) does.
     pub fn convert(&self, encoding: PixelEncoding) -> Vec<u8> {
         if let Some(ready) = self.ready(encoding) {
             return ready.to_vec();
@@ -122,12 +125,16 @@ impl Snapshot {
         bytes
     }
 
-    /// Converts all rows, in one pass, into memory of the caller's: `stride` bytes from one row to the next. What lies between
-    /// rows is not touched.
+    /// Converts all rows, in one pass, into memory of the caller's, with `stride` bytes from one row to the next. The bytes between rows are
+    /// not touched.
     ///
-    /// In 8 bits a colour is the nearest there is: straight alpha makes it `min(255, round(c * 255 / a))`, and half floats are
-    /// clamped at the end, not on the way (NaN is 0). Half floats are not clamped at all. Colours are converted between colour
-    /// spaces as numbers: sRGB values below 0 and above 1 are P3 colours that sRGB has not.
+    /// An 8-bit color is the nearest one: straight alpha makes it `min(255, round(c * 255 / a))`, and half floats are clamped at the end, not
+    /// on the way (NaN becomes 0). Half floats are not clamped at all. Colors are converted between color spaces as numbers: sRGB values below
+    /// 0 and above 1 are P3 colors that sRGB does not have.
+    ///
+    /// # Errors
+    ///
+    /// The stride is smaller than a row, or the memory is too small. Nothing is written then.
     pub fn copy_into(
         &self,
         into: &mut [u8],
@@ -150,25 +157,25 @@ impl Snapshot {
         Ok(())
     }
 
-    /// All rows as [`PixelEncoding::IMAGE_DATA`]: RGBA, 8 bits, sRGB, straight alpha.
+    /// Converts all rows to [`PixelEncoding::IMAGE_DATA`]: RGBA, 8 bits, sRGB, straight alpha.
     pub fn to_straight_rgba(&self) -> Vec<u8> {
         self.convert(PixelEncoding::IMAGE_DATA)
     }
 
-    /// There is room.
+    /// Precondition: `into` has room for all rows, and `stride` is no smaller than a row.
     fn write(&self, into: &mut [u8], stride: usize, encoding: PixelEncoding) {
         let row = self.size().width as usize * encoding.format.bytes_per_pixel();
         if let Some(ready) = self.ready(encoding).filter(|_| stride == row) {
             return into[..ready.len()].copy_from_slice(ready);
         }
         let conversion = Conversion::new(self.pixels(), encoding);
-        // An image without rows may have a stride of 0.
+        // An image of width zero may have a stride of zero, which `chunks_mut` does not take.
         for (from, into) in self.unconverted_rows().zip(into.chunks_mut(stride.max(1))) {
             conversion.row(from, &mut into[..row]);
         }
     }
 
-    /// All rows, if they lie one after the other and are encoded that way already: a single copy is faster than many.
+    /// Returns all rows at once, if they lie one after the other and have this encoding already. A single copy is faster than many.
     fn ready(&self, encoding: PixelEncoding) -> Option<&[u8]> {
         let CanvasPixels { format, color_space, alpha_mode } = self.pixels();
         let as_it_is = encoding.alpha == AlphaEncoding::Premultiplied || alpha_mode == AlphaMode::Opaque;
@@ -177,7 +184,7 @@ impl Snapshot {
         }
         match &self.0 {
             Source::Frame(frame) => frame.layout().row_layout().whole(frame.bytes()),
-            // Of an opaque one alpha may have to be set.
+            // The alpha of an opaque readback may have to be set.
             Source::Readback(readback) if alpha_mode == AlphaMode::Premultiplied => {
                 readback.layout().row_layout().whole(readback.bytes())
             }
@@ -226,7 +233,6 @@ mod tests {
         assert_eq!(snapshot.rows().count(), 2);
     }
 
-    // R13.
     #[test]
     fn an_empty_snapshot_has_no_rows() {
         for size in [Size2D::new(0, 0), Size2D::new(0, 7), Size2D::new(7, 0)] {
