@@ -1,9 +1,10 @@
 //! The meaning of pixel bytes: formats, colour spaces, alpha, and the conversions between them.
 //!
-//! The types of this file name what a canvas holds and what a caller wants; the files below turn one into the other, a row of
-//! bytes at a time. Every function is a pure function of its arguments. It takes no lock, makes no call of wgpu-core or
-//! WebRender, and may run on any thread: frames are converted for the screen where their copy is completed (most often on the
-//! poller thread of a device), snapshots on the thread of whoever reads them.
+//! The types of this file name what a canvas holds and what a caller wants; the files below turn one into the
+//! other, a row of bytes at a time. Every function is a pure function of its arguments. It takes no lock,
+//! makes no call of wgpu-core or WebRender, and may run on any thread: frames are converted for the screen
+//! where their copy is completed (most often on the poller thread of a device), snapshots on the thread of
+//! whoever reads them.
 //!
 //! This folder imports nothing of the crate. It hands out [`Conversion`], [`is_opaque`], [`make_opaque`] and
 //! [`swap_in_place`] to `frame`, and the public types to everything.
@@ -22,11 +23,13 @@ pub(crate) use self::planar::BLOCK;
 
 use wgpu_types::TextureFormat;
 
-/// How a canvas treats its alpha channel: [`GPUCanvasAlphaMode`](https://www.w3.org/TR/webgpu/#enumdef-gpucanvasalphamode).
+/// How a canvas treats its alpha channel:
+/// [`GPUCanvasAlphaMode`](https://www.w3.org/TR/webgpu/#enumdef-gpucanvasalphamode).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum AlphaMode {
-    /// Alpha is ignored: shown frames and reads have alpha 255 (1.0 in half floats), whatever script wrote there.
+    /// Alpha is ignored: shown frames and reads have alpha 255 (1.0 in half floats), whatever script wrote
+    /// there.
     Opaque,
     /// The colour channels are already multiplied by alpha.
     Premultiplied,
@@ -97,7 +100,8 @@ impl From<PixelFormat> for TextureFormat {
 pub enum AlphaEncoding {
     /// The colour channels are multiplied by alpha.
     Premultiplied,
-    /// The colour channels are not multiplied by alpha. Where the alpha of a premultiplied canvas is 0, they are 0.
+    /// The colour channels are not multiplied by alpha. Where the alpha of a premultiplied canvas is 0, they
+    /// are 0.
     Straight,
 }
 
@@ -114,7 +118,8 @@ pub struct PixelEncoding {
 }
 
 impl PixelEncoding {
-    /// The encoding of [`ImageData`](https://html.spec.whatwg.org/multipage/imagebitmap-and-animations.html#imagedata) when
+    /// The encoding of
+    /// [`ImageData`](https://html.spec.whatwg.org/multipage/imagebitmap-and-animations.html#imagedata) when
     /// script asks for nothing else: RGBA, 8 bits, sRGB, straight alpha.
     pub const IMAGE_DATA: Self = Self {
         format: PixelFormat::Rgba8,

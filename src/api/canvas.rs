@@ -1,7 +1,8 @@
-//! What an engine tells a presenter about canvases: their contexts, their textures, and the contents of a present.
+//! What an engine tells a presenter about canvases: their contexts, their textures, and the contents of a
+//! present.
 //!
-//! The engine fills these types in and passes them to [`Presenter`](crate::Presenter) and [`Batch`](crate::Batch) on the WebGPU
-//! thread. Sizes are in pixels.
+//! The engine fills these types in and passes them to [`Presenter`](crate::Presenter) and
+//! [`Batch`](crate::Batch) on the WebGPU thread. Sizes are in pixels.
 
 use euclid::default::Size2D;
 use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
@@ -24,8 +25,8 @@ pub struct ContextConfiguration {
     pub format: TextureFormat,
     /// The space that the colours are in. WebRender is given sRGB, whatever this is.
     ///
-    /// A tone mapping mode is missing on purpose: `standard`, which clamps colours brighter than white, is all that WebRender can
-    /// show.
+    /// A tone mapping mode is missing on purpose: `standard`, which clamps colours brighter than white, is
+    /// all that WebRender can show.
     pub color_space: PredefinedColorSpace,
     /// How the alpha channel is treated.
     pub alpha_mode: AlphaMode,
@@ -41,7 +42,8 @@ pub struct PendingTexture {
     pub texture_id: TextureId,
     /// Ids for recording the copy, or `None` if wgpu-core allocates ids.
     ///
-    /// They are handed back through [`PresenterOptions::on_id`](crate::PresenterOptions::on_id), whatever becomes of the copy.
+    /// They are handed back through [`PresenterOptions::on_id`](crate::PresenterOptions::on_id), whatever
+    /// becomes of the copy.
     pub encoder_ids: Option<EncoderIds>,
     /// The configuration that the texture was made with.
     pub configuration: ContextConfiguration,
@@ -70,11 +72,13 @@ pub enum Contents {
 pub enum BufferIds {
     /// wgpu-core allocates the ids.
     Allocated,
-    /// The engine allocated these ids, at least one. Only this context uses them, until it ends and hands them back.
+    /// The engine allocated these ids, at least one. Only this context uses them, until it ends and hands
+    /// them back.
     ///
-    /// With five ids every buffer can be reused. With owned memory a single id suffices for correct results. Portable memory
-    /// needs an id for each copy in flight; with fewer, presents fail with
-    /// [`RingExhausted`](crate::PresentError::RingExhausted) while replies to `get_image` wait for the copies in flight.
+    /// With five ids every buffer can be reused. With owned memory a single id suffices for correct results.
+    /// Portable memory needs an id for each copy in flight; with fewer, presents fail with
+    /// [`RingExhausted`](crate::PresentError::RingExhausted) while replies to `get_image` wait for the copies
+    /// in flight.
     Provided(Vec<BufferId>),
 }
 
@@ -82,9 +86,11 @@ pub enum BufferIds {
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ContextDescriptor {
-    /// The owner of the context, with which it ends. An engine that does not group contexts gives all the same owner.
+    /// The owner of the context, with which it ends. An engine that does not group contexts gives all the
+    /// same owner.
     pub owner: OwnerId,
-    /// The size of the canvas in pixels. Until something is presented, the canvas is transparent black of this size.
+    /// The size of the canvas in pixels. Until something is presented, the canvas is transparent black of
+    /// this size.
     pub size: Size2D<u32>,
     /// The ids of its staging buffers.
     pub buffer_ids: BufferIds,

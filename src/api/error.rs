@@ -1,6 +1,7 @@
 //! The errors of the presenting side, one type for each operation.
 //!
-//! Presenter, batch and snapshot return them, and outcomes carry them to the engine. The upload belt has errors of its own.
+//! Presenter, batch and snapshot return them, and outcomes carry them to the engine. The upload belt has
+//! errors of its own.
 
 use euclid::default::Size2D;
 use thiserror::Error;
@@ -9,7 +10,8 @@ use wgpu_types::TextureFormat;
 
 use super::ids::ContextId;
 
-/// A presenter has no context of this id: it was never created, was destroyed, or belongs to another presenter.
+/// A presenter has no context of this id: it was never created, was destroyed, or belongs to another
+/// presenter.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("no context {0:?} at this presenter")]
 pub struct UnknownContext(pub ContextId);
@@ -31,8 +33,8 @@ pub enum CreateContextError {
 
 /// Why a texture was not presented.
 ///
-/// Unless a variant says otherwise, the canvas keeps its last good frame, and the compositor gets an image update whose epoch is
-/// no lower than the present's.
+/// Unless a variant says otherwise, the canvas keeps its last good frame, and the compositor gets an image
+/// update whose epoch is no lower than the present's.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum PresentError {
@@ -42,8 +44,8 @@ pub enum PresentError {
     /// The format is none of `Bgra8Unorm`, `Rgba8Unorm` and `Rgba16Float`.
     #[error("canvas format {0:?} is not supported")]
     UnsupportedFormat(TextureFormat),
-    /// The image has 2³¹ bytes or more (WebRender counts them in an `i32`), or a side beyond the device's limit for textures.
-    /// The canvas shows the cleared frame.
+    /// The image has 2³¹ bytes or more (WebRender counts them in an `i32`), or a side beyond the device's
+    /// limit for textures. The canvas shows the cleared frame.
     ///
     /// Such a texture is an error texture, or WebRender could not show it.
     #[error("a canvas of {}×{} pixels is too large", .0.width, .0.height)]
@@ -54,7 +56,8 @@ pub enum PresentError {
     /// Memory for a staging buffer, for the copy or for the converted frame was missing.
     #[error("out of memory")]
     OutOfMemory,
-    /// As many copies are in flight as a context may have, or has buffer ids for, and replies to `get_image` wait for each.
+    /// As many copies are in flight as a context may have, or has buffer ids for, and replies to `get_image`
+    /// wait for each.
     #[error("too many copies of this canvas are in flight")]
     RingExhausted,
     /// The device was lost or destroyed before the copy was completed.
@@ -64,13 +67,14 @@ pub enum PresentError {
     #[error("the texture belongs to another device")]
     WrongDevice,
     /// The texture is an error texture. The canvas shows the cleared frame, as
-    /// [WebGPU](https://www.w3.org/TR/webgpu/#abstract-opdef-get-a-copy-of-the-image-contents-of-a-context) says.
+    /// [WebGPU](https://www.w3.org/TR/webgpu/#abstract-opdef-get-a-copy-of-the-image-contents-of-a-context)
+    /// says.
     #[error("the texture is invalid")]
     TextureInvalid,
     /// The texture was destroyed before it was presented. The canvas shows the cleared frame.
     ///
-    /// According to the specification the canvas would show what was drawn: an engine gets that by deferring script's
-    /// `destroy()` until after the present.
+    /// According to the specification the canvas would show what was drawn: an engine gets that by deferring
+    /// script's `destroy()` until after the present.
     #[error("the texture was destroyed before it was presented")]
     TextureDestroyed,
     /// wgpu-core refused the copy, because the texture is not what its configuration says.
@@ -101,7 +105,8 @@ pub enum CopyPixelsError {
     /// The memory ends before the last row does.
     #[error("the memory is too small: {needed} bytes are needed")]
     TooShort {
-        /// The size of all rows in bytes, without padding behind the last one; `usize::MAX` if a `usize` cannot count them.
+        /// The size of all rows in bytes, without padding behind the last one; `usize::MAX` if a `usize`
+        /// cannot count them.
         needed: usize,
     },
 }

@@ -1,4 +1,5 @@
-//! The names of things: contexts, owners, transactions and epochs, and the ids of wgpu-core that travel with a present.
+//! The names of things: contexts, owners, transactions and epochs, and the ids of wgpu-core that travel with
+//! a present.
 //!
 //! The engine chooses all of them; this crate compares them and hands them back, and makes none.
 
@@ -7,8 +8,9 @@ use wgpu_core::id::{BufferId, CommandBufferId, CommandEncoderId};
 
 /// Names a canvas context and its external image: WebRender asks for `ExternalImageId(context.0)`.
 ///
-/// The engine chooses it. It is unique in a [`ContextMap`](crate::ContextMap) while the context lives, and may be used again after
-/// [`destroy_context`](crate::Presenter::destroy_context) or [`destroy_owner`](crate::ContextMap::destroy_owner).
+/// The engine chooses it. It is unique in a [`ContextMap`](crate::ContextMap) while the context lives, and
+/// may be used again after [`destroy_context`](crate::Presenter::destroy_context) or
+/// [`destroy_owner`](crate::ContextMap::destroy_owner).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ContextId(pub u64);
@@ -37,8 +39,8 @@ pub struct TransactionId(pub u64);
 
 /// The engine's own count of canvas updates, handed back with the image update that satisfies it.
 ///
-/// It may repeat or fall. Frames are ordered by the sequence number that [`Presenter::present`](crate::Presenter::present)
-/// returns, never by their epoch.
+/// It may repeat or fall. Frames are ordered by the sequence number that
+/// [`Presenter::present`](crate::Presenter::present) returns, never by their epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CanvasEpoch(pub u64);

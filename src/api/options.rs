@@ -1,4 +1,5 @@
-//! The choices that an engine makes for a presenter when it creates one: callbacks, the kind of frame memory, and waiting.
+//! The choices that an engine makes for a presenter when it creates one: callbacks, the kind of frame memory,
+//! and waiting.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +10,9 @@ use super::report::FrameMemoryKind;
 
 /// The callbacks and settings of a presenter.
 ///
-/// A callback may be called on any thread. No lock of this crate is held, and a panic is logged and otherwise ignored. Calls of
-/// `on_outcome`, `on_id`, the sink and replies never overlap: a slow one delays all canvases of the presenter. `wake` may run at
-/// the same time as they.
+/// A callback may be called on any thread. No lock of this crate is held, and a panic is logged and otherwise
+/// ignored. Calls of `on_outcome`, `on_id`, the sink and replies never overlap: a slow one delays all
+/// canvases of the presenter. `wake` may run at the same time as they.
 #[derive(Clone)]
 pub struct PresenterOptions {
     /// Receives the outcome of each present, once.
@@ -20,18 +21,21 @@ pub struct PresenterOptions {
     pub on_id: Arc<dyn Fn(ReturnedId) + Send + Sync>,
     /// Asks for a call of [`Presenter::maintain`](crate::Presenter::maintain), soon, on the WebGPU thread.
     pub wake: Arc<dyn Fn() + Send + Sync>,
-    /// The memory that frames are copied to. [`Owned`](FrameMemoryKind::Owned), the default, falls back to portable memory on
-    /// devices that have no other; [`Portable`](FrameMemoryKind::Portable) uses portable memory on every device.
+    /// The memory that frames are copied to. [`Owned`](FrameMemoryKind::Owned), the default, falls back to
+    /// portable memory on devices that have no other; [`Portable`](FrameMemoryKind::Portable) uses portable
+    /// memory on every device.
     pub frame_memory: FrameMemoryKind,
-    /// How long the WebGPU thread waits busily for what it has just submitted, before it leaves the wait to the device's poller.
+    /// How long the WebGPU thread waits busily for what it has just submitted, before it leaves the wait to
+    /// the device's poller.
     ///
-    /// Zero, the default, lets every call return at once. Otherwise each present, each batch and each `get_image` of a texture
-    /// waits, for one second at most, if the frames of the device are in owned memory; a batch waits for one of its devices. The
-    /// sink, `on_outcome` and replies are then called on the WebGPU thread inside those calls, and so are wgpu-core's closures (as in
-    /// `queue_submit` anyway).
+    /// Zero, the default, lets every call return at once. Otherwise each present, each batch and each
+    /// `get_image` of a texture waits, for one second at most, if the frames of the device are in owned
+    /// memory; a batch waits for one of its devices. The sink, `on_outcome` and replies are then called on
+    /// the WebGPU thread inside those calls, and so are wgpu-core's closures (as in `queue_submit` anyway).
     ///
-    /// A value such as 100 µs spares small canvases the time that a thread takes to wake up, if the GPU is quick and a core is
-    /// idle. Large canvases gain nothing, and the WebGPU thread loses that time in each frame.
+    /// A value such as 100 µs spares small canvases the time that a thread takes to wake up, if the GPU is
+    /// quick and a core is idle. Large canvases gain nothing, and the WebGPU thread loses that time in each
+    /// frame.
     pub spin: Duration,
 }
 

@@ -1,7 +1,8 @@
 //! How presents end, and the answers to waits for them.
 //!
-//! A presenter passes a [`PresentOutcome`] to [`PresenterOptions::on_outcome`](crate::PresenterOptions::on_outcome), and an
-//! [`Awaited`] to each callback of [`ContextMap::when_presented`](crate::ContextMap::when_presented), on any thread.
+//! A presenter passes a [`PresentOutcome`] to
+//! [`PresenterOptions::on_outcome`](crate::PresenterOptions::on_outcome), and an [`Awaited`] to each callback
+//! of [`ContextMap::when_presented`](crate::ContextMap::when_presented), on any thread.
 
 use super::error::PresentError;
 use super::ids::{CanvasEpoch, ContextId};
@@ -11,7 +12,8 @@ use super::ids::{CanvasEpoch, ContextId};
 pub struct PresentOutcome {
     /// The context that was presented to.
     pub context: ContextId,
-    /// The present's number in its context, from 1: what [`Presenter::present`](crate::Presenter::present) returned.
+    /// The present's number in its context, from 1: what [`Presenter::present`](crate::Presenter::present)
+    /// returned.
     pub sequence: u64,
     /// The epoch that the engine gave to the present.
     pub epoch: CanvasEpoch,
@@ -35,7 +37,8 @@ pub enum PresentEnd {
 pub enum Awaited {
     /// The frame of the present became what the canvas shows, and the image sink was told of it.
     Presented {
-        /// The number of the present in its context, as returned by [`Presenter::present`](crate::Presenter::present).
+        /// The number of the present in its context, as returned by
+        /// [`Presenter::present`](crate::Presenter::present).
         sequence: u64,
         /// The epoch of the present: the one that was waited for, or a higher one.
         epoch: CanvasEpoch,

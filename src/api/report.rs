@@ -1,8 +1,8 @@
 //! What a presenter counts for its engine: presents, buffers, and bytes of memory.
 //!
 //! [`Presenter::statistics`](crate::Presenter::statistics) and
-//! [`Presenter::memory_report`](crate::Presenter::memory_report) return these types on the WebGPU thread. They are copies: they
-//! do not change afterwards.
+//! [`Presenter::memory_report`](crate::Presenter::memory_report) return these types on the WebGPU thread.
+//! They are copies: they do not change afterwards.
 
 use super::ids::{ContextId, OwnerId};
 
@@ -32,7 +32,8 @@ pub struct Statistics {
 pub enum FrameMemoryKind {
     /// Memory of this crate's own, on Vulkan devices with cached host memory.
     ///
-    /// It is read where it is, without a copy on the CPU, and a frame in flight when its device is destroyed still arrives.
+    /// It is read where it is, without a copy on the CPU, and a frame in flight when its device is destroyed
+    /// still arrives.
     #[default]
     Owned,
     /// Memory of wgpu-core's, on every backend. The device's poller copies each frame out of it.
@@ -65,7 +66,7 @@ pub enum MemoryKind {
     InFlight,
     /// Frames that are shown, are about to be shown, are locked by a renderer, or belong to snapshots.
     Frames,
-    /// Frames whose device was destroyed or dropped. If they are in owned memory, what is left of the device lives as long as they
-    /// do.
+    /// Frames whose device was destroyed or dropped. If they are in owned memory, what is left of the device
+    /// lives as long as they do.
     FramesOfLostDevices,
 }

@@ -1,6 +1,7 @@
 //! The image sink of a WebRender instance in this process.
 //!
-//! An engine or a native program creates a [`WebRenderSink`] and gives it to its presenter, which calls it as every
+//! An engine or a native program creates a [`WebRenderSink`] and gives it to its presenter, which calls it as
+//! every
 //! [`ImageSink`]: on any thread, one call at a time.
 
 use parking_lot::Mutex;
@@ -14,12 +15,13 @@ use super::image_sink::ImageSink;
 
 /// Sends image updates to one document of a WebRender instance, gathered into transactions.
 ///
-/// A transaction that updates an image asks for a frame; the scene is not rebuilt. Canvas epochs have no meaning here and are
-/// dropped: an engine that waits for them implements [`ImageSink`] itself.
+/// A transaction that updates an image asks for a frame; the scene is not rebuilt. Canvas epochs have no
+/// meaning here and are dropped: an engine that waits for them implements [`ImageSink`] itself.
 ///
 /// # Panics
 ///
-/// WebRender panics at every message that is sent after its renderer is gone: drop the presenter before the renderer.
+/// WebRender panics at every message that is sent after its renderer is gone: drop the presenter before the
+/// renderer.
 pub struct WebRenderSink(Mutex<State>);
 
 struct State {
@@ -34,7 +36,8 @@ struct State {
 }
 
 impl WebRenderSink {
-    /// Makes a sink that displays canvases in `document`. `api` is the sink's own: `RenderApiSender::create_api` makes one.
+    /// Makes a sink that displays canvases in `document`. `api` is the sink's own:
+    /// `RenderApiSender::create_api` makes one.
     pub fn new(api: RenderApi, document: DocumentId) -> Self {
         let transaction = Transaction::new();
         Self(Mutex::new(State { api, document, transaction, needs_frame: false, frames: 0 }))

@@ -1,12 +1,13 @@
 //! Conversion between sRGB and Display P3: decode to linear light, multiply by a matrix, encode again.
 //!
-//! Both spaces use the transfer curve of sRGB. It is extended below 0 by point symmetry and above 1 by its own formula, so that
-//! colours outside a gamut survive until something clamps them. Powers are computed by polynomials without branches, which the
-//! compiler vectorises (it does not vectorise calls of `powf`). The error of a curve is below 10⁻⁶ for values up to 2, which is
-//! a 4000th of an 8-bit step, and below 10⁻⁵ of the value beyond.
+//! Both spaces use the transfer curve of sRGB. It is extended below 0 by point symmetry and above 1 by its
+//! own formula, so that colours outside a gamut survive until something clamps them. Powers are computed by
+//! polynomials without branches, which the compiler vectorises (it does not vectorise calls of `powf`). The
+//! error of a curve is below 10⁻⁶ for values up to 2, which is a 4000th of an 8-bit step, and below 10⁻⁵ of
+//! the value beyond.
 //!
-//! `conversion` calls [`convert`] for one block of pixels at a time. Every function is inlined into it, so that it is compiled
-//! for several kinds of processors.
+//! `conversion` calls [`convert`] for one block of pixels at a time. Every function is inlined into it, so
+//! that it is compiled for several kinds of processors.
 
 use super::PredefinedColorSpace;
 use super::planar::BLOCK;
@@ -30,8 +31,8 @@ const SRGB_TO_P3: Matrix = [
 
 /// Converts pixels in place from one colour space to another.
 ///
-/// Preconditions: colours are not multiplied by alpha, 1.0 is full intensity, and the three slices have the same length of at
-/// most [`BLOCK`].
+/// Preconditions: colours are not multiplied by alpha, 1.0 is full intensity, and the three slices have the
+/// same length of at most [`BLOCK`].
 #[inline(always)]
 pub(super) fn convert(
     from: PredefinedColorSpace,
@@ -83,11 +84,11 @@ fn to_encoded(values: &mut [f32]) {
     );
 }
 
-/// Replaces each value by `join(size, power)`, with the sign of the value: `size` is its absolute value, and `power` is
-/// `base(size)` to the power of `y`.
+/// Replaces each value by `join(size, power)`, with the sign of the value: `size` is its absolute value, and
+/// `power` is `base(size)` to the power of `y`.
 ///
-/// The work is split into two loops. The steps of one power depend on each other, and in a single loop they are so many that the
-/// processor cannot begin enough of the next values meanwhile.
+/// The work is split into two loops. The steps of one power depend on each other, and in a single loop they
+/// are so many that the processor cannot begin enough of the next values meanwhile.
 #[inline(always)]
 fn apply_curve(values: &mut [f32], y: f32, base: impl Fn(f32) -> f32, join: impl Fn(f32, f32) -> f32) {
     let mut exponents = [0.0; BLOCK];
@@ -101,8 +102,8 @@ fn apply_curve(values: &mut [f32], y: f32, base: impl Fn(f32) -> f32, join: impl
 
 /// Returns the binary logarithm of `x` to the power of `y`. Precondition: `x` is not negative.
 ///
-/// Infinity counts as the largest `f32`, and NaN stays NaN. Zero and subnormal numbers give some finite number: the curves are
-/// linear there and ignore it.
+/// Infinity counts as the largest `f32`, and NaN stays NaN. Zero and subnormal numbers give some finite
+/// number: the curves are linear there and ignore it.
 #[inline(always)]
 fn log2_of_power(x: f32, y: f32) -> f32 {
     let x = if x > f32::MAX { f32::MAX } else { x };
@@ -113,13 +114,14 @@ fn log2_of_power(x: f32, y: f32) -> f32 {
 /// Approximates the binary logarithm of a positive normal number. Anything else gives some finite number.
 #[inline(always)]
 fn log2(x: f32) -> f32 {
-    /// The bits of √½. Mantissas are taken from the range of √½ to √2, whose middle, 1, is where the series is most exact.
+    /// The bits of √½. Mantissas are taken from the range of √½ to √2, whose middle, 1, is where the series
+    /// is most exact.
     const BEGIN: i32 = 0x3f35_04f3;
     let bits = x.to_bits() as i32;
     let exponent = bits.wrapping_sub(BEGIN) >> 23;
     let mantissa = f32::from_bits(bits.wrapping_sub(exponent << 23) as u32);
-    // ln m = 2 artanh s, and artanh s = s + s³/3 + s⁵/5 + …. Because |s| < 0.172, the first omitted term is below 10⁻⁷ of the
-    // sum.
+    // ln m = 2 artanh s, and artanh s = s + s³/3 + s⁵/5 + …. Because |s| < 0.172, the first omitted term is
+    // below 10⁻⁷ of the sum.
     let s = (mantissa - 1.0) / (mantissa + 1.0);
     let square = s * s;
     let series = 1.0 + square * (1.0 / 3.0 + square * (1.0 / 5.0 + square * (1.0 / 7.0)));
@@ -129,7 +131,8 @@ fn log2(x: f32) -> f32 {
 /// Approximates 2 to the power of `x`, which is clamped to the exponents of normal numbers.
 #[inline(always)]
 fn exp2(x: f32) -> f32 {
-    /// 1.5 · 2²³. An `f32` of this size has no fraction: adding it rounds to an integer, which is left in the lowest bits.
+    /// 1.5 · 2²³. An `f32` of this size has no fraction: adding it rounds to an integer, which is left in the
+    /// lowest bits.
     const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-126.0, 127.0);
     let rounded = x + ROUND;

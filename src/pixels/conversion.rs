@@ -1,7 +1,8 @@
 //! Conversion of canvas pixels to the pixels that a caller wants, in one pass over memory.
 //!
-//! [`Conversion::new`] picks the cheapest [`Kernel`] once; [`Conversion::row`] then runs it on each row of an image. Frames are
-//! converted here for WebRender, on the thread that completes their copy, and snapshots on the thread that reads them.
+//! [`Conversion::new`] picks the cheapest [`Kernel`] once; [`Conversion::row`] then runs it on each row of an
+//! image. Frames are converted here for WebRender, on the thread that completes their copy, and snapshots on
+//! the thread that reads them.
 
 use multiversion::multiversion;
 
@@ -13,12 +14,12 @@ use super::{AlphaEncoding, AlphaMode, CanvasPixels, PixelEncoding, PixelFormat};
 
 /// Converts rows of canvas pixels to a [`PixelEncoding`].
 ///
-/// Within one colour space an 8-bit result is the nearest byte in every case, and a half float is the exact value rounded to
-/// `f32` and then to 16 bits. Between colour spaces the error is that of [`color_space`]. The alpha channel of an opaque canvas
-/// is not read: it counts as 1.0, at no cost.
+/// Within one colour space an 8-bit result is the nearest byte in every case, and a half float is the exact
+/// value rounded to `f32` and then to 16 bits. Between colour spaces the error is that of [`color_space`].
+/// The alpha channel of an opaque canvas is not read: it counts as 1.0, at no cost.
 ///
-/// Milliseconds for 1920×1080 pixels on one core (AMD Zen 5), with AVX2 and with the instructions that every x86-64 processor
-/// has:
+/// Milliseconds for 1920×1080 pixels on one core (AMD Zen 5), with AVX2 and with the instructions that every
+/// x86-64 processor has:
 ///
 /// | conversion | AVX2 | every x86-64 |
 /// |---|---|---|
@@ -34,7 +35,8 @@ pub(crate) struct Conversion {
     kernel: Kernel,
 }
 
-/// The loop that converts a row. The first four keep each pixel in registers; [`Planar`](Self::Planar) can do everything.
+/// The loop that converts a row. The first four keep each pixel in registers; [`Planar`](Self::Planar) can do
+/// everything.
 #[derive(Clone, Copy, Debug)]
 enum Kernel {
     /// Copies pixels; alpha is set if the canvas is opaque.
@@ -87,7 +89,8 @@ impl Conversion {
         Self { from, to, kernel }
     }
 
-    /// Converts a row: as many pixels as both slices have room for. Bytes of `to` behind them are not touched.
+    /// Converts a row: as many pixels as both slices have room for. Bytes of `to` behind them are not
+    /// touched.
     pub(crate) fn row(&self, from: &[u8], to: &mut [u8]) {
         best_row(self, from, to);
     }
@@ -104,8 +107,8 @@ impl Conversion {
         self.row(from, &mut to[start..]);
     }
 
-    /// Converts a row like [`row`](Self::row), without choosing instructions by the processor: on its own it uses those that
-    /// every processor has, inlined those that its caller may use.
+    /// Converts a row like [`row`](Self::row), without choosing instructions by the processor: on its own it
+    /// uses those that every processor has, inlined those that its caller may use.
     #[inline(always)]
     pub(crate) fn portable_row(&self, from: &[u8], to: &mut [u8]) {
         let opaque = self.from.alpha_mode == AlphaMode::Opaque;
@@ -131,7 +134,8 @@ impl Conversion {
         }
     }
 
-    /// Runs `steps` on the pixels of one block, and scales them from the unit that was read to the unit that is written.
+    /// Runs `steps` on the pixels of one block, and scales them from the unit that was read to the unit that
+    /// is written.
     #[inline(always)]
     fn convert_planes(&self, planes: &mut Planes, steps: PlanarSteps) {
         let (read, written) = (full_scale(self.from.format), full_scale(self.to.format));
@@ -169,10 +173,11 @@ impl Conversion {
     }
 }
 
-/// Runs [`Conversion::portable_row`], compiled once for AVX2 and once for every processor, and chosen when the program runs.
+/// Runs [`Conversion::portable_row`], compiled once for AVX2 and once for every processor, and chosen when
+/// the program runs.
 ///
-/// Neither version has an instruction that rounds differently, such as a fused multiplication and addition: the pixels are the
-/// same on every processor.
+/// Neither version has an instruction that rounds differently, such as a fused multiplication and addition:
+/// the pixels are the same on every processor.
 #[multiversion(targets("x86_64+avx2+f16c"))]
 fn best_row(conversion: &Conversion, from: &[u8], to: &mut [u8]) {
     conversion.portable_row(from, to);

@@ -1,7 +1,8 @@
 //! The alpha channel of opaque canvases, which must be 255 (1.0 in half floats) whatever script wrote there.
 //!
-//! `frame` calls [`is_opaque`] and [`make_opaque`] on each row of a frame of an opaque canvas; `conversion` copies with
-//! [`copy_opaque`]. All loops go over whole pixels and have no early exit, so that the compiler vectorises them.
+//! `frame` calls [`is_opaque`] and [`make_opaque`] on each row of a frame of an opaque canvas; `conversion`
+//! copies with [`copy_opaque`]. All loops go over whole pixels and have no early exit, so that the compiler
+//! vectorises them.
 
 use super::PixelFormat;
 

@@ -1,18 +1,18 @@
 //! Kernels that produce 8-bit pixels without a change of colour space.
 //!
-//! Most canvases need one of these. Each pixel is read, converted and written as a whole, in registers, as one 32-bit word.
-//! `conversion` calls them for one row at a time; they are inlined into it, so that they are compiled for several kinds of
-//! processors. `frame` calls [`swap_in_place`].
+//! Most canvases need one of these. Each pixel is read, converted and written as a whole, in registers, as
+//! one 32-bit word. `conversion` calls them for one row at a time; they are inlined into it, so that they are
+//! compiled for several kinds of processors. `frame` calls [`swap_in_place`].
 
 use super::PixelFormat;
 use super::planar::{BLOCK, halves_to_floats};
 
 /// 255, enlarged by one part in 2²¹, so that a value in the middle between two bytes is rounded up.
 ///
-/// Bytes and half floats have significands of at most 11 bits. Therefore 255 times such a number, or times a quotient of two,
-/// either lies exactly in the middle between two bytes, or differs from the middle by at least one part in 2²⁰. Enlarging it by
-/// one part in 2²¹ moves the middle above the middle, and nothing else across it. The two roundings to `f32` that follow,
-/// each of one part in 2²⁴, cannot undo that.
+/// Bytes and half floats have significands of at most 11 bits. Therefore 255 times such a number, or times a
+/// quotient of two, either lies exactly in the middle between two bytes, or differs from the middle by at
+/// least one part in 2²⁰. Enlarging it by one part in 2²¹ moves the middle above the middle, and nothing else
+/// across it. The two roundings to `f32` that follow, each of one part in 2²⁴, cannot undo that.
 const BIASED_255: f32 = 255.0 + 1.0 / 8192.0;
 
 /// Copies pixels with red and blue swapped, and sets alpha to 255 if the canvas is opaque.
@@ -43,7 +43,8 @@ pub(super) fn unpremultiply(from: &[u8], to: &mut [u8], swap: bool) {
     if swap { unpremultiply_to([16, 8, 0], from, to) } else { unpremultiply_to([0, 8, 16], from, to) }
 }
 
-/// Divides colours by alpha. `shifts` says at which bit of the result the first, second and third byte of a pixel go.
+/// Divides colours by alpha. `shifts` says at which bit of the result the first, second and third byte of a
+/// pixel go.
 #[inline(always)]
 fn unpremultiply_to(shifts: [u32; 3], from: &[u8], to: &mut [u8]) {
     for (from, to) in from.as_chunks::<4>().0.iter().zip(to.as_chunks_mut::<4>().0) {
@@ -84,7 +85,8 @@ pub(super) fn halves_to_bytes(alpha: HalfAlpha, from: &[u8], to: (PixelFormat, &
     }
 }
 
-/// Converts half floats to bytes. `scale` maps the alpha of a pixel to the factor of its colours and to its byte of alpha.
+/// Converts half floats to bytes. `scale` maps the alpha of a pixel to the factor of its colours and to its
+/// byte of alpha.
 #[inline(always)]
 fn halves_to_bytes_with(
     scale: impl Fn(f32) -> (f32, u32),
@@ -124,7 +126,7 @@ fn to_byte(value: f32) -> u32 {
     // `f32::clamp` would keep NaN.
     let value = if value > 0.0 { value } else { 0.0 };
     let value = if value < 255.0 { value } else { 255.0 };
-    // An `f32` of 2²³ or more has no fraction: adding 2²³ rounds to an integer, which is left in the lowest bits. `as u32` would
-    // saturate, which is slower.
+    // An `f32` of 2²³ or more has no fraction: adding 2²³ rounds to an integer, which is left in the lowest
+    // bits. `as u32` would saturate, which is slower.
     (value + 8_388_608.0).to_bits() & 255
 }

@@ -1,8 +1,8 @@
 //! A block of pixels as four planes of `f32`, one for each channel.
 //!
-//! `conversion` reads a block, changes the planes and writes them, for the conversions that have no kernel of their own.
-//! Loops over a plane are vectorised, and a block stays in the first-level cache. Every function is inlined into `conversion`,
-//! so that it is compiled for several kinds of processors.
+//! `conversion` reads a block, changes the planes and writes them, for the conversions that have no kernel of
+//! their own. Loops over a plane are vectorised, and a block stays in the first-level cache. Every function
+//! is inlined into `conversion`, so that it is compiled for several kinds of processors.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -12,7 +12,8 @@ use super::PixelFormat;
 /// Most pixels of a block. With fewer the vectorised loops are too short.
 pub(crate) const BLOCK: usize = 128;
 
-/// A block of pixels. Values are in the unit of the format that they were read from: [`full_scale`] is full intensity.
+/// A block of pixels. Values are in the unit of the format that they were read from: [`full_scale`] is full
+/// intensity.
 pub(super) struct Planes {
     /// Red, green, blue and alpha. Only the first `len` values of each are meaningful.
     channels: [[f32; BLOCK]; 4],
@@ -73,7 +74,8 @@ impl Planes {
 
     /// Writes as many pixels as were read, or as `bytes` has room for.
     ///
-    /// Bytes are rounded to nearest, middles up, and clamped; NaN becomes 0. Precondition: the values are in the unit of `format`.
+    /// Bytes are rounded to nearest, middles up, and clamped; NaN becomes 0. Precondition: the values are in
+    /// the unit of `format`.
     #[inline(always)]
     pub(super) fn write(&self, format: PixelFormat, bytes: &mut [u8]) {
         match format {
@@ -141,8 +143,8 @@ impl Planes {
 /// Returns the nearest byte, middles rounded up, clamped. NaN becomes 0.
 #[inline(always)]
 fn round_to_byte(value: f32) -> u32 {
-    /// 2²³. An `f32` of this size has no fraction: adding it rounds to an integer (middles to even), which is left in the lowest
-    /// bits. `as u32` would saturate, which is not vectorised.
+    /// 2²³. An `f32` of this size has no fraction: adding it rounds to an integer (middles to even), which is
+    /// left in the lowest bits. `as u32` would saturate, which is not vectorised.
     const ROUND: f32 = 8_388_608.0;
     // `f32::clamp` would keep NaN.
     let value = if value > 0.0 { value } else { 0.0 };
@@ -164,7 +166,8 @@ mod tests {
             for (bits, float) in all.iter().zip(floats) {
                 assert_eq!(float.to_bits(), f16::from_bits(*bits).to_f32_const().to_bits(), "{bits:04x}");
             }
-            // Just below, at and just above the middle between two neighbouring half floats, where rounding decides.
+            // Just below, at and just above the middle between two neighbouring half floats, where rounding
+            // decides.
             for ulps in [0xFFF, 0x1000, 0x1001] {
                 let between = floats.map(|float| f32::from_bits(float.to_bits().wrapping_add(ulps)));
                 let mut halves = [f16::ZERO; 4 * BLOCK];
