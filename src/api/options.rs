@@ -1,5 +1,8 @@
-//! The choices that an engine makes for a presenter when it creates one: callbacks, the kind of frame memory,
-//! and waiting.
+//! The choices that an engine makes when it creates a presenter.
+//!
+//! An engine fills in [`PresenterOptions`] once and passes it to [`Presenter::new`](crate::Presenter::new).
+//! It holds the callbacks that the presenter calls later, on any thread, the kind of frame memory, and how
+//! long the WebGPU thread may wait for the GPU. None of it changes afterwards.
 
 use std::sync::Arc;
 use std::time::Duration;

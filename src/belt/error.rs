@@ -1,4 +1,7 @@
-//! The errors of a belt, and how errors of wgpu-core become errors of the belt.
+//! The errors of a belt, and the conversion of wgpu-core's errors to them.
+//!
+//! Every call of [`StagingBelt`](super::StagingBelt) returns its error to the engine.
+//! [`BeltError::DeviceLost`] also clears the belt.
 
 use thiserror::Error;
 use wgpu_core::command::TransferError;
@@ -150,6 +153,7 @@ impl From<CreateBufferError> for BeltError {
         match error {
             CreateBufferError::Device(error) => error.into(),
             CreateBufferError::AccessError(error) => error.into(),
+            // The other errors say that the descriptor is invalid, which that of a chunk should never be.
             error => {
                 log::warn!("webgpu-presentation: no chunk: {error}");
                 Self::OutOfMemory
@@ -162,6 +166,7 @@ impl From<BufferAccessError> for BeltError {
     fn from(error: BufferAccessError) -> Self {
         match error {
             BufferAccessError::Device(error) => error.into(),
+            // Only chunks are accessed this way. One that cannot be was destroyed with its device.
             _ => Self::DeviceLost,
         }
     }

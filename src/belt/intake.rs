@@ -92,6 +92,7 @@ impl Intake {
         placed
     }
 
+    /// Places pieces until one finds no room. Those before it stay placed.
     fn place_pieces(
         &mut self,
         write: &TextureWrite<'_>,

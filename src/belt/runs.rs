@@ -140,6 +140,8 @@ impl Runs {
         true
     }
 
+    /// Returns the position of a destination of this flush. Most writes go where the write before them went,
+    /// so that place is looked at first.
     #[inline]
     fn find(&self, target: BufferId) -> Option<usize> {
         match self.runs[..self.live].get(self.latest) {

@@ -285,7 +285,7 @@ impl StagingBelt {
         drop(chunks);
     }
 
-    /// Frees all chunks that are free, and memory of the belt's own, without waiting for
+    /// Frees all chunks that are not in use, and memory of the belt's own, without waiting for
     /// [`BeltDescriptor::idle_frames`].
     pub fn trim(&mut self) {
         self.intake.pool.trim();

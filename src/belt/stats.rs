@@ -1,4 +1,7 @@
-//! The settings and the counts of a belt. They are plain data, which the engine passes in and reads out.
+//! The settings and the counts of a belt.
+//!
+//! They are plain data. The engine passes a [`BeltDescriptor`] in once, and reads [`BeltStats`] and
+//! [`FlushStats`] out as copies, which do not change afterwards.
 
 /// The settings of a belt.
 ///

@@ -1,8 +1,8 @@
-//! The memory that the belt hands out to be written by its caller.
+//! The memory that the belt hands out to be filled in by its caller.
 //!
 //! It is memory of the belt's own, which is uploaded to a chunk afterwards. None of it belongs to wgpu-core,
-//! so it stays valid whatever happens to the device. Accessed only on the thread of the belt, which it
-//! borrows.
+//! so it stays valid whatever happens to the device. Each view borrows the belt, and so stays on the belt's
+//! thread.
 
 use std::ops::{Deref, DerefMut};
 

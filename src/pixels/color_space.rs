@@ -136,7 +136,8 @@ fn exp2(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-126.0, 127.0);
     let rounded = x + ROUND;
-    // The rest lies between −½ and ½. Its power is the Taylor series of eᵗ; the first omitted term is 10⁻⁷.
+    // The rest of `x` lies between −½ and ½. 2 to that power is eᵗ, whose Taylor series follows. The first
+    // omitted term is 10⁻⁷.
     let t = (x - (rounded - ROUND)) * std::f32::consts::LN_2;
     let series = 1.0
         + t * (1.0

@@ -1,7 +1,7 @@
 //! Kernels that produce 8-bit pixels without a change of colour space.
 //!
-//! Most canvases need one of these. Each pixel is read, converted and written as a whole, in registers, as
-//! one 32-bit word. `conversion` calls them for one row at a time; they are inlined into it, so that they are
+//! Most canvases need one of these. Each pixel is converted as a whole, in registers, and written as one
+//! 32-bit word. `conversion` calls them for one row at a time; they are inlined into it, so that they are
 //! compiled for several kinds of processors. `frame` calls [`swap_in_place`].
 
 use super::PixelFormat;
@@ -11,8 +11,8 @@ use super::planar::{BLOCK, halves_to_floats};
 ///
 /// Bytes and half floats have significands of at most 11 bits. Therefore 255 times such a number, or times a
 /// quotient of two, either lies exactly in the middle between two bytes, or differs from the middle by at
-/// least one part in 2²⁰. Enlarging it by one part in 2²¹ moves the middle above the middle, and nothing else
-/// across it. The two roundings to `f32` that follow, each of one part in 2²⁴, cannot undo that.
+/// least one part in 2²⁰. Enlarging 255 by one part in 2²¹ moves the middle above the middle, and nothing
+/// else across it. The two roundings to `f32` that follow, each of one part in 2²⁴, cannot undo that.
 const BIASED_255: f32 = 255.0 + 1.0 / 8192.0;
 
 /// Copies pixels with red and blue swapped, and sets alpha to 255 if the canvas is opaque.
