@@ -1,6 +1,12 @@
-//! What an engine and a presenter say to each other: ids, canvases, outcomes, reports, errors, options, and the compositor's side.
+//! The vocabulary between an engine and a presenter: ids, canvases, outcomes, reports, errors, options and
+//! image sinks.
 //!
-//! These are plain types without behaviour. Everything below uses them, and they use nothing but the vocabulary of `pixels`.
+//! Almost everything here is plain data that may be sent to any thread; nothing here starts a thread or calls
+//! wgpu-core. The exceptions are [`ImageSink`](image_sink::ImageSink), a trait that the engine implements,
+//! and the sink for WebRender, which implements it.
+//!
+//! This folder imports `pixels` and nothing else of the crate. Its public types are re-exported from the
+//! crate root; the folders that do the work import them from here.
 
 pub(crate) mod ids;
 pub(crate) mod canvas;

@@ -1,14 +1,16 @@
-//! The upload belt: many small writes from script to the GPU, few copies.
+//! The upload belt: turns many small writes to buffers and textures into few copies on the GPU.
 //!
-//! It does what wgpu's `StagingBelt` does, on wgpu-core's ids. Writes gather in memory of the belt's; those that go on where the
-//! last write to the same buffer ended become one copy. A frame goes like this:
+//! It does what wgpu's `StagingBelt` does, on the ids of wgpu-core. A [`StagingBelt`] serves one device, and
+//! is accessed only on the thread that makes the wgpu-core calls of that device. It copies what is written
+//! into staging buffers, called chunks; a write that continues where the last write to the same buffer ended
+//! extends that write's copy. A frame takes four steps:
 //!
-//! 1. [`write_buffer`](StagingBelt::write_buffer), [`write_texture`](StagingBelt::write_texture) or
-//!    [`allocate`](StagingBelt::allocate), as often as needed;
-//! 2. [`finish`](StagingBelt::finish) records the copies in an encoder (and [`flush`](StagingBelt::flush) before it, if commands
-//!    in between need what was written so far);
-//! 3. all encoders given to `flush` and `finish` are submitted, not earlier;
-//! 4. [`recall`](StagingBelt::recall) makes the chunks, the staging buffers, usable again once the GPU has read them.
+//! 1. Call [`write_buffer`](StagingBelt::write_buffer), [`write_texture`](StagingBelt::write_texture) and
+//!    [`allocate`](StagingBelt::allocate) as often as needed.
+//! 2. Call [`finish`](StagingBelt::finish), which records the copies in an encoder. Call
+//!    [`flush`](StagingBelt::flush) before commands that need what was written up to then.
+//! 3. Submit all encoders that were given to `flush` and `finish`, after `finish` and not earlier.
+//! 4. Call [`recall`](StagingBelt::recall), which makes the chunks usable again once the GPU has read them.
 //!
 //! ```no_run
 //! # use std::sync::Arc;
@@ -28,45 +30,55 @@
 //! for particle in 0..1000 {
 //!     belt.write_buffer(particles, particle * 16, &[1; 16])?;
 //! }
-//! let batch = belt.finish(encoder)?; // two copies
+//! let chunks = belt.finish(encoder)?; // Two copies are recorded.
 //! let submission = submit(encoder);
-//! belt.recall(batch, submission)?;
+//! belt.recall(chunks, submission)?;
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! # Order
 //!
-//! The encoder copies what was written, as if each write were a copy of its own, in the order of the calls: of two writes to the
-//! same bytes the later one wins. Writes are copied where they are flushed, thus before the commands recorded after that.
-//! A copy ends where a write goes on elsewhere in its buffer, and where a chunk ends. Where writes to several buffers alternate,
-//! copies of more than 64 KiB may end earlier.
+//! The bytes in every destination are those that one copy for each write would leave, in the order of the
+//! calls: of two writes to the same bytes the later one wins. The copies are recorded where they are flushed,
+//! and so before the commands that are recorded after the flush.
+//!
+//! A copy ends where the next write to its buffer begins elsewhere, and where a chunk ends. Copies of more
+//! than 64 KiB may end earlier where writes to several buffers alternate.
 //!
 //! # Errors
 //!
-//! A write that cannot be done fails alone, when it is made: bounds, usage, alignment, device and whether the destination is
-//! destroyed or mapped are checked then. Destinations that become unusable later are left out of the next flush (see
-//! [`FlushStats::refused`]); the encoder stays valid. Nothing panics, and no write is done in part, except on a lost device.
+//! A write that cannot be done fails alone, when it is made: bounds, usage, alignment and device are checked
+//! then, and whether the destination is destroyed or mapped. A destination that becomes unusable later is
+//! left out of the next flush (see [`FlushStats::refused`]), and the encoder stays valid. Nothing panics, and
+//! no write is done in part unless the device is lost.
 //!
-//! Flush, and submit, before a destination is mapped, destroyed or dropped. Use an encoder of the engine's own: one that is or
-//! becomes invalid takes the writes along, unnoticed. A destination that was written since the last flush is not asked again; what
-//! became of it shows in `refused`.
+//! The engine flushes, and submits, before a destination is mapped, destroyed or dropped. Once a destination
+//! was written, further writes before the next flush may not ask wgpu-core for its state again: what became
+//! of it in between shows in `refused`.
+//!
+//! The encoder should be the engine's own and not script's: one that is invalid, or becomes invalid, takes
+//! the copies along, and the belt does not notice.
 
+// A write travels through these files from bottom to top: `staging_belt` takes it, `intake` checks it and
+// makes room, `runs` gathers it with others, `active_chunks` places it in a chunk, and `upload` copies the
+// bytes. Chunks come from `pool` and return to it. The folder imports the list of backends of `gpu` and
+// nothing else of the crate.
 mod error;
 mod stats;
-mod writes;
+mod copies;
 mod upload;
 mod device;
 mod chunk;
 mod pool;
-mod landing;
+mod active_chunks;
 mod runs;
 mod texture;
 mod intake;
 mod view;
 mod staging_belt;
 
-pub use self::chunk::Batch;
+pub use self::chunk::ClosedChunks;
 pub use self::error::{BeltError, RecallError, RecallMistake};
 pub use self::staging_belt::StagingBelt;
 pub use self::stats::{BeltDescriptor, BeltStats, FlushStats};

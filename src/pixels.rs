@@ -1,4 +1,13 @@
-//! What the bytes of pixels mean.
+//! The meaning of pixel bytes: formats, colour spaces, alpha, and the conversions between them.
+//!
+//! The types of this file name what a canvas holds and what a caller wants; the files below turn one into the
+//! other, a row of bytes at a time. Every function is a pure function of its arguments. It takes no lock,
+//! makes no call of wgpu-core or WebRender, and may run on any thread: frames are converted for the screen
+//! where their copy is completed (most often on the poller thread of a device), snapshots on the thread of
+//! whoever reads them.
+//!
+//! This folder imports nothing of the crate. It hands out [`Conversion`], [`is_opaque`], [`make_opaque`] and
+//! [`swap_in_place`] to `frame`, and the public types to everything.
 
 mod color_space;
 mod conversion;
@@ -14,30 +23,34 @@ pub(crate) use self::planar::BLOCK;
 
 use wgpu_types::TextureFormat;
 
+/// How a canvas treats its alpha channel:
 /// [`GPUCanvasAlphaMode`](https://www.w3.org/TR/webgpu/#enumdef-gpucanvasalphamode).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum AlphaMode {
-    /// Alpha is ignored: what is shown and what is read has alpha 255 (in half floats 1).
+    /// Alpha is ignored: shown frames and reads have alpha 255 (1.0 in half floats), whatever script wrote
+    /// there.
     Opaque,
-    /// Colour is multiplied by alpha already.
+    /// The colour channels are already multiplied by alpha.
     Premultiplied,
 }
 
+/// The colour space of a canvas or of an image:
 /// [`PredefinedColorSpace`](https://html.spec.whatwg.org/multipage/canvas.html#predefinedcolorspace), as in
-/// [`GPUCanvasConfiguration`](https://www.w3.org/TR/webgpu/#dictdef-gpucanvasconfiguration). Half floats below 0 and above 1 are
-/// colours outside its gamut.
+/// [`GPUCanvasConfiguration`](https://www.w3.org/TR/webgpu/#dictdef-gpucanvasconfiguration).
+///
+/// Half floats below 0 and above 1 are colours outside the gamut of the space.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum PredefinedColorSpace {
-    /// `srgb`.
+    /// `"srgb"`.
     #[default]
     Srgb,
-    /// `display-p3`.
+    /// `"display-p3"`.
     DisplayP3,
 }
 
-/// The channels of a pixel, in the order of its bytes.
+/// The channels of a pixel, their size, and their order in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum PixelFormat {
@@ -50,7 +63,7 @@ pub enum PixelFormat {
 }
 
 impl PixelFormat {
-    /// Of a canvas texture. `None` if a canvas cannot have this format.
+    /// Returns the pixel format of a texture, or `None` if a canvas texture cannot have `format`.
     pub(crate) fn of(format: TextureFormat) -> Option<Self> {
         match format {
             TextureFormat::Bgra8Unorm => Some(Self::Bgra8),
@@ -60,7 +73,7 @@ impl PixelFormat {
         }
     }
 
-    /// 4 or 8.
+    /// Returns the size of a pixel in bytes: 4 or 8.
     pub const fn bytes_per_pixel(self) -> usize {
         match self {
             Self::Bgra8 | Self::Rgba8 => 4,
@@ -79,32 +92,35 @@ impl From<PixelFormat> for TextureFormat {
     }
 }
 
-/// How colour and alpha go together in an image that is made of a [`Snapshot`](crate::Snapshot). Where alpha is 255 they do not
-/// differ.
+/// How colour and alpha are combined in an image that is made of a [`Snapshot`](crate::Snapshot).
+///
+/// The variants do not differ for pixels whose alpha is 255 (1.0 in half floats).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum AlphaEncoding {
-    /// Colour is multiplied by alpha.
+    /// The colour channels are multiplied by alpha.
     Premultiplied,
-    /// It is not; where the canvas' alpha is 0, colour is.
+    /// The colour channels are not multiplied by alpha. Where the alpha of a premultiplied canvas is 0, they
+    /// are 0.
     Straight,
 }
 
-/// What the pixels of an image are to be.
+/// The pixels that a caller wants an image to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PixelEncoding {
-    /// Channels and their bytes.
+    /// The channels and their order in memory.
     pub format: PixelFormat,
-    /// What the colours mean.
+    /// The space that the colours are in.
     pub color_space: PredefinedColorSpace,
-    /// Multiplied or not.
+    /// Whether colour is multiplied by alpha.
     pub alpha: AlphaEncoding,
 }
 
 impl PixelEncoding {
-    /// What [`ImageData`](https://html.spec.whatwg.org/multipage/imagebitmap-and-animations.html#imagedata) has if script does
-    /// not ask for anything else.
+    /// The encoding of
+    /// [`ImageData`](https://html.spec.whatwg.org/multipage/imagebitmap-and-animations.html#imagedata) when
+    /// script asks for nothing else: RGBA, 8 bits, sRGB, straight alpha.
     pub const IMAGE_DATA: Self = Self {
         format: PixelFormat::Rgba8,
         color_space: PredefinedColorSpace::Srgb,
@@ -112,7 +128,7 @@ impl PixelEncoding {
     };
 }
 
-/// What the pixels of a canvas are.
+/// The pixels of a canvas, as script configured it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct CanvasPixels {
     pub(crate) format: PixelFormat,

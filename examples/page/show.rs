@@ -195,11 +195,11 @@ impl Show {
                 }
                 canvases.iter_mut().try_for_each(|canvas| canvas.upload(uploads, time))?;
                 let encoder = gfx.encoder()?;
-                let batch = uploads.finish(encoder)?;
+                let chunks = uploads.finish(encoder)?;
                 for canvas in canvases {
                     drawn.push(canvas.draw(encoder, following == 0)?);
                 }
-                uploads.recall(batch, gfx.submit(encoder)?)?;
+                uploads.recall(chunks, gfx.submit(encoder)?)?;
             }
         }
         for drawn in &drawn {

@@ -1,6 +1,6 @@
 //! What script writes to buffers goes to the GPU through a belt.
 
-use webgpu_presentation::belt::{Batch, BeltDescriptor, BeltStats, FlushStats, StagingBelt};
+use webgpu_presentation::belt::{BeltDescriptor, BeltStats, ClosedChunks, FlushStats, StagingBelt};
 use wgpu_core::SubmissionIndex;
 use wgpu_core::id::{BufferId, CommandEncoderId};
 
@@ -26,15 +26,15 @@ impl Uploads {
     }
 
     /// Records the copies of what was written: before the passes that read it.
-    pub fn finish(&mut self, encoder: CommandEncoderId) -> Result<Batch, GpuError> {
-        let batch = self.belt.finish(encoder).attempt("the copies of uploads")?;
-        self.copied += batch.stats();
-        Ok(batch)
+    pub fn finish(&mut self, encoder: CommandEncoderId) -> Result<ClosedChunks, GpuError> {
+        let chunks = self.belt.finish(encoder).attempt("the copies of uploads")?;
+        self.copied += chunks.stats();
+        Ok(chunks)
     }
 
     /// The encoder was submitted.
-    pub fn recall(&mut self, batch: Batch, submission: SubmissionIndex) -> Result<(), GpuError> {
-        self.belt.recall(batch, submission).attempt("a recall")
+    pub fn recall(&mut self, chunks: ClosedChunks, submission: SubmissionIndex) -> Result<(), GpuError> {
+        self.belt.recall(chunks, submission).attempt("a recall")
     }
 
     pub fn writes(&self) -> u64 {

@@ -1,4 +1,8 @@
-//! What an engine tells a presenter: contexts, textures, and what a present shows.
+//! What an engine tells a presenter about canvases: their contexts, their textures, and the contents of a
+//! present.
+//!
+//! The engine fills these types in and passes them to [`Presenter`](crate::Presenter) and
+//! [`Batch`](crate::Batch) on the WebGPU thread. Sizes are in pixels.
 
 use euclid::default::Size2D;
 use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
@@ -7,22 +11,26 @@ use wgpu_types::TextureFormat;
 use super::ids::{EncoderIds, OwnerId};
 use crate::pixels::{AlphaMode, PredefinedColorSpace};
 
-/// [`GPUCanvasConfiguration`](https://www.w3.org/TR/webgpu/#dictdef-gpucanvasconfiguration), as it was when the texture was made.
+/// The configuration of a canvas context at the time when a texture was made.
+///
+/// Corresponds to [`GPUCanvasConfiguration`](https://www.w3.org/TR/webgpu/#dictdef-gpucanvasconfiguration).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ContextConfiguration {
-    /// The device of the texture.
+    /// The device that the texture belongs to.
     pub device_id: DeviceId,
-    /// The queue of that device.
+    /// The queue of that device, to which the copy is submitted.
     pub queue_id: QueueId,
-    /// `Bgra8Unorm`, `Rgba8Unorm` or `Rgba16Float`.
+    /// The format of the texture: `Bgra8Unorm`, `Rgba8Unorm` or `Rgba16Float`. Others cannot be presented.
     pub format: TextureFormat,
-    /// What the colours mean. WebRender is given sRGB. (There is no tone mapping mode: `standard`, which clamps colours brighter
-    /// than white, is all that WebRender can show.)
+    /// The space that the colours are in. WebRender is given sRGB, whatever this is.
+    ///
+    /// A tone mapping mode is missing on purpose: `standard`, which clamps colours brighter than white, is
+    /// all that WebRender can show.
     pub color_space: PredefinedColorSpace,
-    /// How alpha is understood.
+    /// How the alpha channel is treated.
     pub alpha_mode: AlphaMode,
-    /// Size of the texture in pixels.
+    /// The size of the texture in pixels.
     pub size: Size2D<u32>,
 }
 
@@ -30,12 +38,14 @@ pub struct ContextConfiguration {
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PendingTexture {
-    /// The texture: single-sampled, two-dimensional, usable as `COPY_SRC`.
+    /// The texture. It is single-sampled and two-dimensional, and has the usage `COPY_SRC`.
     pub texture_id: TextureId,
-    /// Ids to record with, or `None` when wgpu-core allocates ids. Handed back through
-    /// [`PresenterOptions::on_id`](crate::PresenterOptions::on_id), whatever happens.
+    /// Ids for recording the copy, or `None` if wgpu-core allocates ids.
+    ///
+    /// They are handed back through [`PresenterOptions::on_id`](crate::PresenterOptions::on_id), whatever
+    /// becomes of the copy.
     pub encoder_ids: Option<EncoderIds>,
-    /// What the texture is.
+    /// The configuration that the texture was made with.
     pub configuration: ContextConfiguration,
 }
 
@@ -43,38 +53,45 @@ pub struct PendingTexture {
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Contents {
-    /// What was drawn into a texture.
+    /// What was drawn into this texture.
     Texture(PendingTexture),
-    /// Nothing was drawn: a cleared drawing buffer of this size (in pixels, zero allowed), transparent black or
-    /// opaque black.
+    /// A cleared drawing buffer, because nothing was drawn.
     Cleared {
-        /// Size in pixels.
+        /// Its size in pixels. Either side may be 0.
         size: Size2D<u32>,
-        /// Transparent or opaque.
+        /// Whether it is transparent black (`Premultiplied`) or opaque black (`Opaque`).
         alpha_mode: AlphaMode,
     },
 }
 
-/// Where the ids of a context's staging buffers come from. All ids of one `Global` must come from the same side.
+/// The source of the ids of a context's staging buffers.
+///
+/// Precondition: all ids of one wgpu-core `Global` come from the same side, either wgpu-core or the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum BufferIds {
-    /// wgpu-core allocates them.
+    /// wgpu-core allocates the ids.
     Allocated,
-    /// The engine does: this context uses these, and nobody else does, until it is destroyed and hands them back.
-    /// Five let every buffer be reused. One is enough to be right with owned memory; portable memory needs one for each copy
-    /// in flight, or else presents fail with [`RingExhausted`](crate::PresentError::RingExhausted) while some are awaited.
+    /// The engine allocated these ids, at least one. Only this context uses them, until it ends and hands
+    /// them back.
+    ///
+    /// With five ids every buffer can be reused. With owned memory a single id suffices for correct results.
+    /// Portable memory needs an id for each copy in flight; with fewer, presents fail with
+    /// [`RingExhausted`](crate::PresentError::RingExhausted) while replies to `get_image` wait for the copies
+    /// in flight.
     Provided(Vec<BufferId>),
 }
 
-/// What a new context is.
+/// The properties of a new context.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ContextDescriptor {
-    /// Whose it is. An engine that does not care gives all the same.
+    /// The owner of the context, with which it ends. An engine that does not group contexts gives all the
+    /// same owner.
     pub owner: OwnerId,
-    /// Size of the canvas in pixels: that of its transparent black until something is presented.
+    /// The size of the canvas in pixels. Until something is presented, the canvas is transparent black of
+    /// this size.
     pub size: Size2D<u32>,
-    /// Ids for its staging buffers.
+    /// The ids of its staging buffers.
     pub buffer_ids: BufferIds,
 }

@@ -1,4 +1,7 @@
-//! One error type per operation.
+//! The errors of the presenting side, one type for each operation.
+//!
+//! Presenter, batch and snapshot return them, and outcomes carry them to the engine. The upload belt has
+//! errors of its own.
 
 use euclid::default::Size2D;
 use thiserror::Error;
@@ -7,7 +10,8 @@ use wgpu_types::TextureFormat;
 
 use super::ids::ContextId;
 
-/// No such context at this presenter: never created, destroyed, or another presenter's.
+/// A presenter has no context of this id: it was never created, was destroyed, or belongs to another
+/// presenter.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("no context {0:?} at this presenter")]
 pub struct UnknownContext(pub ContextId);
@@ -16,101 +20,108 @@ pub struct UnknownContext(pub ContextId);
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CreateContextError {
-    /// The map has a context of this id, perhaps another presenter's. It is untouched.
+    /// The map has a context of this id already, perhaps another presenter's. That context is not affected.
     #[error("context {0:?} exists already")]
     Duplicate(ContextId),
     /// [`BufferIds::Provided`](crate::BufferIds::Provided) was empty.
     #[error("a context needs at least one staging buffer id")]
     NoBufferIds,
-    /// The same id was given twice.
+    /// [`BufferIds::Provided`](crate::BufferIds::Provided) contained an id twice.
     #[error("a staging buffer id was given twice")]
     RepeatedBufferId,
 }
 
 /// Why a texture was not presented.
 ///
-/// Except where a variant says otherwise the canvas keeps its last good frame, and the compositor gets an update that
-/// carries the present's epoch.
+/// Unless a variant says otherwise, the canvas keeps its last good frame, and the compositor gets an image
+/// update whose epoch is no lower than the present's.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum PresentError {
-    /// Nothing is shown, nobody can be told of the epoch.
+    /// The presenter has no such context. Nothing is shown, and no image update acknowledges the epoch.
     #[error(transparent)]
     UnknownContext(#[from] UnknownContext),
-    /// Only `Bgra8Unorm`, `Rgba8Unorm` and `Rgba16Float` can be presented.
+    /// The format is none of `Bgra8Unorm`, `Rgba8Unorm` and `Rgba16Float`.
     #[error("canvas format {0:?} is not supported")]
     UnsupportedFormat(TextureFormat),
-    /// The bytes of an image must number less than 2³¹ (WebRender counts them in an `i32`), and its sides are bounded by the
-    /// device's limit: the texture is an error texture, or could not be shown. The canvas shows the cleared frame.
+    /// The image has 2³¹ bytes or more (WebRender counts them in an `i32`), or a side beyond the device's
+    /// limit for textures. The canvas shows the cleared frame.
+    ///
+    /// Such a texture is an error texture, or WebRender could not show it.
     #[error("a canvas of {}×{} pixels is too large", .0.width, .0.height)]
     TooLarge(Size2D<u32>),
-    /// This crate was built without the feature of the device's backend.
+    /// The crate was built without the feature of the device's backend.
     #[error("the device's backend is not supported")]
     UnsupportedBackend,
-    /// No memory for a staging buffer, or for the copy.
+    /// Memory for a staging buffer, for the copy or for the converted frame was missing.
     #[error("out of memory")]
     OutOfMemory,
-    /// More copies are in flight than a context may have, or has ids for, each one awaited by a `get_image`.
+    /// As many copies are in flight as a context may have, or has buffer ids for, and replies to `get_image`
+    /// wait for each.
     #[error("too many copies of this canvas are in flight")]
     RingExhausted,
-    /// The device was lost or destroyed before the copy was done.
+    /// The device was lost or destroyed before the copy was completed.
     #[error("the device is lost")]
     DeviceLost,
     /// The texture or the queue belongs to another device.
     #[error("the texture belongs to another device")]
     WrongDevice,
-    /// An error texture: the canvas shows the cleared frame
-    /// ([WebGPU](https://www.w3.org/TR/webgpu/#abstract-opdef-get-a-copy-of-the-image-contents-of-a-context)).
+    /// The texture is an error texture. The canvas shows the cleared frame, as
+    /// [WebGPU](https://www.w3.org/TR/webgpu/#abstract-opdef-get-a-copy-of-the-image-contents-of-a-context)
+    /// says.
     #[error("the texture is invalid")]
     TextureInvalid,
-    /// The texture was destroyed before the present: the canvas shows the cleared frame. An engine that wants the
-    /// specification's result defers script's `destroy()` to the present.
+    /// The texture was destroyed before it was presented. The canvas shows the cleared frame.
+    ///
+    /// According to the specification the canvas would show what was drawn: an engine gets that by deferring
+    /// script's `destroy()` until after the present.
     #[error("the texture was destroyed before it was presented")]
     TextureDestroyed,
-    /// wgpu-core refused the copy: the texture is not what its configuration says.
+    /// wgpu-core refused the copy, because the texture is not what its configuration says.
     #[error("the copy was refused")]
     Refused(#[source] Box<CommandEncoderError>),
-    /// The context was destroyed before the copy was done.
+    /// The context was destroyed before the copy was completed.
     #[error("the context was destroyed")]
     ContextDestroyed,
 }
 
 impl PresentError {
-    /// Whether the canvas shows the cleared frame instead of keeping its last good one.
+    /// Returns whether the canvas shows the cleared frame instead of keeping its last good one.
     pub(crate) fn shows_cleared(&self) -> bool {
         matches!(self, Self::TextureInvalid | Self::TextureDestroyed | Self::TooLarge(_))
     }
 }
 
-/// Why pixels were not copied. Nothing was written.
+/// Why the pixels of a snapshot were not copied. Nothing was written.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CopyPixelsError {
-    /// Rows would overlap.
+    /// The stride is smaller than a row, so rows would overlap.
     #[error("a row has {needed} bytes, which is more than the stride")]
     StrideTooSmall {
-        /// Bytes of a row.
+        /// The size of a row in bytes.
         needed: usize,
     },
-    /// The rows do not fit, or their end cannot be counted.
+    /// The memory ends before the last row does.
     #[error("the memory is too small: {needed} bytes are needed")]
     TooShort {
-        /// Bytes of all rows; the last one need not be padded.
+        /// The size of all rows in bytes, without padding behind the last one; `usize::MAX` if a `usize`
+        /// cannot count them.
         needed: usize,
     },
 }
 
-/// Why there is no image.
+/// Why `get_image` or `take_image` has no image.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum GetImageError {
-    /// No such context at this presenter, or it was destroyed while its frame was awaited.
+    /// The presenter has no such context, or the context was destroyed while the reply waited for a frame.
     #[error(transparent)]
     UnknownContext(#[from] UnknownContext),
-    /// The given texture could not be copied.
+    /// The texture to be read could not be copied.
     #[error("the texture could not be read")]
     Texture(#[source] PresentError),
-    /// The drawing buffer is a cleared one, of 2³¹ bytes or more.
+    /// The drawing buffer is cleared and has 2³¹ bytes or more.
     #[error("a canvas of {}×{} pixels is too large", .0.width, .0.height)]
     TooLarge(Size2D<u32>),
 }

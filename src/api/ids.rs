@@ -1,12 +1,15 @@
-//! The names of things: contexts, owners, epochs, and wgpu-core's ids that travel with a present.
+//! The names of things: contexts, owners, transactions and epochs, and the ids of wgpu-core that travel with
+//! a present.
+//!
+//! The engine chooses all of them; this crate compares them and hands them back, and makes none.
 
 use webrender_api::ExternalImageId;
 use wgpu_core::id::{BufferId, CommandBufferId, CommandEncoderId};
 
-/// Names a canvas context, and its external image: WebRender asks for `ExternalImageId(context.0)`.
+/// Names a canvas context and its external image: WebRender asks for `ExternalImageId(context.0)`.
 ///
-/// Chosen by the engine, unique in a [`ContextMap`](crate::ContextMap) while the context lives; it may be used
-/// again after [`destroy_context`](crate::Presenter::destroy_context) or
+/// The engine chooses it. It is unique in a [`ContextMap`](crate::ContextMap) while the context lives, and
+/// may be used again after [`destroy_context`](crate::Presenter::destroy_context) or
 /// [`destroy_owner`](crate::ContextMap::destroy_owner).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -18,15 +21,17 @@ impl From<ContextId> for ExternalImageId {
     }
 }
 
-/// Groups contexts that end together: those of a process, or of a page.
+/// Names a group of contexts that end together, such as those of a process or of a page.
 ///
-/// Chosen by the engine; nothing is done to make one. See
+/// The engine chooses it; an owner exists as soon as a context names it. See
 /// [`ContextMap::destroy_owner`](crate::ContextMap::destroy_owner).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OwnerId(pub u64);
 
-/// A transaction of a compositor, as the engine counts them: those of one namespace of image keys rise. See
+/// Numbers the transactions of a compositor.
+///
+/// The engine counts them: within one namespace of image keys they rise. See
 /// [`Presenter::destroy_context_after`](crate::Presenter::destroy_context_after).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -34,30 +39,30 @@ pub struct TransactionId(pub u64);
 
 /// The engine's own count of canvas updates, handed back with the image update that satisfies it.
 ///
-/// It may repeat or fall: frames are ordered by the sequence number that [`Presenter::present`](crate::Presenter::present)
-/// returns, never by this one.
+/// It may repeat or fall. Frames are ordered by the sequence number that
+/// [`Presenter::present`](crate::Presenter::present) returns, never by their epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CanvasEpoch(pub u64);
 
-/// A pair of ids for recording one copy, when the engine allocates ids itself.
+/// The ids for recording one copy, in an engine that allocates ids itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct EncoderIds {
-    /// Id of the encoder, not in use in wgpu-core.
+    /// The id of the command encoder. Precondition: it is not in use in wgpu-core.
     pub command_encoder: CommandEncoderId,
-    /// Id of the command buffer, not in use in wgpu-core.
+    /// The id of the command buffer. Precondition: it is not in use in wgpu-core.
     pub command_buffer: CommandBufferId,
 }
 
-/// An id that the engine handed in and may use again.
+/// An id that the engine had handed in and may use again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ReturnedId {
-    /// From [`BufferIds::Provided`].
+    /// One of [`BufferIds::Provided`](crate::BufferIds::Provided).
     Buffer(BufferId),
-    /// From [`EncoderIds`].
+    /// [`EncoderIds::command_encoder`].
     CommandEncoder(CommandEncoderId),
-    /// From [`EncoderIds`].
+    /// [`EncoderIds::command_buffer`].
     CommandBuffer(CommandBufferId),
 }

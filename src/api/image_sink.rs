@@ -1,4 +1,7 @@
-//! Where image updates go: the compositor, as far as this crate knows it.
+//! The compositor, as far as this crate knows it: a sink for image updates.
+//!
+//! The engine implements [`ImageSink`], or uses `WebRenderSink`. The outbox of a presenter calls it, one call
+//! at a time.
 
 use webrender_api::{ExternalImageData, ImageDescriptor, ImageKey};
 
@@ -6,18 +9,23 @@ use super::ids::CanvasEpoch;
 
 /// Takes the image updates of canvases, in the order in which they must reach the compositor.
 ///
-/// Called from the WebGPU thread, from pollers and from short-lived threads of this crate, never from two at a time for one
-/// presenter. No lock of this crate is held; outcomes and replies of all its canvases come after it. It should neither block nor call a [`Presenter`](crate::Presenter). An
-/// implementation that serves several WebRender instances routes by the key's namespace.
+/// Called on the WebGPU thread, on the threads of pollers, on short-lived threads of this crate, and on
+/// threads that call [`ContextMap`](crate::ContextMap); one presenter never makes two calls at a time. No
+/// lock of this crate is held. A call should not block, because the outcomes and replies of all canvases of
+/// the presenter wait for it, and should not call a [`Presenter`](crate::Presenter). A panic is logged and
+/// otherwise ignored.
 ///
-/// `data.channel_index` is the generation of the frame: it must come back in
-/// [`lock`](crate::ExternalImages::lock) as it is.
+/// `data.channel_index` is the generation of the frame. It must come back in
+/// [`lock`](crate::ExternalImages::lock) unchanged. An implementation that serves several WebRender instances
+/// routes by the namespace of the key.
 pub trait ImageSink: Send + Sync {
-    /// The key was set: from now on it can be displayed.
+    /// Adds an image, because the engine set the image key of a context. The key can be displayed from now
+    /// on.
     fn add_image(&self, key: ImageKey, descriptor: ImageDescriptor, data: ExternalImageData);
 
-    /// There is something to show, or an epoch to acknowledge, or both. `None` tells of a frame whose epoch was
-    /// acknowledged before.
+    /// Updates an image, because it shows another frame, or because an epoch is to be acknowledged, or both.
+    ///
+    /// `epoch` is `None` if the epoch of the frame was acknowledged by an earlier update.
     fn update_image(
         &self,
         key: ImageKey,
@@ -26,9 +34,9 @@ pub trait ImageSink: Send + Sync {
         epoch: Option<CanvasEpoch>,
     );
 
-    /// The key is not used any more; nothing follows for it.
+    /// Deletes an image. No call for this key follows.
     fn delete_image(&self, key: ImageKey);
 
-    /// No call follows for now: what was gathered can be sent, in one transaction say.
+    /// Ends a series of calls: what was gathered can be sent, for example in one transaction.
     fn flush(&self) {}
 }

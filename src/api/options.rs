@@ -1,4 +1,8 @@
-//! What an engine chooses for a presenter.
+//! The choices that an engine makes when it creates a presenter.
+//!
+//! An engine fills in [`PresenterOptions`] once and passes it to [`Presenter::new`](crate::Presenter::new).
+//! It holds the callbacks that the presenter calls later, on any thread, the kind of frame memory, and how
+//! long the WebGPU thread may wait for the GPU. None of it changes afterwards.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,26 +11,34 @@ use super::ids::ReturnedId;
 use super::outcome::PresentOutcome;
 use super::report::FrameMemoryKind;
 
-/// What the engine wants to hear. All of it may be called on any thread, with no lock of this crate held; a panic is logged
-/// and otherwise ignored. `on_outcome`, `on_id`, the sink and replies never run two at a time: a slow one delays all
-/// canvases of the presenter. `wake` may run beside them.
+/// The callbacks and settings of a presenter.
+///
+/// A callback may be called on any thread. No lock of this crate is held, and a panic is logged and otherwise
+/// ignored. Calls of `on_outcome`, `on_id`, the sink and replies never overlap: a slow one delays all
+/// canvases of the presenter. `wake` may run at the same time as they.
 #[derive(Clone)]
 pub struct PresenterOptions {
-    /// Each present's end, once.
+    /// Receives the outcome of each present, once.
     pub on_outcome: Arc<dyn Fn(PresentOutcome) + Send + Sync>,
-    /// Each id that was handed in, once.
+    /// Receives each id that the engine handed in, once, when the engine may use it again.
     pub on_id: Arc<dyn Fn(ReturnedId) + Send + Sync>,
-    /// [`Presenter::maintain`](crate::Presenter::maintain) should be called soon, on the WebGPU thread.
+    /// Asks for a call of [`Presenter::maintain`](crate::Presenter::maintain), soon, on the WebGPU thread.
     pub wake: Arc<dyn Fn() + Send + Sync>,
-    /// What frames are copied to: [`Owned`](FrameMemoryKind::Owned) memory where it can be had and
-    /// [`Portable`](FrameMemoryKind::Portable) elsewhere, or portable memory on every device.
+    /// The memory that frames are copied to. [`Owned`](FrameMemoryKind::Owned), the default, falls back to
+    /// portable memory on devices that have no other; [`Portable`](FrameMemoryKind::Portable) uses portable
+    /// memory on every device.
     pub frame_memory: FrameMemoryKind,
-    /// How long the WebGPU thread waits for what it has just submitted, busily, before it leaves that to the device's poller.
+    /// How long the WebGPU thread waits busily for what it has just submitted, before it leaves the wait to
+    /// the device's poller.
     ///
-    /// In each present, batch and `get_image` of a texture, if the device's frames are of owned memory; for a second at most, and for
-    /// one device of a batch. Zero, the default, lets them return at once. 100 µs, say, spare small canvases the time that a thread takes to wake up, if
-    /// the GPU is quick and a core is idle; large ones gain nothing, and the thread loses that time in each frame. The sink, `on_outcome`
-    /// and replies are called on it then, inside those calls, and so are wgpu-core's closures (as they are in `queue_submit` anyway).
+    /// Zero, the default, lets every call return at once. Otherwise each present, each batch and each
+    /// `get_image` of a texture waits, for one second at most, if the frames of the device are in owned
+    /// memory; a batch waits for one of its devices. The sink, `on_outcome` and replies are then called on
+    /// the WebGPU thread inside those calls, and so are wgpu-core's closures (as in `queue_submit` anyway).
+    ///
+    /// A value such as 100 µs spares small canvases the time that a thread takes to wake up, if the GPU is
+    /// quick and a core is idle. Large canvases gain nothing, and the WebGPU thread loses that time in each
+    /// frame.
     pub spin: Duration,
 }
 

@@ -1,65 +1,72 @@
-//! What a presenter counts: presents, buffers, and bytes.
+//! What a presenter counts for its engine: presents, buffers, and bytes of memory.
+//!
+//! [`Presenter::statistics`](crate::Presenter::statistics) and
+//! [`Presenter::memory_report`](crate::Presenter::memory_report) return these types on the WebGPU thread.
+//! They are copies: they do not change afterwards.
 
 use super::ids::{ContextId, OwnerId};
 
-/// Counts of one context: what ended since it was created, and what there is now.
+/// Counts of one context: the presents that ended since it was created, and what it holds now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Statistics {
-    /// Presents that became what the canvas shows.
+    /// Presents whose frame became what the canvas shows.
     pub presented: u64,
-    /// Presents that a newer one overtook.
+    /// Presents whose place a newer one took.
     pub superseded: u64,
     /// Presents that failed.
     pub failed: u64,
-    /// Presents and snapshots whose copy has not completed.
+    /// Copies of presents and of snapshots that have not completed.
     pub in_flight: usize,
     /// Staging buffers that wgpu-core knows.
     pub buffers: usize,
-    /// What the newest frame was read from; `None` before the first one.
+    /// The kind of memory that the latest completed copy was read from; `None` before the first one.
     pub frame_memory: Option<FrameMemoryKind>,
 }
 
-/// Memory that the GPU copies frames to, and where they are read.
+/// The memory that the GPU copies frames to.
 ///
-/// Both keep what is shown readable when its device is destroyed.
+/// With either kind a shown frame stays readable when its device is destroyed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum FrameMemoryKind {
-    /// This crate's own, which is read where it is: no copy on the CPU, and what is in flight when a device is destroyed still
-    /// arrives. On Vulkan, if it has cached host memory.
+    /// Memory of this crate's own, on Vulkan devices with cached host memory.
+    ///
+    /// It is read where it is, without a copy on the CPU, and a frame in flight when its device is destroyed
+    /// still arrives.
     #[default]
     Owned,
-    /// wgpu-core's, which is copied out by the device's poller. On every backend.
+    /// Memory of wgpu-core's, on every backend. The device's poller copies each frame out of it.
     Portable,
 }
 
-/// Bytes of one kind that a context holds: what an engine tells its users of memory (about:memory). See
-/// [`Presenter::memory_report`](crate::Presenter::memory_report).
+/// The bytes that one context holds for one purpose, as an engine shows them to its users (about:memory).
+///
+/// See [`Presenter::memory_report`](crate::Presenter::memory_report).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MemoryReport {
-    /// Whose context it is, or was.
+    /// The owner of the context.
     pub owner: OwnerId,
-    /// The context; if it has ended its id may name another one.
+    /// The context that holds the bytes. If it has ended, its id may name another context by now.
     pub context: ContextId,
-    /// What for.
+    /// The purpose of the bytes.
     pub kind: MemoryKind,
-    /// How many.
+    /// The number of bytes.
     pub bytes: usize,
 }
 
-/// What memory of a context is held for.
+/// The purpose for which a context holds memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum MemoryKind {
-    /// Nobody uses it; it is kept for the next present. [`Presenter::trim`](crate::Presenter::trim) frees it.
+    /// Unused memory that is kept for the next present. [`Presenter::trim`](crate::Presenter::trim) frees it.
     Recycled,
-    /// The GPU copies to it.
+    /// Memory that the GPU copies to.
     InFlight,
-    /// Frames: shown, about to be, locked by a renderer, or in snapshots.
+    /// Frames that are shown, are about to be shown, are locked by a renderer, or belong to snapshots.
     Frames,
-    /// Frames whose device was destroyed or dropped. What is left of the device lives as long as they do, if they are of owned
-    /// memory.
+    /// Frames whose device was destroyed or dropped. If they are in owned memory, what is left of the device
+    /// lives as long as they do.
     FramesOfLostDevices,
 }

@@ -1,4 +1,8 @@
-//! The image sink of a WebRender instance that this process owns.
+//! The image sink of a WebRender instance in this process.
+//!
+//! An engine or a native program creates a [`WebRenderSink`] and gives it to its presenter, which calls it as
+//! every
+//! [`ImageSink`]: on any thread, one call at a time.
 
 use parking_lot::Mutex;
 use webrender::{RenderApi, Transaction};
@@ -11,22 +15,29 @@ use super::image_sink::ImageSink;
 
 /// Sends image updates to one document of a WebRender instance, gathered into transactions.
 ///
-/// Each transaction that updates an image asks for a frame; scenes are not rebuilt. Canvas epochs have no meaning here and
-/// are dropped: an engine that waits for them implements [`ImageSink`] itself.
+/// A transaction that updates an image asks for a frame; the scene is not rebuilt. Canvas epochs have no
+/// meaning here and are dropped: an engine that waits for them implements [`ImageSink`] itself.
 ///
-/// Drop the presenter before WebRender's renderer: afterwards WebRender panics at every message.
+/// # Panics
+///
+/// WebRender panics at every message that is sent after its renderer is gone: drop the presenter before the
+/// renderer.
 pub struct WebRenderSink(Mutex<State>);
 
 struct State {
     api: RenderApi,
     document: DocumentId,
+    /// The calls since the last [`flush`](ImageSink::flush).
     transaction: Transaction,
+    /// Whether `transaction` updates an image.
     needs_frame: bool,
+    /// The frames asked for so far. The next one's id is one more.
     frames: u64,
 }
 
 impl WebRenderSink {
-    /// Displays canvases in `document`, through an api of their own: `RenderApiSender::create_api` makes one.
+    /// Makes a sink that displays canvases in `document`. `api` is the sink's own:
+    /// `RenderApiSender::create_api` makes one.
     pub fn new(api: RenderApi, document: DocumentId) -> Self {
         let transaction = Transaction::new();
         Self(Mutex::new(State { api, document, transaction, needs_frame: false, frames: 0 }))

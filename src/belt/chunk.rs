@@ -1,18 +1,22 @@
-//! Chunks: the staging buffers of a belt.
+//! Chunks, the staging buffers of a belt, and the ledger that counts them.
 //!
-//! A chunk is in one place at a time, and the place says what it is:
+//! All chunks of a belt share its device and its [`Ledger`]. A chunk moves from container to container, and
+//! the container that holds it says what is true of it:
+//!
 //! ```text
-//!            ┌──────────── Landing: mapped, being written
+//!            ┌──────────── ActiveChunks: mapped, being written
 //!            │                 │ finish (unmapped)
 //!   acquire  │                 ▼
-//!            │              Batch: copies from it are recorded ── dropped, abandoned ──▶ freed
+//!            │              ClosedChunks: recorded copies read it ── dropped or abandoned ──▶ freed
 //!            │                 │ recall (asked to be mapped again)
 //!            │                 ▼
 //!            │              Pool, recalled: the GPU may read it
 //!            │                 │ mapped
 //!            │                 ▼
-//!            └──────────── Pool, free ── idle ──▶ freed
+//!            └──────────── Pool, free ── idle too long ──▶ freed
 //! ```
+//!
+//! Everything here is accessed only on the thread of the belt.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -23,48 +27,57 @@ use super::device::Device;
 use super::{BeltError, FlushStats};
 use wgpu_core::SubmissionIndex;
 
-/// What all chunks of a belt have in common. It lives as long as one of them, or the belt.
+/// What all chunks of one belt share: the device, the counts, and the ids that the engine provided.
+///
+/// It lives as long as the belt or the last of its chunks.
 pub(super) struct Ledger {
     pub(super) device: Device,
-    /// Bytes of all chunks.
+    /// The capacity of all chunks that exist, in bytes.
     pub(super) bytes: Cell<u64>,
-    /// Chunks in batches.
-    pub(super) finished: Cell<usize>,
+    /// The number of chunks in [`ClosedChunks`].
+    pub(super) closed: Cell<usize>,
+    /// The number of chunks created since the belt was.
     pub(super) created: Cell<u64>,
+    /// The number of chunks freed since the belt was created.
     pub(super) freed: Cell<u64>,
-    ids: Option<Ids>,
+    /// `None` if wgpu-core allocates the ids of chunks.
+    ids: Option<ProvidedIds>,
 }
 
-/// Buffer ids of the engine's.
-pub(super) struct Ids {
+/// Buffer ids that the engine allocated.
+pub(super) struct ProvidedIds {
+    /// The ids that name no chunk.
     pub(super) unused: RefCell<Vec<BufferId>>,
+    /// Receives each id once, when the ledger is dropped.
     pub(super) hand_back: Box<dyn Fn(BufferId)>,
 }
 
 impl Ledger {
-    pub(super) fn new(device: Device, ids: Option<Ids>) -> Rc<Self> {
-        let (bytes, finished, created, freed) = Default::default();
-        Rc::new(Self { device, bytes, finished, created, freed, ids })
+    pub(super) fn new(device: Device, ids: Option<ProvidedIds>) -> Rc<Self> {
+        let (bytes, closed, created, freed) = Default::default();
+        Rc::new(Self { device, bytes, closed, created, freed, ids })
     }
 }
 
 impl Drop for Ledger {
     fn drop(&mut self) {
-        if let Some(Ids { unused, hand_back }) = &self.ids {
+        if let Some(ProvidedIds { unused, hand_back }) = &self.ids {
             unused.take().into_iter().for_each(hand_back);
         }
     }
 }
 
-/// A staging buffer. Dropping it frees its id, and its memory once no command buffer needs it.
+/// A staging buffer. Dropping it frees its id at once, and its memory when no command buffer needs it any
+/// more.
 pub(super) struct Chunk {
     ledger: Rc<Ledger>,
     pub(super) id: BufferId,
+    /// Size in bytes.
     pub(super) capacity: u64,
 }
 
 impl Chunk {
-    /// A mapped one.
+    /// Creates a chunk of `capacity` zeroed bytes, mapped for writing.
     pub(super) fn create(ledger: &Rc<Ledger>, capacity: u64) -> Result<Self, BeltError> {
         let id = match &ledger.ids {
             Some(ids) => Some(ids.unused.borrow_mut().pop().ok_or(BeltError::NoBufferIds)?),
@@ -98,50 +111,54 @@ impl Drop for Chunk {
     }
 }
 
-/// What was written up to a [`finish`](super::StagingBelt::finish): the chunks that the recorded copies read.
+/// The chunks that the copies of one frame read: those written up to a
+/// [`finish`](super::StagingBelt::finish).
 ///
-/// Once its encoders are submitted, [`recall`](super::StagingBelt::recall) makes the chunks usable again. Dropping it frees
-/// them: it is always right, whether or not the encoders were or will be submitted, but new chunks must then be made. A
-/// batch that is kept keeps its chunks, and they count against
-/// [`BeltDescriptor::max_bytes`](super::BeltDescriptor::max_bytes). Those of a dropped one do not, though wgpu-core keeps their
-/// memory until the GPU is done with it.
-#[must_use = "its chunks are freed unless it is recalled once its encoders are submitted"]
-pub struct Batch {
+/// Once the frame's encoders are submitted, [`recall`](super::StagingBelt::recall) makes the chunks usable
+/// again. Dropping them instead frees them, which is right in any case, whether or not the encoders were or
+/// will be submitted; but the belt must create new ones then.
+///
+/// Closed chunks that are kept count against [`BeltDescriptor::max_bytes`](super::BeltDescriptor::max_bytes).
+/// Dropped ones do not, though wgpu-core keeps their memory until the GPU is done with it.
+#[must_use = "the chunks are freed unless they are recalled once their encoders are submitted"]
+pub struct ClosedChunks {
     pub(super) ledger: Rc<Ledger>,
     chunks: Vec<Chunk>,
-    /// The latest submission when it was finished.
+    /// The latest submission when the chunks were closed. Only a later one can contain copies from them.
     pub(super) after: SubmissionIndex,
     stats: FlushStats,
 }
 
-impl Batch {
+impl ClosedChunks {
     pub(super) fn new(ledger: Rc<Ledger>, chunks: Vec<Chunk>, stats: FlushStats) -> Self {
-        // First: it runs closures of the engine's, and one may panic.
+        // This polls, and a closure of the engine may panic in the poll: so it comes before the chunks are
+        // counted.
         let after = ledger.device.last_submission();
-        ledger.finished.set(ledger.finished.get() + chunks.len());
+        ledger.closed.set(ledger.closed.get() + chunks.len());
         Self { after, ledger, chunks, stats }
     }
 
-    /// What was recorded since the batch before it was finished.
+    /// Returns what was recorded for these chunks by `finish` and by each `flush` since the `finish` before.
     pub fn stats(&self) -> FlushStats {
         self.stats
     }
 
+    /// Takes the chunks out and leaves none.
     pub(super) fn take(&mut self) -> Vec<Chunk> {
-        self.ledger.finished.set(self.ledger.finished.get() - self.chunks.len());
+        self.ledger.closed.set(self.ledger.closed.get() - self.chunks.len());
         std::mem::take(&mut self.chunks)
     }
 }
 
-impl Drop for Batch {
+impl Drop for ClosedChunks {
     fn drop(&mut self) {
         drop(self.take());
     }
 }
 
-impl std::fmt::Debug for Batch {
+impl std::fmt::Debug for ClosedChunks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (chunks, after) = (self.chunks.len(), self.after);
-        f.debug_struct("Batch").field("chunks", &chunks).field("after", &after).finish_non_exhaustive()
+        f.debug_struct("ClosedChunks").field("chunks", &chunks).field("after", &after).finish_non_exhaustive()
     }
 }

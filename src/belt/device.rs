@@ -1,4 +1,7 @@
-//! What the belt asks of wgpu-core: every call but that of [`upload`](super::upload).
+//! The device of a belt: every call of wgpu-core that the belt makes, except those of
+//! [`upload`](super::upload).
+//!
+//! Accessed only on the thread of the belt, which is the one that makes the wgpu-core calls of the device.
 
 use std::sync::Arc;
 
@@ -10,28 +13,30 @@ use wgpu_core::resource::{BufferAccessError, BufferDescriptor, BufferMapOperatio
 use wgpu_types as wgt;
 
 use super::BeltError;
-use super::upload::{Guarded, guard_of, upload};
-use super::writes::{Copy, TextureCopy};
+use super::copies::{PendingCopy, TextureCopy};
+use super::upload::{GuardedCall, guarded_call_for, upload};
 
-/// A device and its queue.
+/// A device and its queue. Precondition of every call, except [`drop_buffer`](Self::drop_buffer): the engine
+/// has not dropped them.
 pub(super) struct Device {
     global: Arc<Global>,
     id: DeviceId,
     queue: QueueId,
-    guarded: Guarded,
+    guarded: GuardedCall,
 }
 
 impl Device {
     pub(super) fn new(global: Arc<Global>, id: DeviceId, queue: QueueId) -> Result<Self, BeltError> {
-        let guarded = guard_of(&global, id).ok_or(BeltError::UnsupportedBackend)?;
+        let guarded = guarded_call_for(&global, id).ok_or(BeltError::UnsupportedBackend)?;
         Ok(Self { global, id, queue, guarded })
     }
 
+    /// Returns the size of the largest buffer that the device allows, in bytes.
     pub(super) fn largest_buffer(&self) -> u64 {
         self.global.device_limits(self.id).max_buffer_size
     }
 
-    /// A zeroed buffer that is mapped for writing. After an error `id` is free again.
+    /// Creates a zeroed buffer of `size` bytes that is mapped for writing. After an error `id` is free again.
     pub(super) fn create_mapped(&self, size: u64, id: Option<BufferId>) -> Result<BufferId, BeltError> {
         let descriptor = BufferDescriptor {
             label: Some("belt chunk".into()),
@@ -43,74 +48,83 @@ impl Device {
         match error {
             None => Ok(id),
             Some(error) => {
-                // wgpu-core keeps an invalid entry under the id.
+                // wgpu-core has put an invalid entry under the id, which would keep it in use.
                 self.global.buffer_drop(id);
                 Err(error.into())
             }
         }
     }
 
-    /// The GPU may go on reading it: wgpu-core keeps the memory as long as a command buffer needs it.
+    /// Drops a buffer. Command buffers may still read it: wgpu-core keeps its memory as long as one needs it.
     pub(super) fn drop_buffer(&self, id: BufferId) {
         self.global.buffer_drop(id);
     }
 
+    /// Copies `bytes` to `offset`, in bytes, in a chunk. Fails with [`BeltError::DeviceLost`] if the chunk is
+    /// not mapped any more.
     pub(super) fn upload(&self, chunk: BufferId, offset: u64, bytes: &[u8]) -> Result<(), BeltError> {
         upload(&self.global, self.guarded, chunk, offset, bytes).ok_or(BeltError::DeviceLost)
     }
 
-    /// Submissions may read it from now on.
+    /// Unmaps a chunk, so that submissions may read it.
     pub(super) fn unmap(&self, chunk: BufferId) -> Result<(), BeltError> {
         Ok(self.global.buffer_unmap(chunk)?)
     }
 
-    /// Asks for the buffer to be mapped once the submissions that read it are over. No callback: wgpu-core may lose one, and
-    /// [`is_mapped`](Self::is_mapped) tells.
+    /// Asks wgpu-core to map a chunk for writing once the submissions that read it are over.
+    ///
+    /// [`is_mapped`](Self::is_mapped) tells when it is. No callback is used, because wgpu-core may lose one.
     pub(super) fn map(&self, chunk: BufferId) -> Result<(), BeltError> {
         let operation = BufferMapOperation { host: HostMap::Write, callback: None };
         self.global.buffer_map_async(chunk, 0, None, operation)?;
         Ok(())
     }
 
+    /// Returns whether a chunk is mapped.
     pub(super) fn is_mapped(&self, chunk: BufferId) -> bool {
         self.global.buffer_get_mapped_range(chunk, 0, None).is_ok()
     }
 
-    /// Runs what is due, the engine's closures too.
+    /// Polls the device once without waiting, which runs the closures that are due, the engine's included.
     pub(super) fn poll(&self) {
         if let Err(error) = self.global.device_poll(self.id, wgt::PollType::Poll) {
             log::warn!("webgpu-presentation: polling {:?}: {error}", self.id);
         }
     }
 
-    /// The index of the latest submission that the queue accepted. Waits for nothing: no submission has the index asked for, and
-    /// wgpu-core's answer to that names the latest.
+    /// Returns the index of the latest submission that the queue accepted. Polls the device without waiting.
+    ///
+    /// wgpu-core has no call for this. It is asked to wait for a submission that cannot exist, and its error
+    /// names the latest one.
     pub(super) fn last_submission(&self) -> SubmissionIndex {
-        let nonsense = wgt::PollType::Wait { submission_index: Some(SubmissionIndex::MAX), timeout: None };
-        match self.global.device_poll(self.id, nonsense) {
+        let impossible = wgt::PollType::Wait { submission_index: Some(SubmissionIndex::MAX), timeout: None };
+        match self.global.device_poll(self.id, impossible) {
             Err(WaitIdleError::WrongSubmissionIndex(_, last)) => last,
             _ => 0,
         }
     }
 
-    /// Whether a write may end at `end`: what a write of nothing there checks.
+    /// Checks whether a write to a buffer may end at `end`, by writing no bytes there.
     pub(super) fn check_buffer(&self, target: BufferId, end: u64) -> Result<(), BeltError> {
-        // That check overlooks destroyed buffers, and copying to one kills the encoder. Asked before, because a lost device,
-        // which the check does see, destroys its buffers.
-        let asked = self.global.buffer_get_mapped_range(target, 0, Some(0));
+        // A write of no bytes does not fail for a destroyed buffer, and copying to one makes the encoder
+        // invalid: so the mapped range is asked for too. It is asked for first, because a lost device, which
+        // the write does notice, destroys its buffers.
+        let range = self.global.buffer_get_mapped_range(target, 0, Some(0));
         self.global.queue_write_buffer(self.queue, target, end, &[])?;
-        match asked {
+        match range {
             Err(BufferAccessError::DestroyedResource(_)) => Err(BeltError::DestinationDestroyed),
             _ => Ok(()),
         }
     }
 
-    /// Whether a copy would be accepted: what a write of no layers behind its last one checks.
+    /// Checks whether a copy to a texture would be accepted, by writing no layers behind the last one of the
+    /// copy.
     pub(super) fn check_texture(&self, copy: &TextureCopy) -> Result<(), BeltError> {
         let TextureCopy { mut destination, size, row_bytes, rows, .. } = *copy;
         let layers = size.depth_or_array_layers;
         destination.origin.z = destination.origin.z.checked_add(layers).ok_or(BeltError::OutOfBounds)?;
-        // With these numbers wgpu-core finds fault with a format of larger rows, or of more of them, than ours.
+        // This layout fits the copy exactly, so wgpu-core refuses it if the format of the texture has longer
+        // rows, or more of them.
         let layout = wgt::TexelCopyBufferLayout {
             offset: 0,
             bytes_per_row: Some(row_bytes),
@@ -121,19 +135,20 @@ impl Device {
         Ok(checked?)
     }
 
-    pub(super) fn record(&self, encoder: CommandEncoderId, copy: &Copy) -> Result<(), BeltError> {
+    /// Records a copy. Fails if the encoder was finished.
+    pub(super) fn record(&self, encoder: CommandEncoderId, copy: &PendingCopy) -> Result<(), BeltError> {
         let recorded = match copy {
-            Copy::Buffer(copy) => self.global.command_encoder_copy_buffer_to_buffer(
+            PendingCopy::Buffer(copy) => self.global.command_encoder_copy_buffer_to_buffer(
                 encoder,
                 copy.chunk,
-                copy.source,
+                copy.chunk_offset,
                 copy.target,
-                copy.offset,
+                copy.target_offset,
                 Some(copy.size),
             ),
-            Copy::Texture(chunk, offset, copy) => {
+            PendingCopy::Texture { chunk, chunk_offset, copy } => {
                 let layout = wgt::TexelCopyBufferLayout {
-                    offset: *offset,
+                    offset: *chunk_offset,
                     bytes_per_row: Some(copy.stride),
                     rows_per_image: Some(copy.rows),
                 };

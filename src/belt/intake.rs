@@ -1,27 +1,35 @@
-//! What is written until it is flushed: small writes gather in runs, which land in chunks, which come from the pool.
+//! The path of a write from the engine's call to the next flush.
+//!
+//! Small writes gather in runs; runs and large writes are placed in the active chunks; these come from the
+//! pool. `staging_belt` calls in here for every write, and to record the copies. Accessed only on the thread
+//! of the belt.
 
 use std::rc::Rc;
 
 use wgpu_core::id::{BufferId, CommandEncoderId, TextureId};
 use wgpu_types::COPY_BUFFER_ALIGNMENT;
 
+use super::active_chunks::ActiveChunks;
 use super::chunk::Ledger;
-use super::landing::Landing;
+use super::copies::PendingCopy;
 use super::pool::Pool;
 use super::runs::{Destination, Runs};
 use super::texture::{Piece, TextureWrite};
-use super::writes::Copy;
 use super::{BeltDescriptor, BeltError, FlushStats};
 
-/// A write of so many bytes is put into a chunk at once.
+/// Writes of at least this many bytes do not gather in a run but are placed in a chunk at once.
 const LARGE: usize = 64 << 10;
 
-/// Whatever fails here has done nothing, but on a lost device: then all must be [cleared](Self::clear).
+/// Everything that was written and not flushed, and the chunks that it may use.
+///
+/// A method that fails has had no effect, except with [`BeltError::DeviceLost`]: then everything must be
+/// [cleared](Self::clear).
 pub(super) struct Intake {
     ledger: Rc<Ledger>,
     pub(super) pool: Pool,
     runs: Runs,
-    pub(super) landing: Landing,
+    pub(super) active: ActiveChunks,
+    /// The largest chunk in bytes.
     max_chunk_size: u64,
 }
 
@@ -30,32 +38,34 @@ impl Intake {
         Self {
             pool: Pool::new(ledger.clone(), descriptor),
             runs: Runs::default(),
-            landing: Landing::new(ledger.clone()),
+            active: ActiveChunks::new(ledger.clone()),
             max_chunk_size: descriptor.max_chunk_size,
             ledger,
         }
     }
 
-    /// Whether a write only goes on where the last one to its buffer ended; then it is done.
+    /// Does a write if it only continues the open run of its buffer, and returns whether it did.
     #[inline]
     pub(super) fn append(&mut self, target: BufferId, offset: u64, data: &[u8]) -> bool {
-        data.len() < LARGE && self.runs.append(target, offset, data, self.landing.room())
+        data.len() < LARGE && self.runs.append(target, offset, data, self.active.room())
     }
 
-    /// A write that is not just appended.
+    /// Does a write of any kind to a buffer. Offset and size are in bytes.
     pub(super) fn write(&mut self, target: BufferId, offset: u64, data: &[u8]) -> Result<(), BeltError> {
         let destination = self.destination(target, offset, data.len() as u64)?;
         if data.len() < LARGE {
             self.runs.extend(destination, data.len()).extend_from_slice(data);
             Ok(())
         } else {
-            self.runs.pass(&mut self.landing, destination, data)
+            self.runs.write_through(&mut self.active, destination, data)
         }
     }
 
-    /// Zeros that are written to a destination that was made ready for them.
-    pub(super) fn zeros(&mut self, destination: Destination, size: u64) -> &mut [u8] {
-        // Room for them was found, so they can be counted.
+    /// Extends the open run of a destination by `size` zeros and returns them, to be written by the caller.
+    ///
+    /// Precondition: [`destination`](Self::destination) has just made the destination ready for them.
+    pub(super) fn extend_with_zeros(&mut self, destination: Destination, size: u64) -> &mut [u8] {
+        // The size fits a `usize`, because room in chunks was found for it.
         let size = size as usize;
         let run = self.runs.extend(destination, size);
         let start = run.len();
@@ -63,41 +73,44 @@ impl Intake {
         &mut run[start..]
     }
 
-    /// Each piece is a copy of its own. If one fails, all do.
+    /// Writes to a texture: all pieces, each with a copy of its own, or none.
     pub(super) fn write_texture(&mut self, write: &TextureWrite<'_>) -> Result<(), BeltError> {
         self.ledger.device.check_texture(write.whole())?;
         let pieces = write.pieces(self.max_chunk_size)?;
-        // A single one that finds no room has done nothing.
+        // A single piece needs no savepoint: if there is no room for it, nothing was placed.
         if pieces.clone().nth(1).is_none() {
-            return self.put_pieces(write, pieces);
+            return self.place_pieces(write, pieces);
         }
-        // What gathered goes first: then all that comes behind the mark is of this write.
-        self.runs.put(&mut self.landing)?;
-        let mark = self.landing.mark()?;
-        let put = self.put_pieces(write, pieces);
-        if put.is_err() {
-            self.landing.go_back(mark).into_iter().for_each(|chunk| self.pool.rest(chunk));
+        // What has gathered is placed before the savepoint, so that everything behind it belongs to this
+        // write.
+        self.runs.place_all(&mut self.active)?;
+        let savepoint = self.active.savepoint()?;
+        let placed = self.place_pieces(write, pieces);
+        if placed.is_err() {
+            self.active.roll_back(savepoint).into_iter().for_each(|chunk| self.pool.put_back(chunk));
         }
-        put
+        placed
     }
 
-    fn put_pieces(
+    /// Places pieces until one finds no room. Those before it stay placed.
+    fn place_pieces(
         &mut self,
         write: &TextureWrite<'_>,
         pieces: impl Iterator<Item = Piece>,
     ) -> Result<(), BeltError> {
         for piece in pieces {
             let (copy, bytes) = write.copy(piece);
-            self.make_piece(bytes, write.alignment)?;
-            if let Some((chunk, offset, bytes)) = self.landing.reserve(bytes, write.alignment) {
+            self.make_contiguous_room(bytes, write.alignment)?;
+            if let Some((chunk, chunk_offset, bytes)) = self.active.reserve(bytes, write.alignment) {
                 write.fill(piece, bytes);
-                self.landing.copies.push(Copy::Texture(chunk, offset, copy));
+                self.active.copies.push(PendingCopy::Texture { chunk, chunk_offset, copy });
             }
         }
         Ok(())
     }
 
-    /// Checks a write to a buffer, and makes all ready for it.
+    /// Checks a write of `size` bytes to a buffer, and makes its destination ready to be extended by them:
+    /// there is room in chunks, and the open run ends at `offset`.
     pub(super) fn destination(
         &mut self,
         target: BufferId,
@@ -113,11 +126,11 @@ impl Intake {
         let end = offset.checked_add(size).ok_or(BeltError::OutOfBounds)?;
         let found = self.runs.destination(&self.ledger.device, target, end);
         let ready = found.and_then(|destination| {
-            if self.runs.is_full(destination, size) {
-                self.runs.put(&mut self.landing)?;
+            if self.runs.would_overflow(destination, size) {
+                self.runs.place_all(&mut self.active)?;
             }
             self.make_room(size)?;
-            self.runs.turn_to(&mut self.landing, destination, offset)?;
+            self.runs.start_at(&mut self.active, destination, offset)?;
             Ok(destination)
         });
         if ready.is_err() {
@@ -126,10 +139,10 @@ impl Intake {
         ready
     }
 
-    /// Makes room for `size` bytes besides those that gathered.
+    /// Makes room in chunks for `size` bytes besides those that have gathered.
     fn make_room(&mut self, size: u64) -> Result<(), BeltError> {
         let needed = self.runs.gathered().saturating_add(size);
-        let (mut room, mut held) = (self.landing.room(), self.landing.held());
+        let (mut room, mut held) = (self.active.room(), self.active.held());
         let mut chunks = Vec::new();
         while room < needed {
             let missing = (needed - room).min(self.max_chunk_size);
@@ -140,49 +153,53 @@ impl Intake {
                     chunks.push(chunk);
                 }
                 Err(error) => {
-                    chunks.into_iter().for_each(|chunk| self.pool.rest(chunk));
+                    chunks.into_iter().for_each(|chunk| self.pool.put_back(chunk));
                     return Err(error);
                 }
             }
         }
-        chunks.into_iter().for_each(|chunk| self.landing.add(chunk));
+        chunks.into_iter().for_each(|chunk| self.active.add(chunk));
         Ok(())
     }
 
-    /// Makes room for bytes in one piece.
-    pub(super) fn make_piece(&mut self, size: u64, alignment: u64) -> Result<(), BeltError> {
-        if !self.landing.fits(size, alignment, self.runs.gathered()) {
-            // What gathered goes into the chunks that were made for it. The others are free then.
-            self.runs.put(&mut self.landing)?;
-            if !self.landing.fits(size, alignment, 0) && !self.landing.turn_to_spare(size)? {
-                let chunk = self.pool.acquire(size, self.landing.held())?;
-                self.landing.turn_to(chunk)?;
+    /// Makes room in the open chunk for `size` contiguous bytes at a multiple of `alignment`, to be
+    /// [reserved](ActiveChunks::reserve) next.
+    pub(super) fn make_contiguous_room(&mut self, size: u64, alignment: u64) -> Result<(), BeltError> {
+        if !self.active.fits(size, alignment, self.runs.gathered()) {
+            // What has gathered is placed in the chunks that were acquired for it. The room behind it is free
+            // then.
+            self.runs.place_all(&mut self.active)?;
+            if !self.active.fits(size, alignment, 0) && !self.active.open_spare(size)? {
+                let chunk = self.pool.acquire(size, self.active.held())?;
+                self.active.open(chunk)?;
             }
         }
-        self.landing.make_tail(size)
+        self.active.make_tail_room(size)
     }
 
-    /// Records copies of all that was written.
+    /// Records the copies of everything that was written since the last flush.
     pub(super) fn record(&mut self, encoder: CommandEncoderId) -> Result<FlushStats, BeltError> {
-        self.runs.put(&mut self.landing)?;
-        self.landing.upload()?;
-        // Taken out: should wgpu-core panic, because a destination was dropped, the next flush does not meet it again.
+        self.runs.place_all(&mut self.active)?;
+        self.active.upload_tail()?;
+        // wgpu-core panics if a destination was dropped. Runs and copies are taken out, so that the next
+        // flush does not meet it again.
         let mut runs = std::mem::take(&mut self.runs);
-        let mut copies = std::mem::take(&mut self.landing.copies);
+        let mut copies = std::mem::take(&mut self.active.copies);
         let recorded = self.record_copies(encoder, &runs, &copies);
         if recorded.is_ok() {
             runs.clear();
             copies.clear();
         }
-        (self.runs, self.landing.copies) = (runs, copies);
+        (self.runs, self.active.copies) = (runs, copies);
         recorded
     }
 
+    /// Records copies, except those whose destination cannot be copied to any more.
     fn record_copies(
         &self,
         encoder: CommandEncoderId,
         runs: &Runs,
-        copies: &[Copy],
+        copies: &[PendingCopy],
     ) -> Result<FlushStats, BeltError> {
         let ledger = &self.ledger;
         let mut refused = runs.refused(&ledger.device)?;
@@ -190,8 +207,8 @@ impl Intake {
         let mut stats = FlushStats::default();
         for copy in copies {
             let usable = match copy {
-                Copy::Buffer(copy) => refused.binary_search(&copy.target).is_err(),
-                Copy::Texture(_, _, copy) => match ledger.device.check_texture(copy) {
+                PendingCopy::Buffer(copy) => refused.binary_search(&copy.target).is_err(),
+                PendingCopy::Texture { copy, .. } => match ledger.device.check_texture(copy) {
                     Err(BeltError::DeviceLost) => return Err(BeltError::DeviceLost),
                     checked => checked.is_ok(),
                 },
@@ -207,25 +224,27 @@ impl Intake {
         Ok(stats)
     }
 
+    /// Discards what was written to a buffer and not flushed.
     pub(super) fn forget_buffer(&mut self, target: BufferId) {
         self.runs.forget(target);
-        self.landing.forget_buffer(target);
+        self.active.forget_buffer(target);
     }
 
+    /// Discards what was written to a texture and not flushed.
     pub(super) fn forget_texture(&mut self, target: TextureId) {
-        self.landing.forget_texture(target);
+        self.active.forget_texture(target);
     }
 
-    /// Frees memory of the belt's own.
+    /// Frees memory of the belt's own that was not needed since the last call. Chunks are not affected.
     pub(super) fn shrink(&mut self) {
         self.runs.shrink();
-        self.landing.shrink();
+        self.active.shrink();
     }
 
-    /// All is gone with the device.
+    /// Discards all writes and frees all chunks, because the device is lost.
     pub(super) fn clear(&mut self) {
         self.runs.clear();
-        self.landing.clear();
+        self.active.clear();
         self.pool.clear();
     }
 }

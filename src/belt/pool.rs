@@ -1,4 +1,8 @@
-//! Chunks that nobody writes: those the GPU may still read, and those at rest.
+//! Chunks that are not being written: those that the GPU may still read, and those that are free.
+//!
+//! `intake` acquires chunks here when a write needs room, and the belt recalls closed chunks to here after
+//! their submission. Time is counted in frames: calls of [`StagingBelt::finish`](super::StagingBelt::finish).
+//! Accessed only on the thread of the belt.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -6,17 +10,22 @@ use std::rc::Rc;
 use super::chunk::{Chunk, Ledger};
 use super::{BeltDescriptor, BeltError};
 
-/// No GPU lags so many frames behind, nor as many as a chunk may be idle: one that is not mapped by then never is. It is freed,
-/// which is right in any case.
-const LATEST: u64 = 64;
+/// A recalled chunk that is not mapped after this many frames, nor after [`BeltDescriptor::idle_frames`] if
+/// those are more, is freed. No GPU lags so far behind, so it would never be mapped; and freeing a chunk is
+/// right in any case.
+const MAX_FRAMES_TO_MAP: u64 = 64;
 
+/// The chunks at rest of one belt.
 pub(super) struct Pool {
     ledger: Rc<Ledger>,
     descriptor: BeltDescriptor,
+    /// The number of frames that have ended.
     frame: u64,
-    /// Asked to be mapped, oldest first, with the frame in which that was.
+    /// Chunks that wgpu-core was asked to map, in the order of the recalls, each with the frame of its
+    /// recall.
     recalled: VecDeque<(Chunk, u64)>,
-    /// Mapped, with the frame in which they were recalled.
+    /// Mapped chunks, each with the frame in which it was recalled or put back. Those that were used last
+    /// come last.
     free: Vec<(Chunk, u64)>,
 }
 
@@ -25,45 +34,50 @@ impl Pool {
         Self { ledger, descriptor, frame: 0, recalled: VecDeque::new(), free: Vec::new() }
     }
 
-    /// A mapped chunk of at least `need` bytes. If one must be made, it has room for as much as the frame has `used` already,
-    /// so that a frame of many bytes has few chunks.
+    /// Returns a mapped chunk of at least `needed` bytes.
     ///
-    /// The smallest that fits is taken, and of those the one used last: what a burst left behind is not touched again, and ages.
-    pub(super) fn acquire(&mut self, need: u64, used: u64) -> Result<Chunk, BeltError> {
+    /// The smallest free chunk that fits is taken, and among equal ones the one that was used last: what a
+    /// burst left behind is not touched again, and ages. A new chunk has room for as much as the frame has
+    /// `held` in chunks already, so that a frame of many bytes has few chunks.
+    pub(super) fn acquire(&mut self, needed: u64, held: u64) -> Result<Chunk, BeltError> {
         let BeltDescriptor { chunk_size, max_chunk_size, max_bytes, .. } = self.descriptor;
-        if need > max_chunk_size {
-            return Err(BeltError::TooLarge { size: need, max_chunk_size });
+        if needed > max_chunk_size {
+            return Err(BeltError::TooLarge { size: needed, max_chunk_size });
         }
-        self.settle();
-        let fitting = self.free.iter().enumerate().filter(|(_, (chunk, _))| chunk.capacity >= need);
+        self.collect_mapped();
+        let fitting = self.free.iter().enumerate().filter(|(_, (chunk, _))| chunk.capacity >= needed);
         let best = fitting.min_by_key(|(index, (chunk, _))| (chunk.capacity, usize::MAX - index));
         if let Some((index, _)) = best {
             return Ok(self.free.remove(index).0);
         }
-        // All that rest are too small. They make room if they must.
+        // All free chunks are too small. They are freed as far as the new one needs their share of the
+        // budget.
         let mut left = max_bytes.saturating_sub(self.ledger.bytes.get()) & !15;
-        while left < need && self.free.pop().is_some() {
+        while left < needed && self.free.pop().is_some() {
             left = max_bytes.saturating_sub(self.ledger.bytes.get()) & !15;
         }
-        if left < need {
-            return Err(BeltError::BudgetExceeded { needed: need, max_bytes });
+        if left < needed {
+            return Err(BeltError::BudgetExceeded { needed, max_bytes });
         }
-        let wanted = need.max(used).div_ceil(chunk_size).saturating_mul(chunk_size);
+        let wanted = needed.max(held).div_ceil(chunk_size).saturating_mul(chunk_size);
         loop {
             match Chunk::create(&self.ledger, wanted.min(max_chunk_size).min(left)) {
-                // One that rests gives its id, or its memory.
+                // A free chunk is dropped for its id, or for its memory.
                 Err(BeltError::NoBufferIds | BeltError::OutOfMemory) if self.free.pop().is_some() => (),
                 made => return made,
             }
         }
     }
 
-    /// An acquired chunk that is not needed after all. It may have been written to: whatever is copied from it is written anew.
-    pub(super) fn rest(&mut self, chunk: Chunk) {
+    /// Takes back a mapped chunk that was acquired and is not needed after all.
+    ///
+    /// It may have been written to: whoever acquires it next writes every byte that is copied from it.
+    pub(super) fn put_back(&mut self, chunk: Chunk) {
         self.free.push((chunk, self.frame));
     }
 
-    /// A chunk whose copies were submitted. If it cannot be mapped it is freed.
+    /// Takes a chunk whose copies were submitted, and asks for it to be mapped again. If it cannot be mapped
+    /// it is freed.
     pub(super) fn recall(&mut self, chunk: Chunk) {
         match self.ledger.device.map(chunk.id) {
             Ok(()) => self.recalled.push_back((chunk, self.frame)),
@@ -71,7 +85,7 @@ impl Pool {
         }
     }
 
-    /// Ends a frame, and frees what was idle for too many.
+    /// Ends a frame, and frees the chunks that were idle for too many.
     pub(super) fn end_frame(&mut self) {
         self.frame += 1;
         let frame = self.frame;
@@ -79,36 +93,40 @@ impl Pool {
         for (chunk, since) in std::mem::take(&mut self.recalled) {
             if self.ledger.device.is_mapped(chunk.id) {
                 self.free.push((chunk, since));
-            } else if frame - since < LATEST.max(idle) {
+            } else if frame - since < MAX_FRAMES_TO_MAP.max(idle) {
                 self.recalled.push_back((chunk, since));
             }
         }
         self.free.retain(|&(_, since)| frame - since < idle);
     }
 
-    /// Frees what rests.
+    /// Frees all chunks that the GPU does not read any more.
     pub(super) fn trim(&mut self) {
-        self.settle();
+        self.collect_mapped();
         self.free.clear();
     }
 
-    /// After the device was lost: nothing here is of use.
+    /// Frees all chunks, because the device is lost.
     pub(super) fn clear(&mut self) {
         self.recalled.clear();
         self.free.clear();
     }
 
+    /// Returns the number of chunks that the GPU may still read.
     pub(super) fn recalled(&self) -> usize {
         self.recalled.len()
     }
 
+    /// Returns the number of free chunks.
     pub(super) fn free(&self) -> usize {
         self.free.len()
     }
 
-    /// Finds out which chunks the GPU is done with. It is in the order in which they were recalled: one that is not hides the
-    /// others, until the frame ends.
-    fn settle(&mut self) {
+    /// Moves chunks that are mapped again from `recalled` to `free`.
+    ///
+    /// The GPU is done with them in the order of the recalls, so the search stops at the first that is not
+    /// mapped. If that one never is, the others are found when the frame ends.
+    fn collect_mapped(&mut self) {
         while let Some((chunk, since)) = self.recalled.pop_front() {
             if !self.ledger.device.is_mapped(chunk.id) {
                 self.recalled.push_front((chunk, since));

@@ -1,4 +1,7 @@
-//! The belt itself: what is called, in the order of a frame.
+//! The belt itself: the calls of the engine, in the order of a frame.
+//!
+//! Each call checks what needs no state, passes the rest to `intake` or `pool`, and clears the belt if the
+//! device turns out to be lost. Accessed only on the thread that makes the wgpu-core calls of the device.
 
 use std::fmt;
 use std::rc::Rc;
@@ -11,39 +14,46 @@ use wgpu_types::{
     COPY_BUFFER_ALIGNMENT, Extent3d, TexelCopyBufferLayout, TexelCopyTextureInfo, TextureFormat,
 };
 
-use super::chunk::{Ids, Ledger};
+use super::chunk::{Ledger, ProvidedIds};
 use super::device::Device;
 use super::intake::Intake;
 use super::texture::TextureWrite;
 use super::{
-    Allocation, Batch, BeltDescriptor, BeltError, BeltStats, FlushStats, RecallError, RecallMistake,
+    Allocation, BeltDescriptor, BeltError, BeltStats, ClosedChunks, FlushStats, RecallError, RecallMistake,
     WriteView,
 };
 
-/// Uploads to one device, see [the module](super).
+/// Uploads writes to the buffers and textures of one device, in few copies. [The module](super) says how a
+/// frame goes.
 ///
-/// It belongs to the thread that makes the wgpu-core calls of its device, and never waits for the GPU. Dropping it frees its
-/// chunks, except those of batches that are still around: they go with their batch.
+/// Accessed only on the thread that makes the wgpu-core calls of its device. No call waits for the GPU.
+/// Dropping the belt frees its chunks, except [`ClosedChunks`] that still exist: those are freed when they
+/// are dropped.
 ///
 /// # What the engine promises
 ///
-/// wgpu-core's ids are live during the call, and the device during every call but dropping (wgpu-core panics otherwise).
-/// Destinations stay live under the same id until the [`flush`](Self::flush) or [`finish`](Self::finish) after the write: flush,
-/// or [forget](Self::forget_buffer), before one is dropped. (Otherwise wgpu-core panics there; all that was written and not
-/// flushed is discarded then.) Flush, and submit, before one is mapped or destroyed.
-///
-/// The buffers that [`allocate`](Self::allocate) names are the belt's: they are copied from, not mapped, destroyed or dropped.
+/// - The ids of wgpu-core that are passed to a call are live during the call, and the device is live during
+///   every call except dropping. Otherwise wgpu-core panics.
+/// - A destination stays live under its id from a write to the next [`flush`](Self::flush) or
+///   [`finish`](Self::finish). The engine flushes, or [forgets](Self::forget_buffer) the destination, before
+///   it drops it. Otherwise wgpu-core panics in the flush, and everything that was written and not flushed is
+///   discarded.
+/// - The engine flushes, and submits, before it maps or destroys a destination. Otherwise copies are refused,
+///   or the submission fails.
+/// - The buffers that [`allocate`](Self::allocate) names belong to the belt: the engine copies from them, and
+///   does not map, destroy or drop them.
 pub struct StagingBelt {
     ledger: Rc<Ledger>,
     intake: Intake,
     descriptor: BeltDescriptor,
-    /// What was recorded since the last batch.
+    /// What was recorded since the last [`finish`](Self::finish).
     flushed: FlushStats,
+    /// The number of successful calls of [`finish`](Self::finish).
     frames: u64,
 }
 
 impl StagingBelt {
-    /// A belt whose chunks have ids of wgpu-core's. It makes no chunk yet.
+    /// Creates a belt whose chunks have ids that wgpu-core allocates. It has no chunk yet.
     ///
     /// # Errors
     ///
@@ -57,14 +67,16 @@ impl StagingBelt {
         Self::with_ids(global, device, queue, descriptor, None)
     }
 
-    /// A belt whose chunks have ids of the engine's, at most as many as there are ids. (All ids of one `Global` must come from
-    /// the same side.)
+    /// Creates a belt whose chunks have ids that the engine allocated. It has at most as many chunks as there
+    /// are ids, and none yet.
     ///
-    /// Each id is given to `hand_back` once, when the belt and all its batches are gone.
+    /// Each id is passed to `hand_back` once, when the belt and all its [`ClosedChunks`] are dropped.
+    /// Precondition: all ids of one wgpu-core `Global` come from the same side, either wgpu-core or the
+    /// engine.
     ///
     /// # Errors
     ///
-    /// [`BeltError::UnsupportedBackend`]; the ids were handed back.
+    /// [`BeltError::UnsupportedBackend`]. `hand_back` is not called then: the ids are still the engine's.
     pub fn with_buffer_ids(
         global: Arc<Global>,
         device: DeviceId,
@@ -73,7 +85,7 @@ impl StagingBelt {
         ids: Vec<BufferId>,
         hand_back: impl Fn(BufferId) + 'static,
     ) -> Result<Self, BeltError> {
-        let ids = Ids { unused: ids.into(), hand_back: Box::new(hand_back) };
+        let ids = ProvidedIds { unused: ids.into(), hand_back: Box::new(hand_back) };
         Self::with_ids(global, device, queue, descriptor, Some(ids))
     }
 
@@ -82,7 +94,7 @@ impl StagingBelt {
         device: DeviceId,
         queue: QueueId,
         descriptor: &BeltDescriptor,
-        ids: Option<Ids>,
+        ids: Option<ProvidedIds>,
     ) -> Result<Self, BeltError> {
         let device = Device::new(global, device, queue)?;
         let descriptor = descriptor.checked(device.largest_buffer());
@@ -96,12 +108,14 @@ impl StagingBelt {
         })
     }
 
-    /// Copies `data` to `offset`, in bytes, of a buffer. Offset and size are multiples of 4. No data: nothing is done.
+    /// Writes `data` at `offset`, in bytes, to a buffer. Offset and size must be multiples of 4. Without data
+    /// nothing is done.
     ///
     /// # Errors
     ///
-    /// As [the module](super#errors) says; nothing of this write is done then.
-    // The usual write is a few instructions, fewer still where the caller knows its size.
+    /// Those that [the module](super#errors) describes. Nothing of this write is done then.
+    // Inlined, because the usual write is a few instructions, and fewer still where the caller knows its
+    // size.
     #[inline]
     pub fn write_buffer(&mut self, target: BufferId, offset: u64, data: &[u8]) -> Result<(), BeltError> {
         if data.is_empty() || self.intake.append(target, offset, data) {
@@ -111,11 +125,12 @@ impl StagingBelt {
         self.unless_lost(written)
     }
 
-    /// As [`write_buffer`](Self::write_buffer), for data that is not there yet: what is not written to the view is zero.
+    /// Writes `size` bytes at `offset` to a buffer, like [`write_buffer`](Self::write_buffer), and returns
+    /// them to be filled in. What is not filled in is zero.
     ///
     /// # Errors
     ///
-    /// As [`write_buffer`](Self::write_buffer).
+    /// Those of [`write_buffer`](Self::write_buffer).
     pub fn write_buffer_with(
         &mut self,
         target: BufferId,
@@ -127,18 +142,23 @@ impl StagingBelt {
         }
         let destination = self.intake.destination(target, offset, size);
         let destination = self.unless_lost(destination)?;
-        Ok(WriteView::new(self.intake.zeros(destination, size)))
+        Ok(WriteView::new(self.intake.extend_with_zeros(destination, size)))
     }
 
-    /// Copies texels to a texture, as `GPUQueue.writeTexture` does, but in the encoder. `format` is the texture's; `layout` and
-    /// `size` are as there: `offset` and `bytes_per_row` need not be multiples of anything. Size zero: nothing is done.
+    /// Writes texels to a texture like `GPUQueue.writeTexture`, but in the order of the encoder.
     ///
-    /// Rows are padded to 256 bytes. What does not fit a chunk is copied in pieces.
+    /// `format` is the format of the texture. `layout` and `size` mean what they mean in
+    /// `GPUQueue.writeTexture`: `offset` and `bytes_per_row` need not be multiples of anything. Without
+    /// texels in `size` nothing is done.
+    ///
+    /// In the chunk rows are padded to multiples of 256 bytes. A write that does not fit a chunk is copied in
+    /// pieces.
     ///
     /// # Errors
     ///
-    /// As [the module](super#errors) says; nothing of this write is done then. A texture of another format is noticed only
-    /// if its rows are longer, or if it has more of them.
+    /// Those that [the module](super#errors) describes. Nothing of this write is done then. If the texture
+    /// has another format than `format`, that is noticed only if its rows are longer, or if it has more of
+    /// them.
     pub fn write_texture(
         &mut self,
         destination: &TexelCopyTextureInfo<TextureId>,
@@ -152,25 +172,29 @@ impl StagingBelt {
         self.unless_lost(written)
     }
 
-    /// Discards what was written to a buffer and not flushed: to be called before its id is dropped.
+    /// Discards what was written to a buffer and not flushed, so that the engine may drop the buffer.
     pub fn forget_buffer(&mut self, target: BufferId) {
         self.intake.forget_buffer(target);
     }
 
-    /// Discards what was written to a texture and not flushed: to be called before its id is dropped.
+    /// Discards what was written to a texture and not flushed, so that the engine may drop the texture.
     pub fn forget_texture(&mut self, target: TextureId) {
         self.intake.forget_texture(target);
     }
 
-    /// Bytes in a staging buffer, for commands of the caller's own: it is usable as `COPY_SRC`. `size` is a multiple of 4,
-    /// `alignment` a power of two; the bytes lie at a multiple of it and of 4. What is not written is zero.
+    /// Allocates bytes in a staging buffer, for commands of the engine's own that copy from it.
     ///
-    /// Commands that read the allocation go into encoders that are submitted after the next [`finish`](Self::finish) and before
-    /// its batch is recalled.
+    /// `size`, in bytes, must be a multiple of 4, and `alignment` a power of two. The bytes lie at a multiple
+    /// of `alignment` and of 4 in the staging buffer, which has the usage `COPY_SRC`. What is not filled in
+    /// is zero.
+    ///
+    /// Commands that read the allocation go into encoders that are submitted after the next
+    /// [`finish`](Self::finish), and before the chunks that it returns are recalled.
     ///
     /// # Errors
     ///
-    /// As [the module](super#errors) says, and [`BeltError::TooLarge`] beyond [`BeltDescriptor::max_chunk_size`].
+    /// Those that [the module](super#errors) describes, [`BeltError::EmptyAllocation`], and
+    /// [`BeltError::TooLarge`] for more than [`BeltDescriptor::max_chunk_size`].
     pub fn allocate(&mut self, size: u64, alignment: u64) -> Result<Allocation<'_>, BeltError> {
         if size == 0 {
             return Err(BeltError::EmptyAllocation);
@@ -182,22 +206,24 @@ impl StagingBelt {
             return Err(BeltError::InvalidAlignment(alignment));
         }
         let alignment = alignment.max(COPY_BUFFER_ALIGNMENT);
-        let made = self.intake.make_piece(size, alignment);
+        let made = self.intake.make_contiguous_room(size, alignment);
         self.unless_lost(made)?;
-        match self.intake.landing.reserve(size, alignment) {
+        match self.intake.active.reserve(size, alignment) {
             Some((buffer, offset, bytes)) => Ok(Allocation::new(buffer, offset, bytes)),
             None => Err(BeltError::DeviceLost),
         }
     }
 
-    /// Records copies of all that was written. The belt can be written further; until [`finish`](Self::finish) the encoder must not
-    /// be submitted (wgpu-core would refuse it: the chunks are still mapped).
+    /// Records the copies of everything that was written since the last flush.
     ///
-    /// No pass is open on `encoder`, and it belongs to the belt's device.
+    /// Writes may follow. The encoder must not be submitted before [`finish`](Self::finish): wgpu-core would
+    /// refuse it, because the chunks are still mapped. Precondition: `encoder` belongs to the device of the
+    /// belt, and no pass is open on it.
     ///
     /// # Errors
     ///
-    /// [`BeltError::EncoderEnded`]: what was written waits for another encoder. [`BeltError::DeviceLost`].
+    /// [`BeltError::EncoderEnded`], and what was written waits for another encoder; or
+    /// [`BeltError::DeviceLost`].
     pub fn flush(&mut self, encoder: CommandEncoderId) -> Result<FlushStats, BeltError> {
         let recorded = self.intake.record(encoder);
         let stats = self.unless_lost(recorded)?;
@@ -205,65 +231,75 @@ impl StagingBelt {
         Ok(stats)
     }
 
-    /// [Records](Self::flush) what is left to record, and ends the frame: the chunks written since the last `finish` go into the
-    /// batch, and the encoders may be submitted.
+    /// [Flushes](Self::flush) what is left, ends the frame, and returns the chunks that were written in it.
+    /// The encoders may be submitted now.
     ///
     /// # Errors
     ///
-    /// As [`flush`](Self::flush).
-    pub fn finish(&mut self, encoder: CommandEncoderId) -> Result<Batch, BeltError> {
+    /// Those of [`flush`](Self::flush).
+    pub fn finish(&mut self, encoder: CommandEncoderId) -> Result<ClosedChunks, BeltError> {
         self.flush(encoder)?;
-        let closed = self.intake.landing.close();
+        let closed = self.intake.active.close();
         let chunks = self.unless_lost(closed)?;
         self.frames += 1;
         self.intake.pool.end_frame();
         if self.frames.is_multiple_of(u64::from(self.descriptor.idle_frames)) {
             self.intake.shrink();
         }
-        Ok(Batch::new(self.ledger.clone(), chunks, std::mem::take(&mut self.flushed)))
+        Ok(ClosedChunks::new(self.ledger.clone(), chunks, std::mem::take(&mut self.flushed)))
     }
 
-    /// The chunks of a batch are used again once the GPU has read them. All encoders of the batch were submitted, the last one
-    /// with `submission`, which is what `queue_submit` returned. (After an error of `queue_submit` drop the batch instead.)
+    /// Takes chunks back, to be written again once the GPU has read them.
     ///
-    /// Polls the device once without waiting, which runs closures of the engine's that are due, as `queue_submit` does.
+    /// All encoders that were given to `flush` and `finish` in the frame of the chunks must be submitted
+    /// before. `submission` is what `queue_submit` returned for the last of them. (If `queue_submit` returned
+    /// an error, the chunks are dropped instead.)
+    ///
+    /// The call polls the device without waiting, which runs the engine's closures that are due, as
+    /// `queue_submit` does.
     ///
     /// # Errors
     ///
-    /// The batch is handed back if there was no such submission since it was finished, or if it is another belt's. A later
-    /// submission, without the batch's encoders, is not noticed: submitting those afterwards can then upload other bytes, or fail.
-    pub fn recall(&mut self, mut batch: Batch, submission: SubmissionIndex) -> Result<(), RecallError> {
+    /// The chunks are handed back if there was no such submission since they were closed, or if another belt
+    /// closed them. A submission that is later but does not contain the encoders is not noticed: submitting
+    /// the encoders afterwards can then upload other bytes, or fail.
+    pub fn recall(
+        &mut self,
+        mut chunks: ClosedChunks,
+        submission: SubmissionIndex,
+    ) -> Result<(), RecallError> {
         let device = &self.ledger.device;
-        if !Rc::ptr_eq(&self.ledger, &batch.ledger) {
-            return Err(RecallError { batch, reason: RecallMistake::ForeignBatch });
+        if !Rc::ptr_eq(&self.ledger, &chunks.ledger) {
+            return Err(RecallError { chunks, reason: RecallMistake::ForeignChunks });
         }
-        if submission <= batch.after || submission > device.last_submission() {
-            return Err(RecallError { batch, reason: RecallMistake::NotSubmitted });
+        if submission <= chunks.after || submission > device.last_submission() {
+            return Err(RecallError { chunks, reason: RecallMistake::NotSubmitted });
         }
-        batch.take().into_iter().for_each(|chunk| self.intake.pool.recall(chunk));
+        chunks.take().into_iter().for_each(|chunk| self.intake.pool.recall(chunk));
         device.poll();
         Ok(())
     }
 
-    /// Gives a batch up, because its encoders are not submitted: as dropping it, its chunks are freed and never used again.
-    pub fn abandon(&mut self, batch: Batch) {
-        drop(batch);
+    /// Frees closed chunks, because their encoders will not be submitted. Dropping them does the same.
+    pub fn abandon(&mut self, chunks: ClosedChunks) {
+        drop(chunks);
     }
 
-    /// Frees all chunks that rest, and memory of the belt's own, without waiting for [`BeltDescriptor::idle_frames`].
+    /// Frees all chunks that are not in use, and memory of the belt's own, without waiting for
+    /// [`BeltDescriptor::idle_frames`].
     pub fn trim(&mut self) {
         self.intake.pool.trim();
         self.intake.shrink();
     }
 
-    /// What the belt holds.
+    /// Returns what the belt holds now, and what it did since it was created.
     pub fn stats(&self) -> BeltStats {
         let ledger = &self.ledger;
         BeltStats {
             frames: self.frames,
             bytes: ledger.bytes.get(),
-            active: self.intake.landing.chunks(),
-            finished: ledger.finished.get(),
+            active: self.intake.active.len(),
+            closed: ledger.closed.get(),
             recalled: self.intake.pool.recalled(),
             free: self.intake.pool.free(),
             created: ledger.created.get(),
@@ -271,7 +307,7 @@ impl StagingBelt {
         }
     }
 
-    /// A lost device takes everything along.
+    /// Passes a result on, and clears the belt if it says that the device is lost.
     fn unless_lost<T>(&mut self, result: Result<T, BeltError>) -> Result<T, BeltError> {
         if let Err(BeltError::DeviceLost) = result {
             self.intake.clear();

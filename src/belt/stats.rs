@@ -1,30 +1,40 @@
-//! The belt's settings and counts.
+//! The settings and the counts of a belt.
+//!
+//! They are plain data. The engine passes a [`BeltDescriptor`] in once, and reads [`BeltStats`] and
+//! [`FlushStats`] out as copies, which do not change afterwards.
 
-/// The sizes of a belt, in bytes. Sizes of chunks are rounded up to multiples of 16, and kept within the device's limits.
+/// The settings of a belt.
+///
+/// Sizes of chunks are rounded up to multiples of 16 bytes and kept within the limits of the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BeltDescriptor {
-    /// The smallest chunk. Best about as large as what one frame writes.
+    /// Size of the smallest chunk in bytes. About as much as one frame writes is best.
     pub chunk_size: u64,
-    /// The largest chunk: a frame that writes more than `chunk_size` gets larger ones, up to this. Also the largest allocation.
+    /// Size of the largest chunk in bytes, and of the largest allocation. A frame that writes more than
+    /// `chunk_size` gets larger chunks, up to this size.
     pub max_chunk_size: u64,
-    /// All chunks together, at any moment. Those of dropped batches no longer count, though wgpu-core keeps their memory until the
-    /// GPU is done with it.
+    /// Most bytes that all chunks together have at any moment. Dropped [`ClosedChunks`](super::ClosedChunks)
+    /// do not count, though wgpu-core keeps their memory until the GPU is done with it.
     pub max_bytes: u64,
-    /// A chunk that was not needed in so many frames is freed. Every call of [`finish`](super::StagingBelt::finish) counts as one,
-    /// also if there are several in a frame, or nothing was written. At least as many as may be in flight: else chunks that the
-    /// GPU is done with are freed at once, and each frame makes new ones.
+    /// Number of frames after which a chunk that was not needed is freed. Every successful call of
+    /// [`finish`](super::StagingBelt::finish) counts as a frame, even if a frame has several, or nothing was
+    /// written.
+    ///
+    /// It should be at least the number of frames that may be in flight. With less, chunks are freed as soon
+    /// as the GPU is done with them, and each frame creates new ones.
     pub idle_frames: u32,
 }
 
 impl Default for BeltDescriptor {
-    /// Chunks of 256 KiB to 16 MiB, 256 MiB together, freed after 60 frames.
+    /// Chunks of 256 KiB to 16 MiB, of 256 MiB together, which are freed after 60 frames.
     fn default() -> Self {
         Self { chunk_size: 256 << 10, max_chunk_size: 16 << 20, max_bytes: 256 << 20, idle_frames: 60 }
     }
 }
 
 impl BeltDescriptor {
-    /// With sizes that chunks can have.
+    /// Returns these settings with sizes that chunks can have. `largest_buffer` is the limit of the device in
+    /// bytes.
     pub(super) fn checked(self, largest_buffer: u64) -> Self {
         let largest = (largest_buffer & !15).max(16);
         let round = |size: u64| size.checked_next_multiple_of(16).unwrap_or(largest).clamp(16, largest);
@@ -38,35 +48,36 @@ impl BeltDescriptor {
     }
 }
 
-/// What a belt holds now, and what it did since it was made.
+/// What a belt holds now, and what it did since it was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BeltStats {
-    /// Calls of [`finish`](super::StagingBelt::finish) that made a batch.
+    /// Successful calls of [`finish`](super::StagingBelt::finish).
     pub frames: u64,
-    /// Bytes of all chunks below.
+    /// Bytes of all chunks that exist: active, closed, recalled and free.
     pub bytes: u64,
     /// Chunks being written.
     pub active: usize,
-    /// Chunks in batches that were neither recalled nor dropped.
-    pub finished: usize,
+    /// Chunks in [`ClosedChunks`](super::ClosedChunks) that were neither recalled nor dropped.
+    pub closed: usize,
     /// Chunks that were recalled and that the GPU may still read.
     pub recalled: usize,
-    /// Chunks at rest.
+    /// Chunks that can be written again.
     pub free: usize,
-    /// Chunks made.
+    /// Chunks created since the belt was.
     pub created: u64,
-    /// Chunks freed, for whatever reason.
+    /// Chunks freed since the belt was created, for whatever reason.
     pub freed: u64,
 }
 
-/// What one [`flush`](super::StagingBelt::flush) recorded.
+/// What a [`flush`](super::StagingBelt::flush) recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlushStats {
     /// Copies recorded.
     pub copies: usize,
-    /// Bytes that they copy, row padding of textures included.
+    /// Bytes of these copies, including the padding of texture rows.
     pub bytes: u64,
-    /// Copies left out, because their destination can no longer be copied to: it was destroyed or mapped since the write.
+    /// Copies left out because their destination cannot be copied to any more: it was, for example, destroyed
+    /// or mapped since the write.
     pub refused: usize,
 }
 

@@ -1,38 +1,49 @@
-//! Texels on their way to a texture: rows get the stride that copies need, and what fits no chunk goes in pieces.
+//! A write to a texture: rows get the stride that copies need, and a write that does not fit a chunk is cut
+//! into pieces.
+//!
+//! `staging_belt` makes a [`TextureWrite`] of the caller's data and layout; `intake` reserves room for each
+//! of its pieces and has it filled. Nothing here calls wgpu-core.
 
 use wgpu_core::id::TextureId;
 use wgpu_types as wgt;
 use wgt::{Extent3d, TexelCopyBufferLayout, TexelCopyTextureInfo, TextureFormat};
 
 use super::BeltError;
-use super::writes::TextureCopy;
+use super::copies::TextureCopy;
 
-/// A write to a texture, checked as far as it can be without the texture.
+/// A write to a texture, checked as far as that is possible without the texture.
+///
+/// Rows are rows of texel blocks.
 pub(super) struct TextureWrite<'a> {
-    /// The whole of it.
+    /// The write as a single copy.
     whole: TextureCopy,
+    /// The caller's data, from the first texel on.
     data: &'a [u8],
-    /// Of the data, in bytes.
+    /// Bytes from one row of `data` to the next.
     row_stride: u64,
+    /// Bytes from one layer of `data` to the next.
     layer_stride: u64,
+    /// Texels in the height of a row.
     block_height: u32,
-    /// Where a copy may begin in a chunk.
+    /// Copies begin in a chunk at multiples of this many bytes.
     pub(super) alignment: u64,
-    /// Depth and stencil can only be copied by the layer.
+    /// Whether a piece must have all rows of its layers, as copies of depth and stencil must.
     whole_layers: bool,
 }
 
-/// A part that fits a chunk: some layers of all rows, or some rows of a layer.
+/// A part of a write that fits a chunk: all rows of some layers, or some rows of one layer.
 #[derive(Clone, Copy)]
 pub(super) struct Piece {
+    /// The first layer.
     layer: u32,
     layers: u32,
+    /// The first row.
     row: u32,
     rows: u32,
 }
 
 impl<'a> TextureWrite<'a> {
-    /// `None`: there is nothing to write.
+    /// Checks a write and prepares it. Returns `None` if the size has no texels.
     pub(super) fn new(
         destination: &TexelCopyTextureInfo<TextureId>,
         format: TextureFormat,
@@ -66,7 +77,7 @@ impl<'a> TextureWrite<'a> {
             size,
             row_bytes,
             stride,
-            // At most `size.height`.
+            // The conversion cannot fail: there are at most `size.height` rows.
             rows: u32::try_from(info.height_blocks).unwrap_or(u32::MAX),
         };
         Ok(Some(Self {
@@ -80,18 +91,19 @@ impl<'a> TextureWrite<'a> {
         }))
     }
 
+    /// Returns the write as a single copy.
     pub(super) fn whole(&self) -> &TextureCopy {
         &self.whole
     }
 
-    /// The parts, each small enough for a chunk of `max_chunk_size` bytes.
+    /// Cuts the write into pieces, each of which fits a chunk of `max_chunk_size` bytes.
     pub(super) fn pieces(
         &self,
         max_chunk_size: u64,
     ) -> Result<impl Iterator<Item = Piece> + Clone + use<>, BeltError> {
         let (stride, rows) = (u64::from(self.whole.stride), self.whole.rows);
         let layers = self.whole.size.depth_or_array_layers;
-        // Saturating: whatever is that large is larger than a chunk.
+        // A product that saturates is larger than any chunk, as the exact one would be.
         let layer = stride.saturating_mul(u64::from(rows));
         let at_most = |count: u64, all: u32| u32::try_from(count).unwrap_or(u32::MAX).min(all);
         let (layers_each, rows_each) = match max_chunk_size / layer {
@@ -112,11 +124,11 @@ impl<'a> TextureWrite<'a> {
         }))
     }
 
-    /// The copy of a part, and the bytes that it takes in a chunk.
+    /// Returns the copy of a piece, and the number of bytes that it takes in a chunk.
     pub(super) fn copy(&self, piece: Piece) -> (TextureCopy, u64) {
         let mut copy = self.whole;
         let destination = &mut copy.destination.origin;
-        // Not beyond the texture, which was checked.
+        // The sums do not overflow, because the whole write was checked against the size of the texture.
         destination.y += piece.row * self.block_height;
         destination.z += piece.layer;
         copy.size.depth_or_array_layers = piece.layers;
@@ -124,19 +136,19 @@ impl<'a> TextureWrite<'a> {
             copy.size.height = piece.rows * self.block_height;
             copy.rows = piece.rows;
         }
-        // Fits a chunk, so it is no large number.
+        // Rounding up does not overflow, because the piece fits a chunk.
         let bytes = copy.bytes().next_multiple_of(wgt::COPY_BUFFER_ALIGNMENT);
         (copy, bytes)
     }
 
-    /// Writes the rows of a part to zeroed bytes, as many as [`copy`](Self::copy) told.
+    /// Writes the rows of a piece to `bytes`: zeroed, and as many as [`copy`](Self::copy) returned.
     pub(super) fn fill(&self, piece: Piece, bytes: &mut [u8]) {
         let row_bytes = self.whole.row_bytes as usize;
         let rows = (0..piece.layers).flat_map(|layer| (0..piece.rows).map(move |row| (layer, row)));
         for ((layer, row), to) in rows.zip(bytes.chunks_mut(self.whole.stride as usize)) {
             let layer = u64::from(piece.layer + layer) * self.layer_stride;
             let start = (layer + u64::from(piece.row + row) * self.row_stride) as usize;
-            // The data is long enough, which was checked.
+            // `get` cannot fail, because the length of the data was checked.
             if let Some(from) = self.data.get(start..start + row_bytes) {
                 to[..row_bytes].copy_from_slice(from);
             }

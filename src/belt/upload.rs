@@ -1,7 +1,8 @@
-//! The one place where bytes go to memory that wgpu-core mapped.
+//! The one place of the belt where bytes are copied to memory that wgpu-core mapped.
 //!
-//! wgpu-core frees that memory when the device is destroyed, from whatever thread polls next. So no pointer to it outlives
-//! [`upload_piece`], and nobody gets to see one: the belt's users write to memory of ours.
+//! wgpu-core frees that memory when the device is destroyed, on whatever thread polls next. Therefore no
+//! pointer to it outlives [`upload_piece`], and none is handed out: callers of the belt write to memory of
+//! the belt's own. `device` calls [`upload`], on the thread of the belt.
 
 use wgpu_core::api;
 use wgpu_core::global::Global;
@@ -9,17 +10,19 @@ use wgpu_core::id::{BufferId, DeviceId};
 
 use crate::gpu::each_backend;
 
-/// Runs the action while wgpu-core cannot free the memory of the buffer. `false`, without running it: it is freed already.
-pub(super) type Guarded = fn(&Global, BufferId, &mut dyn FnMut()) -> bool;
+/// Runs an action while wgpu-core cannot free the memory of a buffer. Returns `false` without running it if
+/// the memory is freed already.
+pub(super) type GuardedCall = fn(&Global, BufferId, &mut dyn FnMut()) -> bool;
 
-/// How buffers of the device are guarded. `None`: its backend is unknown to this crate.
-pub(super) fn guard_of(global: &Global, device: DeviceId) -> Option<Guarded> {
-    macro_rules! look {
+/// Returns how buffers of a device are guarded, or `None` if the crate was built without the feature of its
+/// backend.
+pub(super) fn guarded_call_for(global: &Global, device: DeviceId) -> Option<GuardedCall> {
+    macro_rules! try_backend {
         ($api:ident) => {
-            // SAFETY: the handle is not touched.
+            // SAFETY: the raw device is only asked for, never used, so nothing is done to it.
             if unsafe { global.device_as_hal::<api::$api>(device) }.is_some() {
                 return Some(|global, buffer, action| {
-                    // SAFETY: the handle is not touched.
+                    // SAFETY: the raw buffer is only kept, never used, so nothing is done to it.
                     let guard = unsafe { global.buffer_as_hal::<api::$api>(buffer) };
                     guard.as_ref().is_some_and(|_| {
                         action();
@@ -29,32 +32,35 @@ pub(super) fn guard_of(global: &Global, device: DeviceId) -> Option<Guarded> {
             }
         };
     }
-    each_backend!(look);
+    each_backend!(try_backend);
     None
 }
 
-/// So many bytes are copied under one guard: it is a lock that other threads wait for.
+/// Most bytes that are copied under one guard, which is a lock that other threads wait for.
 const PIECE: usize = 256 << 10;
 
-/// Copies `bytes` to `offset` in a buffer that is mapped for writing as a whole. `None`: it is not mapped any more, or not
-/// that large: the device was destroyed, or somebody else used our id.
+/// Copies `bytes` to `offset`, in bytes, in a buffer that is mapped for writing as a whole.
+///
+/// Returns `None` if the buffer is not mapped any more, or is too small: the device was destroyed, or the
+/// engine used an id of the belt for something else. Some bytes may have been copied then.
 pub(super) fn upload(
     global: &Global,
-    guarded: Guarded,
+    guarded: GuardedCall,
     buffer: BufferId,
     offset: u64,
     bytes: &[u8],
 ) -> Option<()> {
-    // Pointer and guard are asked for anew each time: in between the memory may be freed.
+    // Each piece asks for the pointer and the guard anew, because the memory may be freed between two pieces.
     bytes
         .chunks(PIECE)
         .zip((offset..).step_by(PIECE))
         .try_for_each(|(bytes, offset)| upload_piece(global, guarded, buffer, offset, bytes))
 }
 
+/// Copies `bytes` like [`upload`], under a single guard.
 fn upload_piece(
     global: &Global,
-    guarded: Guarded,
+    guarded: GuardedCall,
     buffer: BufferId,
     offset: u64,
     bytes: &[u8],
@@ -67,15 +73,17 @@ fn upload_piece(
     let offset = usize::try_from(offset).ok()?;
     guarded(global, buffer, &mut || {
         // SAFETY:
-        // - `pointer` is valid for writes of `len` bytes: the buffer was mapped as a whole when wgpu-core gave it to us, and
-        //   its memory is there while the guard lives. wgpu-core frees it only after taking the raw buffer away, for which it
-        //   needs the lock that the guard holds; the raw buffer never comes back once taken, so the guard, which was given
-        //   after the pointer, proves that the memory was not freed in between.
-        // - `offset + bytes.len() <= len`, checked above.
-        // - Nobody else accesses it: a chunk is mapped only while the belt writes it (its ids are the belt's, which is what
-        //   the engine promises), the GPU's submissions that read it were over before wgpu-core mapped it, and the belt is
-        //   on one thread.
-        // - `bytes` is ours, thus no part of it; bytes have no alignment and no invalid values.
+        // - `pointer` is valid for writes of `len` bytes. The buffer was mapped as a whole when wgpu-core
+        //   returned the pointer, and its memory exists while the guard lives: wgpu-core frees it only after
+        //   taking the raw buffer away, for which it needs the lock that the guard holds. A raw buffer that
+        //   was taken never comes back. So the guard, which was acquired after the pointer, proves that the
+        //   memory was not freed in between.
+        // - `offset + bytes.len() <= len` was checked above.
+        // - Nothing else accesses the memory. The ids of chunks are the belt's alone, which the engine
+        //   promises, and a chunk is mapped only while the belt may write it; the submissions that read it
+        //   were over before wgpu-core mapped it; and the belt is accessed on one thread.
+        // - `bytes` is memory of this process that wgpu-core does not own, so it does not overlap the chunk.
+        //   Bytes have no alignment and no invalid values.
         unsafe { pointer.as_ptr().add(offset).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
     })
     .then_some(())

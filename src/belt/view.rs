@@ -1,11 +1,17 @@
-//! What is handed out to be written. Memory of ours: nothing of it belongs to wgpu-core.
+//! The memory that the belt hands out to be filled in by its caller.
+//!
+//! It is memory of the belt's own, which is uploaded to a chunk afterwards. None of it belongs to wgpu-core,
+//! so it stays valid whatever happens to the device. Each view borrows the belt, and so stays on the belt's
+//! thread.
 
 use std::ops::{Deref, DerefMut};
 
 use wgpu_core::id::BufferId;
 
-/// Zeroed bytes to be written: those of a [`write_buffer_with`](super::StagingBelt::write_buffer_with). They are memory of the
-/// belt's own, whatever happens to the device.
+/// Zeroed bytes to be written: those of a [`write_buffer_with`](super::StagingBelt::write_buffer_with) or of
+/// an [`Allocation`].
+///
+/// They are memory of the belt's own and stay valid whatever happens to the device.
 #[derive(Debug)]
 pub struct WriteView<'a>(&'a mut [u8]);
 
@@ -29,12 +35,12 @@ impl DerefMut for WriteView<'_> {
     }
 }
 
-/// Zeroed bytes of a staging buffer, see [`StagingBelt::allocate`](super::StagingBelt::allocate).
+/// A part of a staging buffer, made by [`StagingBelt::allocate`](super::StagingBelt::allocate).
 #[derive(Debug)]
 pub struct Allocation<'a> {
     buffer: BufferId,
     offset: u64,
-    /// To be written.
+    /// The bytes, zeroed and to be written.
     pub bytes: WriteView<'a>,
 }
 
@@ -43,12 +49,12 @@ impl<'a> Allocation<'a> {
         Self { buffer, offset, bytes: WriteView::new(bytes) }
     }
 
-    /// The staging buffer, usable as `COPY_SRC`.
+    /// Returns the staging buffer, which has the usage `COPY_SRC`.
     pub fn buffer(&self) -> BufferId {
         self.buffer
     }
 
-    /// Where in the staging buffer the bytes are.
+    /// Returns where in the staging buffer the bytes begin, in bytes.
     pub fn offset(&self) -> u64 {
         self.offset
     }

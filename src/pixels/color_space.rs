@@ -1,32 +1,40 @@
-//! From one colour space to the other: curve, matrix, curve.
+//! Conversion between sRGB and Display P3: decode to linear light, multiply by a matrix, encode again.
 //!
-//! Both spaces have the curve of sRGB, continued below 0 by its mirror image and above 1 by itself, so that colours outside a
-//! gamut survive until somebody clamps them. The powers are polynomials without branches, which the compiler vectorises; it
-//! does not vectorise calls of `powf`. Their error is below 10⁻⁶ up to values of 2, a 4000th of a step of 8 bits, and below 10⁻⁵
-//! of any value.
+//! Both spaces use the transfer curve of sRGB. It is extended below 0 by point symmetry and above 1 by its
+//! own formula, so that colours outside a gamut survive until something clamps them. Powers are computed by
+//! polynomials without branches, which the compiler vectorises (it does not vectorise calls of `powf`). The
+//! error of a curve is below 10⁻⁶ for values up to 2, which is a 4000th of an 8-bit step, and below 10⁻⁵ of
+//! the value beyond.
+//!
+//! `conversion` calls [`convert`] for one block of pixels at a time. Every function is inlined into it, so
+//! that it is compiled for several kinds of processors.
 
 use super::PredefinedColorSpace;
 use super::planar::BLOCK;
 
-/// Rows: what red, green and blue become.
+/// Maps linear light: the rows are the weights of red, green and blue in the new red, green and blue.
 type Matrix = [[f32; 3]; 3];
 
+/// Maps linear Display P3 to linear sRGB.
 const P3_TO_SRGB: Matrix = [
     [1.224_940_2, -0.224_940_18, 0.0],
     [-0.042_056_955, 1.042_056_9, 0.0],
     [-0.019_637_555, -0.078_636_05, 1.098_273_6],
 ];
 
-/// Its inverse.
+/// Maps linear sRGB to linear Display P3: the inverse of [`P3_TO_SRGB`].
 const SRGB_TO_P3: Matrix = [
     [0.822_461_97, 0.177_538_03, 0.0],
     [0.033_194_2, 0.966_805_8, 0.0],
     [0.017_082_632, 0.072_397_44, 0.910_519_96],
 ];
 
-/// Converts red, green and blue in place, a [`BLOCK`] or fewer. Not multiplied by alpha; 1 is full.
+/// Converts pixels in place from one colour space to another.
+///
+/// Preconditions: colours are not multiplied by alpha, 1.0 is full intensity, and the three slices have the
+/// same length of at most [`BLOCK`].
 #[inline(always)]
-pub(crate) fn convert(
+pub(super) fn convert(
     from: PredefinedColorSpace,
     to: PredefinedColorSpace,
     [red, green, blue]: [&mut [f32]; 3],
@@ -50,10 +58,10 @@ pub(crate) fn convert(
     }
 }
 
-/// Light of encoded values.
+/// Decodes values to linear light.
 #[inline(always)]
 fn to_linear(values: &mut [f32]) {
-    curve(
+    apply_curve(
         values,
         2.4,
         |size| (size + 0.055) * (1.0 / 1.055),
@@ -63,10 +71,10 @@ fn to_linear(values: &mut [f32]) {
     );
 }
 
-/// Encoded values of light.
+/// Encodes linear light.
 #[inline(always)]
 fn to_encoded(values: &mut [f32]) {
-    curve(
+    apply_curve(
         values,
         1.0 / 2.4,
         |size| size,
@@ -76,50 +84,60 @@ fn to_encoded(values: &mut [f32]) {
     );
 }
 
-/// `to` of sizes and their power: `base` to the power of `y`. Signs stay.
+/// Replaces each value by `join(size, power)`, with the sign of the value: `size` is its absolute value, and
+/// `power` is `base(size)` to the power of `y`.
 ///
-/// Two loops, because one has so many steps, each waiting for the one before, that the processor cannot begin enough of the next
-/// values meanwhile.
+/// The work is split into two loops. The steps of one power depend on each other, and in a single loop they
+/// are so many that the processor cannot begin enough of the next values meanwhile.
 #[inline(always)]
-fn curve(values: &mut [f32], y: f32, base: impl Fn(f32) -> f32, to: impl Fn(f32, f32) -> f32) {
+fn apply_curve(values: &mut [f32], y: f32, base: impl Fn(f32) -> f32, join: impl Fn(f32, f32) -> f32) {
     let mut exponents = [0.0; BLOCK];
     for (exponent, value) in exponents.iter_mut().zip(&*values) {
-        *exponent = exponent_of(base(value.abs()), y);
+        *exponent = log2_of_power(base(value.abs()), y);
     }
     for (value, exponent) in values.iter_mut().zip(&exponents) {
-        *value = to(value.abs(), exp2(*exponent)).copysign(*value);
+        *value = join(value.abs(), exp2(*exponent)).copysign(*value);
     }
 }
 
-/// What 2 must be raised to for `x` to the power of `y`, for positive normal `x`. Infinity becomes something large; NaN stays.
+/// Returns the binary logarithm of `x` to the power of `y`. Precondition: `x` is not negative.
+///
+/// Infinity counts as the largest `f32`, and NaN stays NaN. Zero and subnormal numbers give some finite
+/// number: the curves are linear there and ignore it.
 #[inline(always)]
-fn exponent_of(x: f32, y: f32) -> f32 {
+fn log2_of_power(x: f32, y: f32) -> f32 {
     let x = if x > f32::MAX { f32::MAX } else { x };
-    // Adds 0, or NaN.
+    // `log2` makes a number of NaN. The last term is NaN then, and otherwise 0.
     log2(x) * y + x * 0.0
 }
 
+/// Approximates the binary logarithm of a positive normal number. Anything else gives some finite number.
 #[inline(always)]
 fn log2(x: f32) -> f32 {
-    /// The bits of √½, where the mantissa's range begins: it lies around 1.
+    /// The bits of √½. Mantissas are taken from the range of √½ to √2, whose middle, 1, is where the series
+    /// is most exact.
     const BEGIN: i32 = 0x3f35_04f3;
     let bits = x.to_bits() as i32;
     let exponent = bits.wrapping_sub(BEGIN) >> 23;
     let mantissa = f32::from_bits(bits.wrapping_sub(exponent << 23) as u32);
-    // ln m = 2 artanh s, and artanh s = s + s³/3 + s⁵/5 + …; |s| < 0.172, so the first term left out is below 10⁻⁷ of the sum.
+    // ln m = 2 artanh s, and artanh s = s + s³/3 + s⁵/5 + …. Because |s| < 0.172, the first omitted term is
+    // below 10⁻⁷ of the sum.
     let s = (mantissa - 1.0) / (mantissa + 1.0);
     let square = s * s;
     let series = 1.0 + square * (1.0 / 3.0 + square * (1.0 / 5.0 + square * (1.0 / 7.0)));
     exponent as f32 + s * series * (2.0 * std::f32::consts::LOG2_E)
 }
 
+/// Approximates 2 to the power of `x`, which is clamped to the exponents of normal numbers.
 #[inline(always)]
 fn exp2(x: f32) -> f32 {
-    /// 1.5 · 2²³: a number this large has no fraction, so adding it rounds, and leaves the integer in the lowest bits.
+    /// 1.5 · 2²³. An `f32` of this size has no fraction: adding it rounds to an integer, which is left in the
+    /// lowest bits.
     const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-126.0, 127.0);
     let rounded = x + ROUND;
-    // Between −½ and ½, times ln 2: Taylor's series. The first term left out is 10⁻⁷.
+    // The rest of `x` lies between −½ and ½. 2 to that power is eᵗ, whose Taylor series follows. The first
+    // omitted term is 10⁻⁷.
     let t = (x - (rounded - ROUND)) * std::f32::consts::LN_2;
     let series = 1.0
         + t * (1.0
@@ -131,25 +149,28 @@ fn exp2(x: f32) -> f32 {
 mod tests {
     use super::*;
 
+    /// Applies a curve to a single value.
     fn one(curve: fn(&mut [f32]), value: f32) -> f32 {
         let mut values = [value];
         curve(&mut values);
         values[0]
     }
 
+    /// Decodes a value with the formula of the sRGB standard, in double precision.
     fn linear(encoded: f64) -> f64 {
         let size = encoded.abs();
         let light = if size <= 0.04045 { size / 12.92 } else { ((size + 0.055) / 1.055).powf(2.4) };
         light * encoded.signum()
     }
 
+    /// Encodes a value with the formula of the sRGB standard, in double precision.
     fn encoded(light: f64) -> f64 {
         let size = light.abs();
         let encoded = if size <= 0.0031308 { size * 12.92 } else { 1.055 * size.powf(1.0 / 2.4) - 0.055 };
         encoded * light.signum()
     }
 
-    /// From far below 0 to the largest half float.
+    /// Yields −2 to 2 in small steps, and sizes from 2⁻¹⁶ to about the largest half float, with either sign.
     fn values() -> impl Iterator<Item = f32> {
         let fine = (-40_000..=40_000).map(|i| i as f32 / 20_000.0);
         fine.chain((-160..160).flat_map(|i| {
@@ -158,6 +179,7 @@ mod tests {
         }))
     }
 
+    /// Checks the error that the module documents. `of` is the argument of the curve.
     fn assert_close(value: f32, exact: f64, of: f32) {
         let error = (f64::from(value) - exact).abs();
         let bound = if of.abs() <= 2.0 { 1e-6 * exact.abs().max(1.0) } else { 1e-5 * exact.abs() };

@@ -1,11 +1,15 @@
-//! Alpha of opaque canvases: what script wrote there is nobody's business.
+//! The alpha channel of opaque canvases, which must be 255 (1.0 in half floats) whatever script wrote there.
+//!
+//! `frame` calls [`is_opaque`] and [`make_opaque`] on each row of a frame of an opaque canvas; `conversion`
+//! copies with [`copy_opaque`]. All loops go over whole pixels and have no early exit, so that the compiler
+//! vectorises them.
 
 use super::PixelFormat;
 
-/// 1.0 as a half float.
+/// The bits of 1.0 as a half float.
 const HALF_ONE: u64 = 0x3C00;
 
-/// Whether all pixels of a row are opaque. Without an early exit, so that it is vectorised: a row is short.
+/// Returns whether all pixels of a row are opaque, which is true of an empty row.
 pub(crate) fn is_opaque(format: PixelFormat, row: &[u8]) -> bool {
     match format {
         PixelFormat::Bgra8 | PixelFormat::Rgba8 => {
@@ -20,7 +24,7 @@ pub(crate) fn is_opaque(format: PixelFormat, row: &[u8]) -> bool {
     }
 }
 
-/// Makes all pixels of a row opaque. Whole pixels are written, so that it is vectorised.
+/// Sets the alpha of all pixels of a row. Colours are not changed.
 pub(crate) fn make_opaque(format: PixelFormat, row: &mut [u8]) {
     match format {
         PixelFormat::Bgra8 | PixelFormat::Rgba8 => {
@@ -32,9 +36,9 @@ pub(crate) fn make_opaque(format: PixelFormat, row: &mut [u8]) {
     }
 }
 
-/// Copies a row, as many pixels as both have room for, and makes the copy opaque, in one pass.
+/// Copies as many pixels as both slices have room for, and sets the alpha of the copies, in one pass.
 #[inline(always)]
-pub(crate) fn copy_opaque(format: PixelFormat, from: &[u8], to: &mut [u8]) {
+pub(super) fn copy_opaque(format: PixelFormat, from: &[u8], to: &mut [u8]) {
     match format {
         PixelFormat::Bgra8 | PixelFormat::Rgba8 => {
             let pixels = from.as_chunks().0.iter().zip(to.as_chunks_mut().0);
@@ -47,11 +51,13 @@ pub(crate) fn copy_opaque(format: PixelFormat, from: &[u8], to: &mut [u8]) {
     }
 }
 
+/// Returns a pixel of four bytes with alpha 255.
 #[inline(always)]
 fn opaque_bytes(pixel: [u8; 4]) -> [u8; 4] {
     (u32::from_le_bytes(pixel) | 0xFF00_0000).to_le_bytes()
 }
 
+/// Returns a pixel of four half floats with alpha 1.0.
 #[inline(always)]
 fn opaque_halves(pixel: [u8; 8]) -> [u8; 8] {
     let colour = u64::from_le_bytes(pixel) & (u64::MAX >> 16);
@@ -63,8 +69,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_alpha_becomes_full() {
-        for (format, size, full) in [
+    fn only_alpha_changes() {
+        for (format, size, opaque_alpha) in [
             (PixelFormat::Bgra8, 4, &[255][..]),
             (PixelFormat::Rgba8, 4, &[255]),
             (PixelFormat::Rgba16Float, 8, &[0, 0x3C]),
@@ -73,7 +79,7 @@ mod tests {
                 let row: Vec<u8> = (0..width * size).map(|i| (i * 89 % 251) as u8).collect();
                 let mut expected = row.clone();
                 for pixel in expected.chunks_mut(size) {
-                    pixel[size - full.len()..].copy_from_slice(full);
+                    pixel[size - opaque_alpha.len()..].copy_from_slice(opaque_alpha);
                 }
                 let mut made = row.clone();
                 make_opaque(format, &mut made);

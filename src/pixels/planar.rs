@@ -1,43 +1,46 @@
-//! A few pixels, a plane for each channel: loops over planes are vectorised. They stay in the first cache.
+//! A block of pixels as four planes of `f32`, one for each channel.
 //!
-//! All functions are inlined, so that [`Conversion`](crate::convert::Conversion) compiles them for several processors.
+//! `conversion` reads a block, changes the planes and writes them, for the conversions that have no kernel of
+//! their own. Loops over a plane are vectorised, and a block stays in the first-level cache. Every function
+//! is inlined into `conversion`, so that it is compiled for several kinds of processors.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
 use super::PixelFormat;
 
-/// So many pixels at most. Fewer leave loops too short.
+/// Most pixels of a block. With fewer the vectorised loops are too short.
 pub(crate) const BLOCK: usize = 128;
 
-/// Red, green, blue and alpha. Values mean what the format that they were read from says: 8 bits are 0 to 255, half floats
-/// themselves; [`full`] is 1.0.
-pub(crate) struct Planes {
+/// A block of pixels. Values are in the unit of the format that they were read from: [`full_scale`] is full
+/// intensity.
+pub(super) struct Planes {
+    /// Red, green, blue and alpha. Only the first `len` values of each are meaningful.
     channels: [[f32; BLOCK]; 4],
     len: usize,
 }
 
-/// What 1.0 is in a format.
+/// Returns the value that full intensity, 1.0, has in a format: 255 for bytes, 1 for half floats.
 #[inline(always)]
-pub(crate) fn full(format: PixelFormat) -> f32 {
+pub(super) fn full_scale(format: PixelFormat) -> f32 {
     match format {
         PixelFormat::Bgra8 | PixelFormat::Rgba8 => 255.0,
         PixelFormat::Rgba16Float => 1.0,
     }
 }
 
-/// Where in the four bytes of a pixel its red, green, blue and alpha begin.
+/// Returns at which bit of an 8-bit pixel its red, green, blue and alpha begin.
 #[inline(always)]
-pub(crate) fn shifts(format: PixelFormat) -> [u32; 4] {
+fn shifts(format: PixelFormat) -> [u32; 4] {
     match format {
         PixelFormat::Bgra8 => [16, 8, 0, 24],
         PixelFormat::Rgba8 | PixelFormat::Rgba16Float => [0, 8, 16, 24],
     }
 }
 
-/// A [`BLOCK`] of pixels of half floats, or fewer, one after the other.
+/// Converts the half floats of at most [`BLOCK`] pixels, without separating their channels.
 #[inline(always)]
-pub(crate) fn to_floats(bytes: &[u8], floats: &mut [f32; 4 * BLOCK]) {
+pub(super) fn halves_to_floats(bytes: &[u8], floats: &mut [f32; 4 * BLOCK]) {
     let mut halves = [f16::ZERO; 4 * BLOCK];
     let (words, _) = bytes.as_chunks::<2>();
     halves.iter_mut().zip(words).for_each(|(half, word)| *half = f16::from_le_bytes(*word));
@@ -45,22 +48,23 @@ pub(crate) fn to_floats(bytes: &[u8], floats: &mut [f32; 4 * BLOCK]) {
 }
 
 impl Planes {
+    /// Returns an empty block.
     #[inline(always)]
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { channels: [[0.0; BLOCK]; 4], len: 0 }
     }
 
-    /// The three colours, and alpha.
+    /// Returns red, green and blue, and apart from them alpha: one value for each pixel of the block.
     #[inline(always)]
-    pub(crate) fn split(&mut self) -> ([&mut [f32]; 3], &mut [f32]) {
+    pub(super) fn split(&mut self) -> ([&mut [f32]; 3], &mut [f32]) {
         let len = self.len;
         let [red, green, blue, alpha] = &mut self.channels;
         ([&mut red[..len], &mut green[..len], &mut blue[..len]], &mut alpha[..len])
     }
 
-    /// Reads a [`BLOCK`] of pixels, or fewer.
+    /// Replaces the block by the pixels of `bytes`, at most [`BLOCK`].
     #[inline(always)]
-    pub(crate) fn read(&mut self, format: PixelFormat, bytes: &[u8]) {
+    pub(super) fn read(&mut self, format: PixelFormat, bytes: &[u8]) {
         self.len = (bytes.len() / format.bytes_per_pixel()).min(BLOCK);
         match format {
             PixelFormat::Bgra8 | PixelFormat::Rgba8 => self.read_bytes(shifts(format), bytes),
@@ -68,9 +72,12 @@ impl Planes {
         }
     }
 
-    /// Writes as many pixels as were read. To 8 bits: rounded to nearest, halves up, clamped; NaN is 0.
+    /// Writes as many pixels as were read, or as `bytes` has room for.
+    ///
+    /// Bytes are rounded to nearest, middles up, and clamped; NaN becomes 0. Precondition: the values are in
+    /// the unit of `format`.
     #[inline(always)]
-    pub(crate) fn write(&self, format: PixelFormat, bytes: &mut [u8]) {
+    pub(super) fn write(&self, format: PixelFormat, bytes: &mut [u8]) {
         match format {
             PixelFormat::Bgra8 | PixelFormat::Rgba8 => self.write_bytes(shifts(format), bytes),
             PixelFormat::Rgba16Float => self.write_halves(bytes),
@@ -82,7 +89,7 @@ impl Planes {
         let (pixels, _) = bytes.as_chunks::<4>();
         for (channel, shift) in self.channels.iter_mut().zip(shifts) {
             for (value, pixel) in channel.iter_mut().zip(pixels) {
-                // Signed, because the first vector instructions know no other integers.
+                // Through `i32`, because the oldest vector instructions convert signed integers only.
                 *value = ((u32::from_le_bytes(*pixel) >> shift) & 255) as i32 as f32;
             }
         }
@@ -94,10 +101,10 @@ impl Planes {
         let [red, green, blue, alpha] = &self.channels;
         let colours = red.iter().zip(green).zip(blue).zip(alpha).take(self.len);
         for (pixel, (((red, green), blue), alpha)) in pixels.iter_mut().zip(colours) {
-            *pixel = (nearest(*red) << shifts[0]
-                | nearest(*green) << shifts[1]
-                | nearest(*blue) << shifts[2]
-                | nearest(*alpha) << shifts[3])
+            *pixel = (round_to_byte(*red) << shifts[0]
+                | round_to_byte(*green) << shifts[1]
+                | round_to_byte(*blue) << shifts[2]
+                | round_to_byte(*alpha) << shifts[3])
                 .to_le_bytes();
         }
     }
@@ -105,7 +112,7 @@ impl Planes {
     #[inline(always)]
     fn read_halves(&mut self, bytes: &[u8]) {
         let mut floats = [0.0; 4 * BLOCK];
-        to_floats(bytes, &mut floats);
+        halves_to_floats(bytes, &mut floats);
         let [red, green, blue, alpha] = &mut self.channels;
         let channels = red.iter_mut().zip(green).zip(blue).zip(alpha);
         for (pixel, (((red, green), blue), alpha)) in floats.as_chunks::<4>().0.iter().zip(channels) {
@@ -113,7 +120,7 @@ impl Planes {
         }
     }
 
-    /// What is no number has the same bits whatever computed it.
+    /// Writes half floats. Every NaN gets the same bits: those that arithmetic left depend on the processor.
     #[inline(always)]
     fn write_halves(&self, bytes: &mut [u8]) {
         let mut floats = [0.0; 4 * BLOCK];
@@ -133,12 +140,13 @@ impl Planes {
     }
 }
 
-/// The nearest byte, halves up. Conversions between floats and integers of Rust saturate, which is not vectorised.
+/// Returns the nearest byte, middles rounded up, clamped. NaN becomes 0.
 #[inline(always)]
-fn nearest(value: f32) -> u32 {
-    /// A number this large has no fraction, so adding it rounds (halves to even), and leaves the integer in the lowest bits.
+fn round_to_byte(value: f32) -> u32 {
+    /// 2²³. An `f32` of this size has no fraction: adding it rounds to an integer (middles to even), which is
+    /// left in the lowest bits. `as u32` would saturate, which is not vectorised.
     const ROUND: f32 = 8_388_608.0;
-    // Not `clamp`, which keeps NaN.
+    // `f32::clamp` would keep NaN.
     let value = if value > 0.0 { value } else { 0.0 };
     let value = if value < 255.0 { value } else { 255.0 };
     let rounded = (value + ROUND) - ROUND;
@@ -154,11 +162,12 @@ mod tests {
     fn half_floats_are_the_same_with_and_without_instructions_for_them() {
         let mut floats = [0.0; 4 * BLOCK];
         for all in (0..=u16::MAX).collect::<Vec<_>>().as_chunks::<{ 4 * BLOCK }>().0 {
-            to_floats(&all.map(u16::to_le_bytes).concat(), &mut floats);
+            halves_to_floats(&all.map(u16::to_le_bytes).concat(), &mut floats);
             for (bits, float) in all.iter().zip(floats) {
                 assert_eq!(float.to_bits(), f16::from_bits(*bits).to_f32_const().to_bits(), "{bits:04x}");
             }
-            // Between two neighbours, where it is rounded.
+            // Just below, at and just above the middle between two neighbouring half floats, where rounding
+            // decides.
             for ulps in [0xFFF, 0x1000, 0x1001] {
                 let between = floats.map(|float| f32::from_bits(float.to_bits().wrapping_add(ulps)));
                 let mut halves = [f16::ZERO; 4 * BLOCK];

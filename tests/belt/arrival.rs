@@ -1,4 +1,4 @@
-//! What arrives: the bytes of a model, in as few copies as the documentation says.
+//! Writes arrive: destinations hold the bytes of a model, after as few copies as the documentation promises.
 
 use proptest::prelude::*;
 use webgpu_presentation::belt::*;
@@ -16,12 +16,12 @@ enum Step {
         offset: u64,
         data: Vec<u8>,
     },
-    /// Where the last write to this buffer ended, if it fits.
+    /// A write where the last write to this buffer ended.
     Append {
         buffer: usize,
         data: Vec<u8>,
     },
-    /// A view of which only the first half is written.
+    /// A write through a view of which only the first half is filled in.
     View {
         buffer: usize,
         offset: u64,
@@ -33,13 +33,13 @@ enum Step {
         alignment: u64,
         data: Vec<u8>,
     },
-    /// A command of the caller's: a copy from one buffer to the next, after a flush.
+    /// A flush, and after it a command of the caller: a copy from this buffer to the next.
     Command {
         buffer: usize,
     },
     Flush,
     Frame,
-    /// A frame whose batch is dropped.
+    /// A frame whose closed chunks are dropped instead of recalled.
     Lost,
 }
 
@@ -60,12 +60,13 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Does the steps with a belt and with `Vec`s, and compares. Returns the copies recorded, and the maximal runs.
+/// Does the steps with a belt and with `Vec`s, and compares the bytes. Returns the number of copies that were
+/// recorded, and of maximal runs of writes.
 fn run(world: &World, descriptor: BeltDescriptor, steps: &[Step]) -> (usize, usize) {
     let mut belt = world.belt(descriptor);
     let buffers = [(); BUFFERS].map(|()| world.buffer(BUFFER_SIZE));
     let mut model = vec![vec![0; BUFFER_SIZE as usize]; BUFFERS];
-    // Where the last write ended.
+    // Where the last write to each buffer ended.
     let mut ends = [0; BUFFERS];
     let mut open = [false; BUFFERS];
     let (mut copies, mut runs) = (0, 0);
@@ -107,7 +108,7 @@ fn run(world: &World, descriptor: BeltDescriptor, steps: &[Step]) -> (usize, usi
                 assert_eq!(from.1 % alignment, 0);
                 let end = offset + data.len() as u64;
                 if end <= BUFFER_SIZE {
-                    // Before what is still unflushed: the model does the same.
+                    // What is unflushed is flushed before this copy, because the model wrote it before.
                     copies += belt.flush(encoder).unwrap().copies;
                     open = [false; BUFFERS];
                     world.copy(encoder, from, (buffers[*buffer], *offset), data.len() as u64);
@@ -129,23 +130,23 @@ fn run(world: &World, descriptor: BeltDescriptor, steps: &[Step]) -> (usize, usi
                 let before = copies;
                 copies += belt.flush(encoder).unwrap().copies;
                 open = [false; BUFFERS];
-                let batch = belt.finish(encoder).unwrap();
-                assert!(batch.stats().copies >= copies - before);
+                let chunks = belt.finish(encoder).unwrap();
+                assert!(chunks.stats().copies >= copies - before);
                 if let Step::Lost = step {
-                    drop(batch);
+                    drop(chunks);
                     world.submit(encoder);
                 } else {
                     let submission = world.submit(encoder);
-                    belt.recall(batch, submission).unwrap();
+                    belt.recall(chunks, submission).unwrap();
                 }
                 encoder = world.encoder();
             }
         }
     }
     copies += belt.flush(encoder).unwrap().copies;
-    let batch = belt.finish(encoder).unwrap();
+    let chunks = belt.finish(encoder).unwrap();
     let submission = world.submit(encoder);
-    belt.recall(batch, submission).unwrap();
+    belt.recall(chunks, submission).unwrap();
     for (buffer, model) in buffers.into_iter().zip(&model) {
         assert_eq!(&world.read(buffer, BUFFER_SIZE), model);
         world.gpu.global.buffer_drop(buffer);
@@ -153,12 +154,12 @@ fn run(world: &World, descriptor: BeltDescriptor, steps: &[Step]) -> (usize, usi
     (copies, runs)
 }
 
-// Overlaps, views, allocations, commands in between, frames: all bytes are those of writes done one after the other.
+// The steps mix overlapping writes, views, allocations, commands in between, and frames.
 #[test]
 fn bytes_are_those_of_single_writes() {
     on_all(|world| {
         let config = ProptestConfig { cases: if world.noop { 300 } else { 60 }, ..Default::default() };
-        // Small chunks: most runs are cut somewhere.
+        // The chunks are small, so that most runs are cut somewhere.
         let chunks = prop_oneof![Just((16, 16 * KIB)), Just((512, KIB)), Just((4 * MIB, 4 * MIB))];
         proptest!(config, |(steps in prop::collection::vec(step(), 1..80), (chunk_size, max_chunk_size) in chunks)| {
             run(world, BeltDescriptor { chunk_size, max_chunk_size, ..Default::default() }, &steps);
@@ -195,7 +196,7 @@ fn round_robin_writes_are_one_copy_for_each_buffer() {
     });
 }
 
-// Large writes pass by the gathered ones, and still come after them.
+// Large writes do not gather, but still come after the small ones that have gathered.
 #[test]
 fn a_run_of_any_size_is_one_copy_for_each_chunk() {
     on_all(|world| {
@@ -218,7 +219,7 @@ fn a_run_of_any_size_is_one_copy_for_each_chunk() {
     });
 }
 
-// Some pieces go through the belt's memory, some straight into a chunk.
+// Some pieces go through the memory of the belt, others straight into a chunk.
 #[test]
 fn pieces_of_all_sizes_arrive() {
     on_all(|world| {
@@ -230,7 +231,7 @@ fn pieces_of_all_sizes_arrive() {
             let data = pattern(size as u8, size);
             belt.write_buffer(buffer, offset as u64, &data).unwrap();
             model[offset..offset + size].copy_from_slice(&data);
-            // A gap: each one is a copy.
+            // A gap behind each piece makes it a copy of its own.
             offset += size + 4;
         }
         assert_eq!(world.frame(&mut belt).copies, 13);
@@ -238,7 +239,7 @@ fn pieces_of_all_sizes_arrive() {
     });
 }
 
-// They go on in the buffer, not in the chunk.
+// The second write continues the first in the buffer, but not in the chunk.
 #[test]
 fn an_allocation_between_two_writes_parts_them() {
     on_all(|world| {
@@ -252,13 +253,13 @@ fn an_allocation_between_two_writes_parts_them() {
     });
 }
 
-// Two long runs side by side are cut, not more often than they alternate.
+// Two long runs side by side are cut, but not more often than they alternate.
 #[test]
 fn a_long_run_is_continued_before_others() {
     on_all(|world| {
         let (one, other) = (world.buffer(200_000), world.buffer(200_000));
         let mut belt = world.belt(roomy());
-        // At once: nothing of it is held back.
+        // This write is large enough to be placed at once: nothing of it is held back.
         belt.write_buffer(one, 0, &[1; 131_072]).unwrap();
         let mut write = |buffer, from: u64, to: u64| {
             for offset in (from..to).step_by(4096) {
@@ -286,9 +287,9 @@ fn a_flush_comes_before_the_commands_after_it() {
         belt.flush(encoder).unwrap();
         world.copy(encoder, (buffer, 0), (copy, 0), 4);
         belt.write_buffer(buffer, 0, &[2; 4]).unwrap();
-        let batch = belt.finish(encoder).unwrap();
+        let chunks = belt.finish(encoder).unwrap();
         let submission = world.submit(encoder);
-        belt.recall(batch, submission).unwrap();
+        belt.recall(chunks, submission).unwrap();
         assert_eq!((world.read(buffer, 4), world.read(copy, 4)), (vec![2; 4], vec![1; 4]));
     });
 }

@@ -1,4 +1,4 @@
-//! Chunks: reused, freed, zeroed, and never more than the budget.
+//! Chunks are reused, freed and zeroed, and never exceed the budget.
 
 use webgpu_presentation::belt::*;
 
@@ -22,15 +22,15 @@ fn what_is_not_written_is_zero_in_used_chunks_too() {
         world.submit(encoder);
         let bytes = world.read(buffer, 4096);
         assert!(bytes.iter().enumerate().all(|(index, &byte)| byte == u8::from(index == 4)));
-        // Allocations, with what alignment leaves out between them.
+        // The padding that alignment leaves between two allocations is zero too.
         let encoder = world.encoder();
         let (chunk, first) = belt.allocate(4, 4).map(|piece| (piece.buffer(), piece.offset())).unwrap();
         let second = belt.allocate(4, 128).unwrap();
         assert_eq!((second.buffer(), first, second.offset()), (chunk, 0, 128));
         world.copy(encoder, (chunk, 0), (copy, 0), 132);
-        let batch = belt.finish(encoder).unwrap();
+        let chunks = belt.finish(encoder).unwrap();
         let submission = world.submit(encoder);
-        belt.recall(batch, submission).unwrap();
+        belt.recall(chunks, submission).unwrap();
         assert_eq!(world.read(copy, 132), [0; 132]);
     });
 }
@@ -77,7 +77,7 @@ fn after_a_burst_memory_comes_back() {
         (0..10).for_each(|_| frame(&mut belt, steady));
         let stats = belt.stats();
         assert!(stats.bytes <= steady + descriptor.chunk_size, "{stats:?}");
-        assert_eq!(stats.active + stats.finished + stats.recalled + stats.free, 2, "{stats:?}");
+        assert_eq!(stats.active + stats.closed + stats.recalled + stats.free, 2, "{stats:?}");
     });
 }
 
@@ -99,7 +99,8 @@ fn trimming_frees_what_rests() {
     });
 }
 
-// All chunks together, whatever is written: a write that does not fit fails whole, and the others arrive.
+// Whatever is written, all chunks together stay within the budget: a write that does not fit fails whole, and
+// the others arrive.
 #[test]
 fn the_budget_holds() {
     on_all(|world| {
@@ -136,7 +137,7 @@ fn the_budget_holds() {
     });
 }
 
-// What fits is written, whatever failed before.
+// A write that fits the budget succeeds, whatever failed before.
 #[test]
 fn a_failed_write_takes_nothing_of_the_budget() {
     on_all(|world| {
@@ -157,7 +158,7 @@ fn a_failed_write_takes_nothing_of_the_budget() {
             assert!(matches!(refused, Err(BeltError::BudgetExceeded { .. })), "{refused:?}");
             assert_eq!(belt.stats().active, active);
             let fits = (max_bytes - before) & !(16 * KIB - 1);
-            // In one piece each: no room is lost in a chunk that was made for the failed write.
+            // Each allocation is contiguous: no room is lost in a chunk that was made for the failed write.
             for _ in 0..fits / (16 * KIB) {
                 belt.allocate(16 * KIB, 4).unwrap();
             }
@@ -167,7 +168,7 @@ fn a_failed_write_takes_nothing_of_the_budget() {
     });
 }
 
-// Room that was made for a buffer serves allocations too.
+// Room that was made for a write to a buffer serves allocations too.
 #[test]
 fn an_allocation_goes_into_a_spare_chunk() {
     on_all(|world| {

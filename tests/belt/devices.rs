@@ -1,4 +1,4 @@
-//! Devices that go, and ids of the engine's.
+//! Devices that are lost, and buffer ids that the engine provides.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -24,7 +24,7 @@ fn a_lost_device_is_an_error_at_every_step() {
             let encoder = world.encoder();
             let lose = || {
                 global.device_destroy(world.device.id);
-                // The memory of mapped chunks is freed in here.
+                // wgpu-core frees the memory of mapped chunks in this poll.
                 let _ = global.device_poll(world.device.id, wgt::PollType::wait_indefinitely());
             };
             let is_lost = |result: Result<(), BeltError>| {
@@ -57,10 +57,10 @@ fn a_lost_device_is_an_error_at_every_step() {
                     is_lost(belt.finish(encoder).map(drop));
                 }
                 _ => {
-                    let batch = belt.finish(encoder).unwrap();
+                    let chunks = belt.finish(encoder).unwrap();
                     let submission = world.submit(encoder);
                     lose();
-                    belt.recall(batch, submission).unwrap();
+                    belt.recall(chunks, submission).unwrap();
                     assert_eq!(belt.stats().recalled, 0);
                 }
             }
@@ -75,7 +75,8 @@ fn a_lost_device_is_an_error_at_every_step() {
     }
 }
 
-// wgpu-core frees mapped memory on the thread that polls, at any moment. (Under a sanitizer this test says more.)
+// wgpu-core frees mapped memory on the thread that polls, at any moment. (Under a sanitizer this test finds
+// more.)
 #[test]
 fn a_device_may_go_while_chunks_are_written() {
     on_all(|world| {
@@ -103,7 +104,7 @@ fn a_device_may_go_while_chunks_are_written() {
                     });
                     match written {
                         Ok(()) => (),
-                        // Begin anew: there is enough of it.
+                        // The belt has enough chunks: a new one begins without any.
                         Err(BeltError::EncoderEnded) => {
                             belt = StagingBelt::new(global.clone(), device.id, device.queue, &descriptor)
                                 .unwrap();
@@ -160,20 +161,20 @@ fn ids_of_the_engine_s_come_back_once() {
             belt.allocate(4096, 4).unwrap();
             assert!(matches!(belt.allocate(4, 4), Err(BeltError::NoBufferIds)));
             let encoder = world.encoder();
-            let batch = belt.finish(encoder).unwrap();
+            let chunks = belt.finish(encoder).unwrap();
             let submission = world.submit(encoder);
             if round % 2 == 0 {
-                belt.recall(batch, submission).unwrap();
+                belt.recall(chunks, submission).unwrap();
                 world.wait();
             }
         }
         belt.write_buffer(target, 0, &[1; 4]).unwrap();
         let encoder = world.encoder();
-        let batch = belt.finish(encoder).unwrap();
+        let chunks = belt.finish(encoder).unwrap();
         global.command_encoder_drop(encoder);
         drop(belt);
         assert_eq!(*returned.borrow(), []);
-        drop(batch);
+        drop(chunks);
         let mut returned = returned.borrow().clone();
         returned.sort();
         assert_eq!(returned, ids);

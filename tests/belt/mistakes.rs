@@ -1,4 +1,4 @@
-//! What callers do wrong.
+//! Mistakes of callers are noticed, bounded, or harmless.
 
 use webgpu_presentation::belt::*;
 use wgpu_core::device::queue::QueueSubmitError;
@@ -15,45 +15,45 @@ fn a_recall_before_the_submission_is_noticed() {
         let earlier = world.submit(world.encoder());
         belt.write_buffer(buffer, 0, &[1; 4]).unwrap();
         let encoder = world.encoder();
-        let batch = belt.finish(encoder).unwrap();
-        let mut batch = Some(batch);
+        let chunks = belt.finish(encoder).unwrap();
+        let mut chunks = Some(chunks);
         for index in [0, earlier, earlier + 1, earlier + 100, u64::MAX] {
-            let refused = belt.recall(batch.take().unwrap(), index).unwrap_err();
+            let refused = belt.recall(chunks.take().unwrap(), index).unwrap_err();
             assert_eq!(refused.reason, RecallMistake::NotSubmitted);
-            batch = Some(refused.batch);
+            chunks = Some(refused.chunks);
         }
-        // No other chunk of it can come from the pool.
-        assert_eq!((belt.stats().finished, belt.stats().recalled), (1, 0));
+        // The chunk was not recalled, so the next write cannot get it from the pool.
+        assert_eq!((belt.stats().closed, belt.stats().recalled), (1, 0));
         belt.write_buffer(buffer, 0, &[2; 4]).unwrap();
         let later = world.encoder();
-        let later_batch = belt.finish(later).unwrap();
+        let later_chunks = belt.finish(later).unwrap();
         let submission = world.submit(encoder);
-        belt.recall(batch.unwrap(), submission).unwrap();
+        belt.recall(chunks.unwrap(), submission).unwrap();
         assert_eq!(world.read(buffer, 4), [1; 4]);
         let submission = world.submit(later);
-        belt.recall(later_batch, submission).unwrap();
+        belt.recall(later_chunks, submission).unwrap();
         assert_eq!(world.read(buffer, 4), [2; 4]);
     });
 }
 
 #[test]
-fn another_belt_s_batch_is_handed_back() {
+fn another_belt_s_chunks_are_handed_back() {
     on_all(|world| {
         let buffer = world.buffer(4);
         let (mut belt, mut other) = (world.belt(roomy()), world.belt(roomy()));
         belt.write_buffer(buffer, 0, &[1; 4]).unwrap();
         let encoder = world.encoder();
-        let batch = belt.finish(encoder).unwrap();
+        let chunks = belt.finish(encoder).unwrap();
         let submission = world.submit(encoder);
-        let refused = other.recall(batch, submission).unwrap_err();
-        assert_eq!(refused.reason, RecallMistake::ForeignBatch);
-        belt.recall(refused.batch, submission).unwrap();
-        assert_eq!((belt.stats().finished, other.stats().finished), (0, 0));
+        let refused = other.recall(chunks, submission).unwrap_err();
+        assert_eq!(refused.reason, RecallMistake::ForeignChunks);
+        belt.recall(refused.chunks, submission).unwrap();
+        assert_eq!((belt.stats().closed, other.stats().closed), (0, 0));
     });
 }
 
 #[test]
-fn batches_that_are_not_recalled_are_bounded() {
+fn closed_chunks_that_are_not_recalled_are_bounded() {
     on_all(|world| {
         let buffer = world.buffer(4);
         let descriptor = BeltDescriptor { chunk_size: 16 * KIB, max_bytes: 80 * KIB, ..Default::default() };
@@ -62,22 +62,22 @@ fn batches_that_are_not_recalled_are_bounded() {
         let write = |belt: &mut StagingBelt, value| {
             belt.write_buffer(buffer, 0, &[value; 4])?;
             let encoder = world.encoder();
-            let batch = belt.finish(encoder)?;
+            let chunks = belt.finish(encoder)?;
             world.submit(encoder);
-            Ok::<_, BeltError>(batch)
+            Ok::<_, BeltError>(chunks)
         };
         for value in 0..5 {
             kept.push(write(&mut belt, value).unwrap());
         }
-        assert_eq!((belt.stats().finished, belt.stats().bytes), (5, 80 * KIB));
+        assert_eq!((belt.stats().closed, belt.stats().bytes), (5, 80 * KIB));
         let refused = write(&mut belt, 9).map(drop);
         assert!(
             matches!(refused, Err(BeltError::BudgetExceeded { needed: 4, max_bytes: 81_920 })),
             "{refused:?}"
         );
         kept.clear();
-        assert_eq!((belt.stats().finished, belt.stats().bytes), (0, 0));
-        // Dropped at once: nothing is left over, and each one arrives.
+        assert_eq!((belt.stats().closed, belt.stats().bytes), (0, 0));
+        // Chunks that are dropped at once leave nothing over, and each write arrives.
         for value in 0..100 {
             write(&mut belt, value).map(drop).unwrap();
             assert_eq!(belt.stats().bytes, 0);
@@ -88,23 +88,23 @@ fn batches_that_are_not_recalled_are_bounded() {
 }
 
 #[test]
-fn an_abandoned_batch_is_never_used_again() {
+fn abandoned_chunks_are_never_used_again() {
     on_all(|world| {
         let buffer = world.buffer(4);
         let mut belt = world.belt(roomy());
         belt.write_buffer(buffer, 0, &[1; 4]).unwrap();
         let encoder = world.encoder();
-        let batch = belt.finish(encoder).unwrap();
-        belt.abandon(batch);
+        let chunks = belt.finish(encoder).unwrap();
+        belt.abandon(chunks);
         assert_eq!((belt.stats().bytes, belt.stats().freed), (0, 1));
         belt.write_buffer(buffer, 0, &[2; 4]).unwrap();
         let later = world.encoder();
-        let batch = belt.finish(later).unwrap();
-        // Who abandons a batch and submits it all the same gets its bytes.
+        let chunks = belt.finish(later).unwrap();
+        // An encoder that is submitted although its chunks were abandoned still copies their bytes.
         world.submit(encoder);
         assert_eq!(world.read(buffer, 4), [1; 4]);
         let submission = world.submit(later);
-        belt.recall(batch, submission).unwrap();
+        belt.recall(chunks, submission).unwrap();
         assert_eq!(world.read(buffer, 4), [2; 4]);
     });
 }
@@ -123,7 +123,7 @@ fn a_forgotten_finish_is_told_and_forgiven() {
         belt.write_buffer(buffer, 4, &[2; 4]).unwrap();
         world.frame(&mut belt);
         assert_eq!(world.read(buffer, 8), [0, 0, 0, 0, 2, 2, 2, 2]);
-        // Forgotten for ever: bounded.
+        // Without any `finish` the budget bounds what the belt takes.
         let refused = (0..100_000).find_map(|_| belt.write_buffer(buffer, 0, &[3; 64]).err());
         assert!(matches!(refused, Some(BeltError::BudgetExceeded { .. })));
         assert_eq!(belt.stats().bytes, 64 * KIB);
@@ -133,17 +133,17 @@ fn a_forgotten_finish_is_told_and_forgiven() {
 }
 
 #[test]
-fn the_belt_may_go_before_its_batches() {
+fn the_belt_may_go_before_its_closed_chunks() {
     on_all(|world| {
         let buffer = world.buffer(4);
         let mut belt = world.belt(roomy());
         belt.write_buffer(buffer, 0, &[1; 4]).unwrap();
         let encoder = world.encoder();
-        let batch = belt.finish(encoder).unwrap();
+        let chunks = belt.finish(encoder).unwrap();
         belt.write_buffer(buffer, 0, &[2; 4]).unwrap();
         drop(belt);
         world.submit(encoder);
-        drop(batch);
+        drop(chunks);
         assert_eq!(world.read(buffer, 4), [1; 4]);
     });
 }

@@ -1,4 +1,4 @@
-//! What is refused: each cause by its own error, and nothing else is hurt.
+//! Writes that are refused: each cause has its own error, and no other write is affected.
 
 use webgpu_presentation::belt::*;
 use wgpu_core::device::HostMap;
@@ -14,7 +14,7 @@ fn what_webgpu_forbids_is_a_typed_error() {
     on_all(|world| {
         let buffer = world.buffer(64);
         let mut belt = world.belt(roomy());
-        // With an open run at 4 in a buffer of known size, and without.
+        // Offset 4 continues the open run of a buffer whose size is known; offset 0 does not.
         belt.write_buffer(buffer, 60, &[1; 4]).unwrap();
         belt.write_buffer(buffer, 0, &[1; 4]).unwrap();
         for (size, offset) in [(1, 4), (2, 4), (3, 4), (6, 4), (1, 0), (2, 0), (3, 0), (6, 0)] {
@@ -56,7 +56,7 @@ fn huge_numbers_neither_wrap_nor_panic() {
             let refused = belt.allocate(size, 1 << 63).map(drop);
             assert!(matches!(refused, Err(BeltError::TooLarge { .. })), "{refused:?}");
         }
-        // Offset 0 is a multiple of everything.
+        // Offset 0 is a multiple of every alignment.
         assert_eq!(belt.allocate(4, 1 << 63).unwrap().offset(), 0);
         assert_eq!(belt.allocate(4, 1 << 63).unwrap().offset(), 0);
         belt.write_buffer(buffer, 60, &[1; 4]).unwrap();
@@ -98,7 +98,7 @@ fn writing_nothing_does_nothing() {
     });
 }
 
-/// A buffer for each thing that can be wrong with a destination.
+/// Returns a buffer for each thing that can be wrong with a destination, and its error.
 fn bad_buffers(world: &World) -> Vec<(BufferId, IsRight)> {
     let global = &world.gpu.global;
     let descriptor =
@@ -139,7 +139,8 @@ fn a_bad_destination_hurts_no_other() {
     });
 }
 
-// The belt learns sizes by asking: each write is judged as if it were alone, wherever the end is.
+// The belt learns the size of a buffer by asking. Still each write is judged as if it were alone, wherever
+// the end is.
 #[test]
 fn bounds_are_exact() {
     on_all(|world| {
@@ -179,7 +180,7 @@ fn a_destination_that_goes_bad_is_left_out() {
     });
 }
 
-// An engine's id may name another buffer by the time of the flush.
+// An id that the engine allocated may name another buffer by the time of the flush.
 #[test]
 fn a_destination_that_shrinks_is_left_out() {
     on_all(|world| {
@@ -230,7 +231,8 @@ fn what_is_forgotten_is_not_copied_and_may_be_dropped() {
         let [first, gone, last] = [(); 3].map(|()| world.buffer(200_000));
         let mut belt = world.belt(roomy());
         for (number, buffer) in [first, gone, last].into_iter().enumerate() {
-            // Put down already, gathered, and gathered elsewhere.
+            // The first write is placed in a chunk at once, the second gathers behind it, the third gathers
+            // elsewhere.
             belt.write_buffer(buffer, 0, &vec![number as u8 + 1; 100_000]).unwrap();
             belt.write_buffer(buffer, 100_000, &[number as u8 + 1; 64]).unwrap();
             belt.write_buffer(buffer, 150_000, &[number as u8 + 1; 64]).unwrap();
@@ -254,7 +256,7 @@ fn what_is_forgotten_is_not_copied_and_may_be_dropped() {
     });
 }
 
-// What the caller must not do: wgpu-core panics, once.
+// The caller must not drop a destination before the flush: wgpu-core panics, but only once.
 #[test]
 fn a_dropped_destination_does_not_haunt_the_belt() {
     on_all(|world| {
@@ -271,7 +273,7 @@ fn a_dropped_destination_does_not_haunt_the_belt() {
     });
 }
 
-// Nothing waits for the flush, so it need not stay.
+// Nothing waits for a flush, so the buffer need not stay until then.
 #[test]
 fn a_destination_without_a_successful_write_may_be_dropped() {
     on_all(|world| {

@@ -1,4 +1,4 @@
-//! Texels.
+//! Writes to textures.
 
 use euclid::default::Size2D;
 use webgpu_presentation::belt::*;
@@ -35,7 +35,7 @@ impl World {
         Texture { id, format, size }
     }
 
-    /// All texels, row after row and layer after layer, read with nothing of ours.
+    /// Reads all texels, row after row and layer after layer, with wgpu-core alone.
     fn texels(&self, texture: &Texture) -> Vec<u8> {
         let size = texture.size;
         let row = size.width as usize * texture.format.block_copy_size(None).unwrap() as usize;
@@ -67,7 +67,8 @@ fn layout(offset: u64, bytes_per_row: u32, rows_per_image: u32) -> wgt::TexelCop
     }
 }
 
-// Texels of 1 to 16 bytes, odd widths, layers and slices; data with gaps; chunks that hold all, a layer, or two rows.
+// The cases have texels of 1 to 16 bytes, odd widths, layers and slices, and data with gaps. A chunk holds
+// everything, a layer, or two rows.
 #[test]
 fn texels_arrive() {
     on_vulkan(|world| {
@@ -91,7 +92,7 @@ fn texels_arrive() {
                 let data = pattern(width as u8, (3 + stride * rows * layers) as usize);
                 let buffer = world.buffer(64);
                 belt.write_buffer(buffer, 0, &[1; 32]).unwrap();
-                // The texels do not begin where the chunk does.
+                // The allocation makes the texels begin elsewhere than the chunk does.
                 belt.allocate(4, 4).unwrap();
                 belt.write_texture(
                     &whole(texture.id),
@@ -188,12 +189,12 @@ fn a_bad_texture_write_is_a_typed_error_and_hurts_no_other() {
             ((whole(destroyed), good.1, good.2, good.3, size), |error| {
                 matches!(error, BeltError::DestinationDestroyed)
             }),
-            // One of no size and no usage.
+            // wgpu-core finds the missing usage of an error texture first.
             ((whole(invalid), good.1, good.2, good.3, size), |error| {
                 matches!(error, BeltError::DestinationUsage)
             }),
             ((whole(foreign), good.1, good.2, good.3, size), |error| matches!(error, BeltError::WrongDevice)),
-            // Rows of the texture are longer than those of the format.
+            // The rows of the texture are longer than those of the given format.
             ((good.0, R8Unorm, good.2, good.3, size), |error| matches!(error, BeltError::Refused(_))),
             ((good.0, Depth24PlusStencil8, good.2, good.3, size), |error| {
                 matches!(error, BeltError::UnsupportedFormat(Depth24PlusStencil8))
@@ -225,7 +226,7 @@ fn a_bad_texture_write_is_a_typed_error_and_hurts_no_other() {
         if !world.noop {
             assert_eq!(world.texels(&texture), [9; 256]);
         }
-        // Destroyed after the write.
+        // The texture is destroyed after the write and before the flush.
         belt.write_texture(&good.0, good.1, good.2, &good.3, good.4).unwrap();
         belt.write_buffer(buffer, 0, &[2; 4]).unwrap();
         world.gpu.global.texture_destroy(texture.id);
@@ -235,7 +236,7 @@ fn a_bad_texture_write_is_a_typed_error_and_hurts_no_other() {
     });
 }
 
-// The last piece finds no room: no piece is copied, and what was written to buffers is.
+// The last piece finds no room: no piece is copied, but what was written to buffers is.
 #[test]
 fn a_texture_is_written_whole_or_not_at_all() {
     on_vulkan(|world| {
@@ -276,7 +277,7 @@ fn a_forgotten_texture_may_be_dropped() {
     });
 }
 
-// What fits is written, however many pieces of the other found room.
+// A later write that fits succeeds, however many pieces of the failed write found room.
 #[test]
 fn a_failed_texture_write_takes_nothing_of_the_budget() {
     on_vulkan(|world| {

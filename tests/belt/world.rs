@@ -1,4 +1,4 @@
-//! What all tests need.
+//! A device with buffers, encoders and submissions, for all tests of the belt.
 
 use webgpu_presentation::belt::*;
 use wgpu_core::device::HostMap;
@@ -17,7 +17,7 @@ pub struct World {
     pub noop: bool,
 }
 
-/// The same on both.
+/// Runs a test on the noop backend, and on Vulkan if there is an adapter.
 pub fn on_all(test: impl Fn(&World)) {
     for gpu in [Some((Gpu::noop(), true)), Gpu::for_test().map(|gpu| (gpu, false))] {
         let Some((gpu, noop)) = gpu else { continue };
@@ -27,7 +27,7 @@ pub fn on_all(test: impl Fn(&World)) {
     assert_no_validation_errors();
 }
 
-/// Where texels are copied.
+/// Runs a test on Vulkan alone, because the noop backend does not copy textures.
 pub fn on_vulkan(test: impl Fn(&World)) {
     if let Some(gpu) = Gpu::for_test() {
         let device = gpu.device();
@@ -73,18 +73,18 @@ impl World {
         self.try_submit(encoder).unwrap()
     }
 
-    /// Until the GPU has done everything.
+    /// Waits until the GPU has done everything.
     pub fn wait(&self) {
         self.gpu.global.device_poll(self.device.id, wgt::PollType::wait_indefinitely()).unwrap();
     }
 
-    /// A whole frame of what was written.
+    /// Ends a frame of what was written: finishes, submits and recalls.
     pub fn frame(&self, belt: &mut StagingBelt) -> FlushStats {
         let encoder = self.encoder();
-        let batch = belt.finish(encoder).unwrap();
-        let stats = batch.stats();
+        let chunks = belt.finish(encoder).unwrap();
+        let stats = chunks.stats();
         let submission = self.submit(encoder);
-        belt.recall(batch, submission).unwrap();
+        belt.recall(chunks, submission).unwrap();
         stats
     }
 
@@ -95,7 +95,7 @@ impl World {
             .unwrap();
     }
 
-    /// The bytes of a buffer, read with nothing of ours.
+    /// Reads the bytes of a buffer, with wgpu-core alone.
     pub fn read(&self, buffer: BufferId, size: u64) -> Vec<u8> {
         let copy = self.buffer_of(self.device, size, BufferUsages::COPY_DST | BufferUsages::MAP_READ);
         let encoder = self.encoder();
@@ -110,17 +110,17 @@ impl World {
         global.buffer_map_async(buffer, 0, None, map).unwrap();
         self.wait();
         let (pointer, len) = global.buffer_get_mapped_range(buffer, 0, None).unwrap();
-        // SAFETY: mapped for reading until `buffer_drop` below, on this thread.
+        // SAFETY: the buffer is mapped for reading until `buffer_drop` below, on this thread.
         let bytes = unsafe { std::slice::from_raw_parts(pointer.as_ptr(), len as usize) }.to_vec();
         global.buffer_drop(buffer);
         bytes
     }
 }
 
-/// Whether an error is the one to be expected.
+/// Returns whether an error is the expected one.
 pub type IsRight = fn(&BeltError) -> bool;
 
-/// Does it even if the test fails.
+/// Runs an action at the end of a scope, even if the test fails.
 pub fn defer(action: impl FnMut()) -> impl Drop {
     struct Deferred<F: FnMut()>(F);
     impl<F: FnMut()> Drop for Deferred<F> {
@@ -131,7 +131,7 @@ pub fn defer(action: impl FnMut()) -> impl Drop {
     Deferred(action)
 }
 
-/// Chunks that hold everything.
+/// A descriptor of chunks that hold everything that a test writes.
 pub fn roomy() -> BeltDescriptor {
     BeltDescriptor { chunk_size: 4 * MIB, ..BeltDescriptor::default() }
 }

@@ -33,9 +33,9 @@ impl Side for Ours {
             self.belt.write_buffer(self.targets[buffer], offset, data).expect("it can be written");
         }
         let encoder = self.device.encoder();
-        let batch = self.belt.finish(encoder).expect("it can be recorded");
+        let chunks = self.belt.finish(encoder).expect("it can be recorded");
         let submission = self.device.submit(encoder);
-        self.belt.recall(batch, submission).expect("it was submitted");
+        self.belt.recall(chunks, submission).expect("it was submitted");
         self.device.wait();
     }
 }
