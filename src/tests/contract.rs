@@ -15,9 +15,9 @@ const RED: [u8; 4] = [0, 0, 255, 255];
 const GREEN: [u8; 4] = [0, 255, 0, 255];
 
 // R16: on every path, success or not.
-#[test]
-fn every_present_is_acknowledged() {
-    let mut world = World::new();
+#[rstest]
+fn every_present_is_acknowledged(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     for epoch in 1..200 {
         let size_of = |n| size(4, n);
         let texture = match epoch % 7 {
@@ -40,9 +40,11 @@ fn every_present_is_acknowledged() {
     }
 }
 
-#[test]
-fn acknowledged_epochs_never_fall_whatever_the_engine_counts() {
-    let mut world = World::new();
+#[rstest]
+fn acknowledged_epochs_never_fall_whatever_the_engine_counts(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::new(memory);
     for epoch in [5, 3, 3, 0, 9, u64::MAX, 1] {
         let present = world.present(RED, epoch);
         world.finish(present);
@@ -50,9 +52,9 @@ fn acknowledged_epochs_never_fall_whatever_the_engine_counts() {
     }
 }
 
-#[test]
-fn nothing_follows_the_deletion_of_an_image() {
-    let mut world = World::new();
+#[rstest]
+fn nothing_follows_the_deletion_of_an_image(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let presents = [world.present(RED, 1), world.present(GREEN, 2)];
     world.presenter.destroy_context(CONTEXT).unwrap();
     world.gpu.finish(device(0));
@@ -68,9 +70,9 @@ fn nothing_follows_the_deletion_of_an_image() {
     assert_eq!(last_epoch, Some(2), "what was in flight is acknowledged before");
 }
 
-#[test]
-fn a_new_key_replaces_the_old_one() {
-    let mut world = World::new();
+#[rstest]
+fn a_new_key_replaces_the_old_one(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let red = world.present(RED, 1);
     world.finish(red);
     let calls = world.recorder.get(|record| record.calls.len());
@@ -87,9 +89,9 @@ fn a_new_key_replaces_the_old_one() {
 }
 
 // R25.
-#[test]
-fn without_a_key_a_present_still_captures() {
-    let mut world = World::empty();
+#[rstest]
+fn without_a_key_a_present_still_captures(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::empty(memory);
     world.create(BufferIds::Allocated);
     let red = world.present(RED, 1);
     world.finish(red);
@@ -103,9 +105,9 @@ fn without_a_key_a_present_still_captures() {
 }
 
 // R25.
-#[test]
-fn unknown_and_duplicate_contexts_are_errors() {
-    let mut world = World::new();
+#[rstest]
+fn unknown_and_duplicate_contexts_are_errors(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let other = ContextId(99);
     let unknown = UnknownContext(other);
     let contents = Contents::Texture(world.texture(RED, size(4, 2)));
@@ -126,9 +128,11 @@ fn unknown_and_duplicate_contexts_are_errors() {
 }
 
 // R27.
-#[test]
-fn a_presenter_takes_its_contexts_with_it_and_leaves_others_alone() {
-    let mut world = World::new();
+#[rstest]
+fn a_presenter_takes_its_contexts_with_it_and_leaves_others_alone(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::new(memory);
     let other = ContextId(8);
     let recorder = Recorder::default();
     let mut second = World::presenter(&world.gpu, &world.map, &recorder);
@@ -154,9 +158,9 @@ fn a_presenter_takes_its_contexts_with_it_and_leaves_others_alone() {
 }
 
 // I7: a callback that panics, or that comes back, stops nothing.
-#[test]
-fn a_panic_in_a_reply_stops_nothing() {
-    let mut world = World::new();
+#[rstest]
+fn a_panic_in_a_reply_stops_nothing(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let red = world.present(RED, 1);
     world.presenter.get_image(CONTEXT, None, |_| panic!("on purpose"));
     let waiting = world.get_image(None);
@@ -168,18 +172,18 @@ fn a_panic_in_a_reply_stops_nothing() {
 }
 
 // R24.
-#[test]
-fn a_closed_reply_channel_is_no_error() {
-    let mut world = World::new();
+#[rstest]
+fn a_closed_reply_channel_is_no_error(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let red = world.present(RED, 1);
     drop(world.get_image(None));
     world.finish(red);
     assert_eq!(world.read_pixel(), RED);
 }
 
-#[test]
-fn opaque_frames_are_opaque_on_screen_and_when_read() {
-    let mut world = World::new();
+#[rstest]
+fn opaque_frames_are_opaque_on_screen_and_when_read(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let mut texture = world.texture([102, 0, 0, 102], size(5, 3));
     texture.configuration.alpha_mode = AlphaMode::Opaque;
     let present = world.present_texture(texture, 1).unwrap();
@@ -219,9 +223,9 @@ impl crate::ImageSink for SlowSink {
     }
 }
 
-#[test]
-fn nothing_is_told_after_the_presenter_is_dropped() {
-    let World { gpu, map, recorder, mut images, .. } = World::empty();
+#[rstest]
+fn nothing_is_told_after_the_presenter_is_dropped(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let World { gpu, map, recorder, mut images, .. } = World::empty(memory);
     let (sink, options) = (Arc::new(SlowSink(recorder.clone())), crate::PresenterOptions::default());
     let mut presenter = crate::Presenter::with_gpu(Arc::new(gpu.clone()), &map, sink, options);
     let descriptor =

@@ -3,9 +3,9 @@
 use std::sync::mpsc;
 
 use super::world::*;
-use crate::gpu::{fake::self, fake::Fault};
+use crate::gpu::{fake, fake::Fault};
 use crate::{
-    AlphaMode, BufferIds, CanvasEpoch, Contents, ContextDescriptor, ContextId, FrameMemoryKind, GetImageError, OwnerId,
+    AlphaMode, BufferIds, CanvasEpoch, Contents, ContextDescriptor, ContextId, GetImageError, OwnerId,
     PendingTexture, PresentEnd, PresentError,
 };
 
@@ -14,8 +14,8 @@ const GREEN: [u8; 4] = [0, 255, 0, 255];
 const CLEAR: [u8; 4] = [0; 4];
 
 /// A world that shows red.
-fn showing_red() -> World {
-    let mut world = World::new();
+fn showing_red(memory: FrameMemoryKind) -> World {
+    let mut world = World::new(memory);
     let red = world.present(RED, 1);
     world.finish(red);
     world
@@ -31,15 +31,15 @@ fn fail(world: &mut World, texture: PendingTexture) -> PresentError {
 }
 
 // D6: a failed copy cleared the canvas.
-#[test]
-fn a_failed_present_keeps_the_last_good_frame() {
+#[rstest]
+fn a_failed_present_keeps_the_last_good_frame(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     let foreign = |world: &World| pending(world.gpu.texture(device(1), GREEN, None), 0, size(4, 2));
-    let mut world = showing_red();
+    let mut world = showing_red(memory);
     let texture = foreign(&world);
     assert!(matches!(fail(&mut world, texture), PresentError::WrongDevice));
     assert_eq!((world.shown(), world.read_pixel()), (RED, RED));
 
-    let mut world = showing_red();
+    let mut world = showing_red(memory);
     // With headroom, because the canvas grows, and without.
     world.gpu.fail_next_creations(2);
     let texture = world.texture(GREEN, size(400, 200));
@@ -51,19 +51,21 @@ fn a_failed_present_keeps_the_last_good_frame() {
     world.finish(green);
     assert_eq!(world.shown(), GREEN);
 
-    let mut world = showing_red();
+    let mut world = showing_red(memory);
     let mut texture = world.texture(GREEN, size(4, 2));
     texture.configuration.format = wgpu_types::TextureFormat::Rgba32Float;
     assert!(matches!(fail(&mut world, texture), PresentError::UnsupportedFormat(_)));
     assert_eq!((world.shown(), world.read_pixel()), (RED, RED));
 }
 
-#[test]
-fn an_invalid_or_destroyed_texture_shows_the_cleared_frame() {
+#[rstest]
+fn an_invalid_or_destroyed_texture_shows_the_cleared_frame(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
     for (fault, opaque) in
         [(Fault::Invalid, false), (Fault::Destroyed, false), (Fault::Invalid, true), (Fault::Destroyed, true)]
     {
-        let mut world = showing_red();
+        let mut world = showing_red(memory);
         let mut texture = world.faulty(fault);
         if opaque {
             texture.configuration.alpha_mode = AlphaMode::Opaque;
@@ -79,9 +81,9 @@ fn an_invalid_or_destroyed_texture_shows_the_cleared_frame() {
 }
 
 // R15: one bad texture never hurts its neighbours.
-#[test]
-fn a_bad_texture_fails_alone_in_its_batch() {
-    let mut world = World::new();
+#[rstest]
+fn a_bad_texture_fails_alone_in_its_batch(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let others: Vec<_> = (100..103).map(ContextId).collect();
     for other in &others {
         let descriptor =
@@ -106,9 +108,11 @@ fn a_bad_texture_fails_alone_in_its_batch() {
     assert!(matches!(world.end_of(1), PresentEnd::Failed(PresentError::TextureDestroyed)));
 }
 
-#[test]
-fn a_batch_is_one_submission_and_destroys_its_textures_afterwards() {
-    let mut world = World::new();
+#[rstest]
+fn a_batch_is_one_submission_and_destroys_its_textures_afterwards(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::new(memory);
     let others: Vec<_> = (100..200).map(ContextId).collect();
     for other in &others {
         let descriptor =
@@ -130,9 +134,9 @@ fn a_batch_is_one_submission_and_destroys_its_textures_afterwards() {
     }
 }
 
-#[test]
-fn a_forgotten_batch_is_submitted_with_the_next() {
-    let mut world = World::new();
+#[rstest]
+fn a_forgotten_batch_is_submitted_with_the_next(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let texture = world.texture(RED, size(4, 2));
     let mut batch = world.presenter.batch();
     batch.present(CONTEXT, Contents::Texture(texture), CanvasEpoch(1)).unwrap();
@@ -143,9 +147,11 @@ fn a_forgotten_batch_is_submitted_with_the_next() {
     assert_eq!(world.shown(), RED);
 }
 
-#[test]
-fn a_forgotten_batch_does_not_reach_the_next_context_of_its_id() {
-    let mut world = World::new();
+#[rstest]
+fn a_forgotten_batch_does_not_reach_the_next_context_of_its_id(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::new(memory);
     let texture = world.texture(RED, size(4, 2));
     let mut batch = world.presenter.batch();
     batch.present(CONTEXT, Contents::Texture(texture), CanvasEpoch(1)).unwrap();
@@ -159,9 +165,9 @@ fn a_forgotten_batch_does_not_reach_the_next_context_of_its_id() {
     assert_eq!(world.gpu.buffers(), 0);
 }
 
-#[test]
-fn a_context_presented_twice_in_a_batch_shows_the_second() {
-    let mut world = World::new();
+#[rstest]
+fn a_context_presented_twice_in_a_batch_shows_the_second(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let (red, green) = (world.texture(RED, size(4, 2)), world.texture(GREEN, size(4, 2)));
     let mut batch = world.presenter.batch();
     batch.present(CONTEXT, Contents::Texture(red), CanvasEpoch(1)).unwrap();
@@ -172,9 +178,11 @@ fn a_context_presented_twice_in_a_batch_shows_the_second() {
 }
 
 // R14, and R15's last good frame.
-#[test]
-fn a_lost_device_fails_what_is_in_flight_and_keeps_what_is_shown() {
-    let mut world = showing_red();
+#[rstest]
+fn a_lost_device_fails_what_is_in_flight_and_keeps_what_is_shown(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = showing_red(memory);
     let lost = world.present(GREEN, 2);
     let waiting = world.get_image(None);
     let texture = world.texture(GREEN, size(3, 3));
@@ -194,9 +202,11 @@ fn a_lost_device_fails_what_is_in_flight_and_keeps_what_is_shown() {
 }
 
 // R10: when the newest fails, a read waits for the one before, if that is in flight.
-#[test]
-fn a_read_of_a_failed_present_falls_back_to_the_newest_good_frame() {
-    let mut world = World::new();
+#[rstest]
+fn a_read_of_a_failed_present_falls_back_to_the_newest_good_frame(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::new(memory);
     world.present(RED, 1);
     let lost = pending(world.gpu.texture(device(1), GREEN, None), 1, size(4, 2));
     let lost = world.present_texture(lost, 2).unwrap();
@@ -211,18 +221,20 @@ fn a_read_of_a_failed_present_falls_back_to_the_newest_good_frame() {
 }
 
 // R14. Portable memory is freed by wgpu-core.
-#[test]
-fn work_in_flight_on_a_destroyed_or_dropped_device_is_shown_if_its_memory_is_owned() {
-    let mut world = showing_red();
+#[rstest]
+fn work_in_flight_on_a_destroyed_or_dropped_device_is_shown_if_its_memory_is_owned(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = showing_red(memory);
     let green = world.present(GREEN, 2);
     world.presenter.destroy_device(device(0));
     world.presenter.maintain();
     world.presenter.drop_device(device(0));
     world.presenter.maintain();
     world.finish(green);
-    match super::MEMORY {
-        FrameMemoryKind::Owned => assert_eq!((world.shown(), world.read_pixel()), (GREEN, GREEN)),
-        FrameMemoryKind::Portable => {
+    match memory {
+        Owned => assert_eq!((world.shown(), world.read_pixel()), (GREEN, GREEN)),
+        Portable => {
             assert!(matches!(world.end_of(green), PresentEnd::Failed(PresentError::DeviceLost)));
             assert_eq!((world.shown(), world.read_pixel()), (RED, RED));
         }
@@ -233,11 +245,7 @@ fn work_in_flight_on_a_destroyed_or_dropped_device_is_shown_if_its_memory_is_own
 // D16: wgpu-core lost the mapping, or the device behind its back.
 #[test]
 fn a_mapping_that_never_comes_fails_the_present_and_answers_the_read() {
-    if super::MEMORY == FrameMemoryKind::Owned {
-        // There is no mapping.
-        return;
-    }
-    let mut world = showing_red();
+    let mut world = showing_red(Portable);
     let green = world.present(GREEN, 2);
     let waiting = world.get_image(None);
     world.gpu.fail_next_mappings(1);
@@ -250,9 +258,11 @@ fn a_mapping_that_never_comes_fails_the_present_and_answers_the_read() {
     assert_eq!(world.shown(), GREEN);
 }
 
-#[test]
-fn a_present_on_a_destroyed_device_keeps_the_last_good_frame() {
-    let mut world = showing_red();
+#[rstest]
+fn a_present_on_a_destroyed_device_keeps_the_last_good_frame(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = showing_red(memory);
     world.presenter.destroy_device(device(0));
     let texture = world.texture(GREEN, size(4, 2));
     assert!(matches!(fail(&mut world, texture), PresentError::DeviceLost));
@@ -260,9 +270,9 @@ fn a_present_on_a_destroyed_device_keeps_the_last_good_frame() {
 }
 
 // D3: a destroyed context while a copy is in flight; D16: somebody waits for it.
-#[test]
-fn destroying_a_context_answers_everybody() {
-    let mut world = showing_red();
+#[rstest]
+fn destroying_a_context_answers_everybody(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = showing_red(memory);
     world.present(GREEN, 2);
     let texture = world.texture(GREEN, size(3, 3));
     let waiting = [world.get_image(None), world.get_image(Some(texture))];
@@ -275,9 +285,11 @@ fn destroying_a_context_answers_everybody() {
 }
 
 // I2: the GPU may have accepted the work, so its buffer is not used again.
-#[test]
-fn after_a_submit_that_may_be_running_its_buffer_is_not_reused() {
-    let mut world = showing_red();
+#[rstest]
+fn after_a_submit_that_may_be_running_its_buffer_is_not_reused(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = showing_red(memory);
     let red = world.last_offer();
     let id = CONTEXT.into();
     assert_eq!(uniform_pixel(world.images.lock(id, Some(red.1)), &red.0), RED);
@@ -294,9 +306,9 @@ fn after_a_submit_that_may_be_running_its_buffer_is_not_reused() {
 }
 
 // A copy that was to be superseded is not lost when the newer one is refused.
-#[test]
-fn a_refused_present_supersedes_nothing() {
-    let mut world = World::new();
+#[rstest]
+fn a_refused_present_supersedes_nothing(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     world.present(RED, 1);
     let green = world.present(GREEN, 2);
     let foreign = pending(world.gpu.texture(device(1), RED, None), 0, size(4, 2));
@@ -308,9 +320,11 @@ fn a_refused_present_supersedes_nothing() {
 }
 
 // And when its bytes may have been overwritten it fails too: a torn frame is never shown.
-#[test]
-fn a_superseded_copy_whose_successor_may_be_running_fails() {
-    let mut world = World::new();
+#[rstest]
+fn a_superseded_copy_whose_successor_may_be_running_fails(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::new(memory);
     world.present(RED, 1);
     let green = world.present(GREEN, 2);
     world.gpu.fail_next_submit(PresentError::DeviceLost, true);
@@ -323,9 +337,11 @@ fn a_superseded_copy_whose_successor_may_be_running_fails() {
     assert_eq!(world.acknowledged(), Some(3));
 }
 
-#[test]
-fn too_many_awaited_copies_are_an_error_and_the_canvas_goes_on() {
-    let mut world = World::new();
+#[rstest]
+fn too_many_awaited_copies_are_an_error_and_the_canvas_goes_on(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::new(memory);
     let mut waiting = Vec::new();
     let mut refused = 0;
     for i in 1..=12u8 {
@@ -346,9 +362,9 @@ fn too_many_awaited_copies_are_an_error_and_the_canvas_goes_on() {
 }
 
 // R17: what script reads does not keep the canvas from being presented.
-#[test]
-fn captures_in_flight_leave_room_for_presents() {
-    let mut world = World::new();
+#[rstest]
+fn captures_in_flight_leave_room_for_presents(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let captures: Vec<_> = (0..9)
         .map(|_| {
             let texture = world.texture(RED, size(1, 2));
@@ -363,12 +379,15 @@ fn captures_in_flight_leave_room_for_presents() {
 }
 
 // A refused copy takes the mapping of the buffer that it was to go to: who completes that one meanwhile must poll again.
-#[test]
-fn a_refused_copy_harms_no_frame_that_is_just_being_completed() {
-    let mut world = World::empty();
+#[rstest]
+fn a_refused_copy_harms_no_frame_that_is_just_being_completed(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::empty(memory);
     world.create(BufferIds::Provided(vec![fake::buffer(1000)]));
     let other = ContextId(1);
-    let descriptor = ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Allocated };
+    let descriptor =
+        ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Allocated };
     world.presenter.create_context(other, descriptor).unwrap();
     let (red, green) = (world.texture(RED, size(4, 2)), world.texture(GREEN, size(4, 2)));
     let mut batch = world.presenter.batch();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::world::*;
-use crate::gpu::{fake::self, fake::Fault};
+use crate::gpu::{fake, fake::Fault};
 use crate::{BufferIds, CanvasEpoch, Contents, ContextDescriptor, ContextId, OwnerId, ReturnedId};
 
 fn provided(count: u32) -> BufferIds {
@@ -16,9 +16,9 @@ fn times_returned(world: &World) -> HashMap<ReturnedId, usize> {
     times
 }
 
-#[test]
-fn encoder_ids_come_back_on_every_path() {
-    let mut world = World::new();
+#[rstest]
+fn encoder_ids_come_back_on_every_path(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     for index in 0..80 {
         let texture = match index % 8 {
             0 => world.texture([1; 4], size(4, 2)),
@@ -52,9 +52,9 @@ fn encoder_ids_come_back_on_every_path() {
     assert!(times.values().all(|times| *times == 1), "{times:?}");
 }
 
-#[test]
-fn a_batch_returns_all_its_encoder_ids() {
-    let mut world = World::new();
+#[rstest]
+fn a_batch_returns_all_its_encoder_ids(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let others: Vec<_> = (100..110).map(ContextId).collect();
     for other in &others {
         let descriptor =
@@ -79,9 +79,9 @@ fn a_batch_returns_all_its_encoder_ids() {
 }
 
 // D8: ids of locked, presented and in-flight buffers were never returned.
-#[test]
-fn buffer_ids_come_back_when_the_context_is_destroyed() {
-    let mut world = World::empty();
+#[rstest]
+fn buffer_ids_come_back_when_the_context_is_destroyed(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::empty(memory);
     world.create(provided(6));
     world.presenter.set_image_key(CONTEXT, key(1)).unwrap();
     let first = world.present([1; 4], 1);
@@ -112,9 +112,9 @@ fn buffer_ids_come_back_when_the_context_is_destroyed() {
     drop(snapshot);
 }
 
-#[test]
-fn a_ring_of_one_buffer_shows_every_frame() {
-    let mut world = World::empty();
+#[rstest]
+fn a_ring_of_one_buffer_shows_every_frame(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::empty(memory);
     world.create(provided(1));
     world.presenter.set_image_key(CONTEXT, key(1)).unwrap();
     let mut snapshots = Vec::new();
@@ -130,9 +130,9 @@ fn a_ring_of_one_buffer_shows_every_frame() {
     assert_eq!(world.gpu.buffers(), 1);
 }
 
-#[test]
-fn failed_buffer_creations_leave_no_id_behind() {
-    let mut world = World::empty();
+#[rstest]
+fn failed_buffer_creations_leave_no_id_behind(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::empty(memory);
     world.create(provided(2));
     world.gpu.fail_next_creations(5);
     for epoch in 1..=5 {
@@ -145,9 +145,9 @@ fn failed_buffer_creations_leave_no_id_behind() {
     assert_eq!(world.read_pixel(), [2; 4]);
 }
 
-#[test]
-fn a_presenter_that_goes_returns_everything() {
-    let mut world = World::empty();
+#[rstest]
+fn a_presenter_that_goes_returns_everything(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::empty(memory);
     world.create(provided(3));
     world.present([1; 4], 1);
     let World { presenter, recorder, gpu, .. } = world;

@@ -9,10 +9,12 @@ use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 
 use super::owners::{PAGE, assert_deleted_last, assert_each_once, create, descriptor, present};
 use super::world::*;
-use crate::gpu::{fake::self, fake::FakeGpu};
-use crate::gpu::{TextureCopy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, Waited};
+use crate::gpu::{
+    CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, TextureCopy, Waited,
+};
+use crate::gpu::{fake, fake::FakeGpu};
 use crate::{
-    CanvasEpoch, Contents, ContextMap, EncoderIds, FrameMemoryKind, GetImageError, PresentEnd, PresentError, Presenter,
+    CanvasEpoch, Contents, ContextMap, EncoderIds, GetImageError, PresentEnd, PresentError, Presenter,
     PresenterOptions,
 };
 
@@ -108,11 +110,11 @@ impl GpuDevice for InterruptedDevice {
 
 // The worst moments: while a copy is being submitted that takes a fresh buffer, or that of the youngest in flight, and that is
 // accepted, refused, or refused and perhaps running.
-#[test]
-fn an_owner_dies_in_the_middle_of_a_submission() {
+#[rstest]
+fn an_owner_dies_in_the_middle_of_a_submission(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     let refusals = [None, Some(false), Some(true)];
     for (in_flight, refusal) in [0, 2].into_iter().flat_map(|n| refusals.map(|refusal| (n, refusal))) {
-        let (gpu, map, recorder) = (FakeGpu::new(super::MEMORY), ContextMap::default(), Recorder::default());
+        let (gpu, map, recorder) = (FakeGpu::new(memory), ContextMap::default(), Recorder::default());
         let interrupt = Arc::new(Mutex::new(None));
         let interrupted = Interrupted { gpu: gpu.clone(), interrupt: interrupt.clone() };
         let (outcomes, ids) = (recorder.clone(), recorder.clone());
@@ -120,7 +122,7 @@ fn an_owner_dies_in_the_middle_of_a_submission() {
             on_outcome: Arc::new(move |outcome| outcomes.outcome(outcome)),
             on_id: Arc::new(move |id| ids.id(id)),
             wake: Arc::new(|| ()),
-            frame_memory: super::MEMORY,
+            frame_memory: memory,
             ..PresenterOptions::default()
         };
         let sink = Arc::new(recorder.clone());
@@ -156,9 +158,11 @@ fn an_owner_dies_in_the_middle_of_a_submission() {
     }
 }
 
-#[test]
-fn a_capture_whose_owner_dies_in_its_submission_is_answered() {
-    let (gpu, map) = (FakeGpu::new(super::MEMORY), ContextMap::default());
+#[rstest]
+fn a_capture_whose_owner_dies_in_its_submission_is_answered(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let (gpu, map) = (FakeGpu::new(memory), ContextMap::default());
     let interrupt = Arc::new(Mutex::new(None));
     let interrupted = Interrupted { gpu: gpu.clone(), interrupt: interrupt.clone() };
     let sink = Arc::new(Recorder::default());
@@ -176,15 +180,17 @@ fn a_capture_whose_owner_dies_in_its_submission_is_answered() {
 }
 
 // D9: a submit can block, on lavapipe for as long as its device is busy.
-#[test]
-fn a_frame_is_shown_while_the_canvases_of_another_device_are_being_submitted() {
-    let (gpu, map, recorder) = (FakeGpu::new(super::MEMORY), ContextMap::default(), Recorder::default());
+#[rstest]
+fn a_frame_is_shown_while_the_canvases_of_another_device_are_being_submitted(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let (gpu, map, recorder) = (FakeGpu::new(memory), ContextMap::default(), Recorder::default());
     let interrupt: Interrupt = Arc::default();
     let interrupted = Interrupted { gpu: gpu.clone(), interrupt: interrupt.clone() };
     let outcomes = recorder.clone();
     let options = PresenterOptions {
         on_outcome: Arc::new(move |outcome| outcomes.outcome(outcome)),
-        frame_memory: super::MEMORY,
+        frame_memory: memory,
         ..PresenterOptions::default()
     };
     let sink = Arc::new(recorder.clone());

@@ -24,8 +24,8 @@ const ID: ContextId = ContextId(10);
 const COMPOSITOR: IdNamespace = IdNamespace(1);
 
 /// A context that shows red.
-fn showing_red() -> World {
-    let mut world = World::empty();
+fn showing_red(memory: FrameMemoryKind) -> World {
+    let mut world = World::empty(memory);
     create(&mut world.presenter, 10, PAGE);
     present(&world.gpu, &mut world.presenter, ID, RED).unwrap();
     world.gpu.finish(device(0));
@@ -56,9 +56,9 @@ fn is_deleted(recorder: &Recorder) -> bool {
     calls_of(recorder, 10).contains(&Call::Delete(key(10)))
 }
 
-#[test]
-fn a_context_lingers_for_the_compositor_alone() {
-    let World { gpu, map, recorder, mut presenter, mut images, .. } = showing_red();
+#[rstest]
+fn a_context_lingers_for_the_compositor_alone(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let World { gpu, map, recorder, mut presenter, mut images, .. } = showing_red(memory);
     present(&gpu, &mut presenter, ID, GREEN).unwrap();
     let waiting = read(&mut presenter);
     let (sender, awaited) = channel();
@@ -94,9 +94,9 @@ fn a_context_lingers_for_the_compositor_alone() {
     presenter.create_context(ID, descriptor(PAGE)).unwrap();
 }
 
-#[test]
-fn what_was_begun_is_not_shown_by_what_lingers() {
-    let World { map, recorder, mut presenter, mut images, .. } = showing_red();
+#[rstest]
+fn what_was_begun_is_not_shown_by_what_lingers(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let World { map, recorder, mut presenter, mut images, .. } = showing_red(memory);
     let context = map.get(ID).unwrap();
     let begun = context.begin(CanvasEpoch(7), AlphaMode::Opaque).unwrap();
     presenter.destroy_context_after(ID, TransactionId(5)).unwrap();
@@ -109,9 +109,11 @@ fn what_was_begun_is_not_shown_by_what_lingers() {
 }
 
 // R19: a renderer's thread frees nothing.
-#[test]
-fn what_a_renderer_lets_go_is_freed_when_the_context_ends() {
-    let World { map, mut presenter, .. } = showing_red();
+#[rstest]
+fn what_a_renderer_lets_go_is_freed_when_the_context_ends(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let World { map, mut presenter, .. } = showing_red(memory);
     let context = map.get(ID).unwrap();
     presenter.destroy_context_after(ID, TransactionId(5)).unwrap();
     let Some(Locked::Frame(frame)) = context.lock(map.new_handler(), None) else { panic!("it lingers") };
@@ -123,9 +125,9 @@ fn what_a_renderer_lets_go_is_freed_when_the_context_ends() {
     assert!(presenter.memory_report().is_empty());
 }
 
-#[test]
-fn what_lingers_keeps_what_it_shows_alone() {
-    let World { gpu, recorder, mut presenter, .. } = showing_red();
+#[rstest]
+fn what_lingers_keeps_what_it_shows_alone(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let World { gpu, recorder, mut presenter, .. } = showing_red(memory);
     present(&gpu, &mut presenter, ID, GREEN).unwrap();
     gpu.finish(device(0));
     // The frame before is in the recycler now, and nobody takes it from there.
@@ -138,13 +140,13 @@ fn what_lingers_keeps_what_it_shows_alone() {
     assert_eq!(kinds(&presenter), [MemoryKind::Frames]);
 }
 
-#[test]
-fn there_is_nothing_to_linger_for() {
+#[rstest]
+fn there_is_nothing_to_linger_for(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     let done = |map: &ContextMap| map.transaction_done(COMPOSITOR, TransactionId(5));
     let gone = |map: &ContextMap| map.compositor_gone(COMPOSITOR);
     let reports: [&dyn Fn(&ContextMap); 2] = [&done, &gone];
     for report in reports {
-        let World { map, recorder, mut presenter, mut images, .. } = showing_red();
+        let World { map, recorder, mut presenter, mut images, .. } = showing_red(memory);
         report(&map);
         assert_eq!(shown(&mut images), Some(RED), "a living context is none of its business");
         presenter.destroy_context_after(ID, TransactionId(5)).unwrap();
@@ -152,16 +154,16 @@ fn there_is_nothing_to_linger_for() {
         assert_deleted_last(&recorder, 10);
     }
     // Without a key nobody displays it.
-    let mut world = World::empty();
+    let mut world = World::empty(memory);
     world.presenter.create_context(ID, descriptor(PAGE)).unwrap();
     world.presenter.destroy_context_after(ID, TransactionId(5)).unwrap();
     assert_eq!(shown(&mut world.images), None);
     world.presenter.create_context(ID, descriptor(PAGE)).unwrap();
 }
 
-#[test]
-fn a_compositor_that_goes_ends_what_lingers() {
-    let World { map, recorder, mut presenter, mut images, .. } = showing_red();
+#[rstest]
+fn a_compositor_that_goes_ends_what_lingers(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let World { map, recorder, mut presenter, mut images, .. } = showing_red(memory);
     presenter.destroy_context_after(ID, TransactionId(5)).unwrap();
     map.compositor_gone(IdNamespace(2));
     assert_eq!(shown(&mut images), Some(RED));
@@ -170,9 +172,11 @@ fn a_compositor_that_goes_ends_what_lingers() {
     assert_deleted_last(&recorder, 10);
 }
 
-#[test]
-fn a_late_report_does_not_reach_the_next_context_of_the_id() {
-    let World { gpu, map, recorder, mut presenter, mut images, .. } = showing_red();
+#[rstest]
+fn a_late_report_does_not_reach_the_next_context_of_the_id(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let World { gpu, map, recorder, mut presenter, mut images, .. } = showing_red(memory);
     // A renderer may be at it.
     let _held = map.get(ID);
     presenter.destroy_context_after(ID, TransactionId(5)).unwrap();
@@ -186,9 +190,11 @@ fn a_late_report_does_not_reach_the_next_context_of_the_id() {
     assert_eq!(shown(&mut images), Some(GREEN));
 }
 
-#[test]
-fn who_waits_for_an_id_that_lingers_waits_for_its_next_context() {
-    let World { map, mut presenter, recorder, .. } = showing_red();
+#[rstest]
+fn who_waits_for_an_id_that_lingers_waits_for_its_next_context(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let World { map, mut presenter, recorder, .. } = showing_red(memory);
     presenter.destroy_context_after(ID, TransactionId(5)).unwrap();
     let (sender, awaited) = channel();
     map.when_presented(ID, CanvasEpoch(1), TIMEOUT, move |end| sender.send(end).expect("it is awaited"));
@@ -237,13 +243,12 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
-
-    // Whatever the order: a model of one context, which is there, lingers until a transaction, or is not there.
-    #[test]
-    fn every_order_of_destruction_ends_well(steps in prop::collection::vec(step(), 1..40)) {
-        let World { gpu, map, recorder, presenter, mut images, .. } = World::empty();
+// Whatever the order: a model of one context, which is there, lingers until a transaction, or is not there.
+#[rstest]
+fn every_order_of_destruction_ends_well(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) };
+    proptest!(config, |(steps in prop::collection::vec(step(), 1..40))| {
+        let World { gpu, map, recorder, presenter, mut images, .. } = World::empty(memory);
         let mut presenter = Some(presenter);
         #[derive(Clone, Copy, PartialEq, Debug)]
         enum Model { None, Alive, Lingering(u64) }
@@ -326,13 +331,13 @@ proptest! {
             deleted += u32::from(!displayed);
         }
         prop_assert_eq!(deleted, lives);
-    }
+    });
 }
 
-#[test]
-fn a_report_on_another_thread_loses_no_context() {
+#[rstest]
+fn a_report_on_another_thread_loses_no_context(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     for transaction in 1..1500u64 {
-        let World { map, recorder, mut presenter, .. } = World::empty();
+        let World { map, recorder, mut presenter, .. } = World::empty(memory);
         create(&mut presenter, 10, PAGE);
         let compositor = std::thread::spawn({
             let map = map.clone();

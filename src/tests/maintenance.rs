@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use super::world::*;
 use crate::gpu::fake::FakeGpu;
 use crate::{
-    BufferIds, CanvasEpoch, Contents, ContextDescriptor, ContextMap, FrameMemoryKind, OwnerId, Presenter, PresenterOptions,
+    BufferIds, CanvasEpoch, Contents, ContextDescriptor, ContextMap, OwnerId, Presenter, PresenterOptions,
 };
 
 const RED: [u8; 4] = [0, 0, 255, 255];
 
 /// A presenter with a context, and a `wake` of the test's.
-fn with_wake(wake: Arc<dyn Fn() + Send + Sync>) -> (FakeGpu, Presenter, ContextMap) {
-    let gpu = FakeGpu::new(super::MEMORY);
+fn with_wake(memory: FrameMemoryKind, wake: Arc<dyn Fn() + Send + Sync>) -> (FakeGpu, Presenter, ContextMap) {
+    let gpu = FakeGpu::new(memory);
     let map = ContextMap::default();
     let options = PresenterOptions { wake, ..Default::default() };
     let sink = Arc::new(Recorder::default());
@@ -36,9 +36,9 @@ fn read(presenter: &mut Presenter) -> Receiver<Answer> {
     receiver
 }
 
-#[test]
-fn a_panicking_wake_stops_no_poller() {
-    let (gpu, mut presenter, _map) = with_wake(Arc::new(|| panic!("on purpose")));
+#[rstest]
+fn a_panicking_wake_stops_no_poller(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let (gpu, mut presenter, _map) = with_wake(memory, Arc::new(|| panic!("on purpose")));
     present(&gpu, &mut presenter, 1);
     // Closures of a destroyed device are for the maintenance: the poller asks for it, with a frame in flight.
     presenter.destroy_device(device(0));
@@ -46,16 +46,16 @@ fn a_panicking_wake_stops_no_poller() {
     std::thread::sleep(Duration::from_millis(50));
     gpu.finish(device(0));
     let image = read(&mut presenter);
-    let arrived = match super::MEMORY {
-        FrameMemoryKind::Owned => RED,
-        FrameMemoryKind::Portable => [0; 4],
+    let arrived = match memory {
+        Owned => RED,
+        Portable => [0; 4],
     };
     assert_eq!(first_pixel(&answer(&image).unwrap()), arrived);
 }
 
 // `wake` may take the engine's locks, under which the engine calls the presenter.
-#[test]
-fn no_lock_is_held_while_waking() {
+#[rstest]
+fn no_lock_is_held_while_waking(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     let engine = Arc::new(parking_lot::Mutex::new(()));
     let (entered, waking) = channel();
     let wake = {
@@ -66,7 +66,7 @@ fn no_lock_is_held_while_waking() {
             drop(engine.lock());
         }
     };
-    let (gpu, mut presenter, _map) = with_wake(Arc::new(wake));
+    let (gpu, mut presenter, _map) = with_wake(memory, Arc::new(wake));
     present(&gpu, &mut presenter, 1);
     presenter.poller().wait_for(device(0), 1);
     let held = engine.lock();
@@ -77,10 +77,13 @@ fn no_lock_is_held_while_waking() {
     drop(held);
 }
 
-#[test]
-fn maintenance_is_asked_for_until_a_destroyed_device_is_idle_and_delays_no_frame() {
+#[rstest]
+fn maintenance_is_asked_for_until_a_destroyed_device_is_idle_and_delays_no_frame(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
     let (sender, wakes) = channel();
-    let (gpu, mut presenter, _map) = with_wake(Arc::new(move || sender.send(()).expect("it is awaited")));
+    let (gpu, mut presenter, _map) =
+        with_wake(memory, Arc::new(move || sender.send(()).expect("it is awaited")));
     present(&gpu, &mut presenter, 1);
     presenter.destroy_device(device(0));
     for _ in 0..500 {
@@ -94,10 +97,11 @@ fn maintenance_is_asked_for_until_a_destroyed_device_is_idle_and_delays_no_frame
 }
 
 // D13 and P7: what wake asks for is enough.
-#[test]
-fn an_idle_context_is_trimmed_when_wake_is_heeded() {
+#[rstest]
+fn an_idle_context_is_trimmed_when_wake_is_heeded(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     let (sender, wakes) = channel();
-    let (gpu, mut presenter, _map) = with_wake(Arc::new(move || sender.send(()).expect("it is awaited")));
+    let (gpu, mut presenter, _map) =
+        with_wake(memory, Arc::new(move || sender.send(()).expect("it is awaited")));
     for epoch in 1..=9 {
         present(&gpu, &mut presenter, epoch);
         if epoch % 3 == 0 {
@@ -106,7 +110,7 @@ fn an_idle_context_is_trimmed_when_wake_is_heeded() {
         }
     }
     // What is shown was copied out of portable memory.
-    let shown = usize::from(super::MEMORY == FrameMemoryKind::Owned);
+    let shown = usize::from(memory == Owned);
     assert!(gpu.buffers() > shown);
     while gpu.buffers() > shown {
         wakes.recv_timeout(TIMEOUT).expect("maintenance is asked for");
@@ -116,9 +120,9 @@ fn an_idle_context_is_trimmed_when_wake_is_heeded() {
 }
 
 // P7: the headroom of a canvas that has grown and is presented in each frame.
-#[test]
-fn maintenance_frees_headroom() {
-    let mut world = World::new();
+#[rstest]
+fn maintenance_frees_headroom(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let (frame, start) = (256 * 4 * 200, Instant::now());
     let mut roomy = false;
     for epoch in 1.. {
@@ -137,13 +141,14 @@ fn maintenance_frees_headroom() {
 }
 
 // D13 and P7, when the WebGPU thread waits itself, so that no thread of the device's need run.
-#[test]
-fn an_idle_context_of_a_presenter_that_spins_is_trimmed_when_wake_is_heeded() {
+#[rstest]
+fn an_idle_context_of_a_presenter_that_spins_is_trimmed_when_wake_is_heeded(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
     let (sender, wakes) = channel();
-    let gpu = FakeGpu::new(super::MEMORY);
+    let gpu = FakeGpu::new(memory);
     let options = PresenterOptions {
         wake: Arc::new(move || sender.send(()).unwrap_or(())),
-        frame_memory: super::MEMORY,
         spin: TIMEOUT,
         ..Default::default()
     };
@@ -166,16 +171,16 @@ fn an_idle_context_of_a_presenter_that_spins_is_trimmed_when_wake_is_heeded() {
         });
     }
     // What is shown was copied out of portable memory.
-    let shown = usize::from(super::MEMORY == FrameMemoryKind::Owned);
+    let shown = usize::from(memory == Owned);
     while gpu.buffers() > shown {
         wakes.recv_timeout(TIMEOUT / 2).expect("maintenance is asked for");
         presenter.maintain();
     }
 }
 
-#[test]
-fn a_presenter_may_be_told_to_spin_without_end() {
-    let gpu = FakeGpu::new(super::MEMORY);
+#[rstest]
+fn a_presenter_may_be_told_to_spin_without_end(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let gpu = FakeGpu::new(memory);
     let options = PresenterOptions { spin: Duration::MAX, ..Default::default() };
     let (map, sink) = (ContextMap::default(), Arc::new(Recorder::default()));
     let mut presenter = Presenter::with_gpu(Arc::new(gpu.clone()), &map, sink, options);

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use super::world::*;
-use crate::{FrameMemoryKind, MemoryKind};
+use crate::MemoryKind;
 
 /// Bytes of a buffer for a 4×2 frame, and of the frame itself.
 const BUFFER: usize = 4096;
-const FRAME: usize = match super::MEMORY {
-    FrameMemoryKind::Owned => BUFFER,
-    // Two rows, and a quarter more, as the buffer has.
-    FrameMemoryKind::Portable => 2 * 256 + 128,
-};
+const fn frame_bytes(memory: FrameMemoryKind) -> usize {
+    match memory {
+        Owned => BUFFER,
+        // Two rows, and a quarter more, as the buffer has.
+        Portable => 2 * 256 + 128,
+    }
+}
 
 fn held(world: &World) -> BTreeMap<MemoryKind, usize> {
     let mut held = BTreeMap::new();
@@ -26,43 +28,49 @@ fn of(world: &World, kind: MemoryKind) -> usize {
     held(world).get(&kind).copied().unwrap_or_default()
 }
 
-#[test]
-fn a_context_tells_what_it_holds_and_what_for() {
-    let mut world = World::new();
+#[rstest]
+fn a_context_tells_what_it_holds_and_what_for(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let frame = frame_bytes(memory);
+    let mut world = World::new(memory);
     assert!(held(&world).is_empty());
     let first = world.present([1; 4], 1);
     assert_eq!(held(&world), BTreeMap::from([(MemoryKind::InFlight, BUFFER)]));
     world.finish(first);
-    assert_eq!((of(&world, MemoryKind::InFlight), of(&world, MemoryKind::Frames)), (0, FRAME));
+    assert_eq!((of(&world, MemoryKind::InFlight), of(&world, MemoryKind::Frames)), (0, frame));
     world.shown();
     let second = world.present([2; 4], 2);
     world.finish(second);
-    assert_eq!(of(&world, MemoryKind::Frames), 2 * FRAME, "the one that is shown, and the one before: it was drawn last");
+    assert_eq!(
+        of(&world, MemoryKind::Frames),
+        2 * frame,
+        "the one that is shown, and the one before: it was drawn last"
+    );
     world.shown();
-    assert_eq!(of(&world, MemoryKind::Frames), FRAME);
-    assert!(of(&world, MemoryKind::Recycled) >= FRAME);
+    assert_eq!(of(&world, MemoryKind::Frames), frame);
+    assert!(of(&world, MemoryKind::Recycled) >= frame);
     world.presenter.drop_device(device(0));
-    assert_eq!(of(&world, MemoryKind::FramesOfLostDevices), FRAME);
+    assert_eq!(of(&world, MemoryKind::FramesOfLostDevices), frame);
     assert_eq!(of(&world, MemoryKind::Frames), 0);
 }
 
-#[test]
-fn frames_that_outlive_their_context_are_told_of() {
-    let mut world = World::new();
+#[rstest]
+fn frames_that_outlive_their_context_are_told_of(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let frame = frame_bytes(memory);
+    let mut world = World::new(memory);
     let present = world.present([1; 4], 1);
     world.finish(present);
     let snapshot = answer(&world.get_image(None)).unwrap();
     world.presenter.destroy_context(CONTEXT).unwrap();
-    assert_eq!(held(&world), BTreeMap::from([(MemoryKind::Frames, FRAME)]));
+    assert_eq!(held(&world), BTreeMap::from([(MemoryKind::Frames, frame)]));
     drop(snapshot);
     assert!(held(&world).is_empty());
 }
 
 // P7 and D13: four frames while it is busy, whatever the page and the renderer do. With portable memory what is in flight is
 // not yet in a frame, which makes one more.
-#[test]
-fn a_busy_canvas_of_one_size_holds_four_frames() {
-    let mut world = World::new();
+#[rstest]
+fn a_busy_canvas_of_one_size_holds_four_frames(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let frame = (1000usize * 4).next_multiple_of(256) * 100;
     for epoch in 1..=30 {
         let texture = world.texture([7; 4], size(1000, 100));
@@ -74,18 +82,18 @@ fn a_busy_canvas_of_one_size_holds_four_frames() {
             world.shown();
         }
         let held: usize = held(&world).values().sum();
-        let most = match super::MEMORY {
-            FrameMemoryKind::Owned => 4,
-            FrameMemoryKind::Portable => 5,
+        let most = match memory {
+            Owned => 4,
+            Portable => 5,
         };
         assert!(held <= most * (frame + BUFFER), "{held} bytes: {:.1} frames", held as f64 / frame as f64);
     }
 }
 
 // With each size of frame: a canvas that changes its size holds nothing of the sizes before for long.
-#[test]
-fn what_is_held_is_bounded() {
-    let mut world = World::new();
+#[rstest]
+fn what_is_held_is_bounded(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     for (epoch, width) in (1..).zip([300, 10, 300, 299, 301, 40, 1000, 5]) {
         let texture = world.texture([7; 4], size(width, 100));
         let present = world.present_texture(texture, epoch).unwrap();

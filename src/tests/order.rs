@@ -7,9 +7,11 @@ const RED: [u8; 4] = [0, 0, 255, 255];
 const GREEN: [u8; 4] = [0, 255, 0, 255];
 const CLEAR: [u8; 4] = [0; 4];
 
-#[test]
-fn a_presented_frame_is_shown_and_read_until_something_replaces_it() {
-    let mut world = World::new();
+#[rstest]
+fn a_presented_frame_is_shown_and_read_until_something_replaces_it(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::new(memory);
     assert_eq!(world.shown(), CLEAR);
     let red = world.present(RED, 1);
     assert_eq!(world.shown(), CLEAR, "not before its copy is done");
@@ -24,18 +26,20 @@ fn a_presented_frame_is_shown_and_read_until_something_replaces_it() {
 }
 
 // R7.
-#[test]
-fn an_unpresented_context_reads_as_transparent_black_of_its_size() {
-    let mut world = World::empty();
+#[rstest]
+fn an_unpresented_context_reads_as_transparent_black_of_its_size(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::empty(memory);
     world.create(BufferIds::Allocated);
     let image = answer(&world.get_image(None)).unwrap();
     assert_eq!((image.size(), first_pixel(&image)), (size(4, 2), CLEAR));
 }
 
 // R10.
-#[test]
-fn a_read_waits_for_the_frame_in_flight() {
-    let mut world = World::new();
+#[rstest]
+fn a_read_waits_for_the_frame_in_flight(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let red = world.present(RED, 1);
     world.finish(red);
     world.present(GREEN, 2);
@@ -46,9 +50,11 @@ fn a_read_waits_for_the_frame_in_flight() {
 }
 
 // R10 and R11 together: the read was asked for before the clear.
-#[test]
-fn a_read_gets_its_frame_though_the_canvas_is_cleared_meanwhile() {
-    let mut world = World::new();
+#[rstest]
+fn a_read_gets_its_frame_though_the_canvas_is_cleared_meanwhile(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::new(memory);
     let red = world.present(RED, 1);
     let waiting = world.get_image(None);
     world.present_cleared(size(9, 9), 2);
@@ -59,9 +65,9 @@ fn a_read_gets_its_frame_though_the_canvas_is_cleared_meanwhile() {
 }
 
 // R11 and D4: the late callback resurrected the old frame, at its old size.
-#[test]
-fn a_frame_in_flight_never_shows_after_a_clear() {
-    let mut world = World::new();
+#[rstest]
+fn a_frame_in_flight_never_shows_after_a_clear(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let red = world.present(RED, 1);
     world.present_cleared(size(3, 5), 2);
     let calls = world.recorder.get(|record| record.calls.len());
@@ -74,9 +80,9 @@ fn a_frame_in_flight_never_shows_after_a_clear() {
 }
 
 // R18 and D1: completion order must not win. Two devices, because one completes in order.
-#[test]
-fn frames_are_shown_in_the_order_of_their_presents() {
-    let mut world = World::new();
+#[rstest]
+fn frames_are_shown_in_the_order_of_their_presents(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let slow = world.present(RED, 1);
     let fast = pending(world.gpu.texture(device(1), GREEN, None), 1, size(4, 2));
     let fast = world.present_texture(fast, 2).unwrap();
@@ -90,9 +96,9 @@ fn frames_are_shown_in_the_order_of_their_presents() {
 }
 
 // R17: the newest is shown, something always arrives, and memory is bounded (I5).
-#[test]
-fn under_overload_the_newest_wins_and_the_oldest_arrives() {
-    let mut world = World::new();
+#[rstest]
+fn under_overload_the_newest_wins_and_the_oldest_arrives(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let presents: Vec<u64> = (1..=100u8).map(|i| world.present([i, i, i, 255], u64::from(i))).collect();
     assert_eq!(world.presenter.statistics(CONTEXT).unwrap().in_flight, 2);
     assert_eq!(world.gpu.buffers(), 2, "the newest is copied into the buffer of what it supersedes");
@@ -108,9 +114,11 @@ fn under_overload_the_newest_wins_and_the_oldest_arrives() {
 }
 
 // R17: a device that hangs does not make the canvas stand still, once another one presents to it.
-#[test]
-fn what_arrives_first_is_not_superseded_because_another_device_hangs() {
-    let mut world = World::new();
+#[rstest]
+fn what_arrives_first_is_not_superseded_because_another_device_hangs(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::new(memory);
     let hangs = pending(world.gpu.texture(device(1), RED, None), 1, size(4, 2));
     let hangs = world.present_texture(hangs, 1).unwrap();
     let presents: Vec<u64> = (2..=9u8).map(|i| world.present([i; 4], u64::from(i))).collect();
@@ -124,9 +132,9 @@ fn what_arrives_first_is_not_superseded_because_another_device_hangs() {
 }
 
 // R17: a page that changes its device with each present cannot fill the ring either.
-#[test]
-fn under_overload_on_two_devices_the_newest_wins() {
-    let mut world = World::new();
+#[rstest]
+fn under_overload_on_two_devices_the_newest_wins(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let mut newest = 0;
     for i in 1..=100u8 {
         let index = u32::from(i % 2);
@@ -140,9 +148,9 @@ fn under_overload_on_two_devices_the_newest_wins() {
 }
 
 // R17: copies for script do not make the canvas stand still.
-#[test]
-fn under_overload_with_captures_the_oldest_arrives() {
-    let mut world = World::new();
+#[rstest]
+fn under_overload_with_captures_the_oldest_arrives(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let mut captures = Vec::new();
     let mut presents = Vec::new();
     for i in 1..=6u8 {
@@ -156,9 +164,9 @@ fn under_overload_with_captures_the_oldest_arrives() {
     assert!(captures.iter().all(|capture| first_pixel(&answer(capture).unwrap()) == [200; 4]));
 }
 
-#[test]
-fn a_superseded_frame_that_does_not_fit_is_given_up() {
-    let mut world = World::new();
+#[rstest]
+fn a_superseded_frame_that_does_not_fit_is_given_up(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let mut last = 0;
     for i in 1..=20u8 {
         let texture = world.texture([i, i, i, 255], size(4, 200 * u32::from(i)));
@@ -169,9 +177,9 @@ fn a_superseded_frame_that_does_not_fit_is_given_up() {
     assert_eq!(world.shown(), [20, 20, 20, 255]);
 }
 
-#[test]
-fn a_frame_that_is_awaited_is_not_superseded() {
-    let mut world = World::new();
+#[rstest]
+fn a_frame_that_is_awaited_is_not_superseded(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let mut waiting = Vec::new();
     for i in 1..=4u8 {
         world.present([i; 4], u64::from(i));
@@ -184,9 +192,9 @@ fn a_frame_that_is_awaited_is_not_superseded() {
 }
 
 // R12.
-#[test]
-fn reading_a_texture_changes_nothing_on_screen() {
-    let mut world = World::new();
+#[rstest]
+fn reading_a_texture_changes_nothing_on_screen(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let red = world.present(RED, 1);
     world.finish(red);
     let calls = world.recorder.get(|record| record.calls.len());
@@ -200,9 +208,11 @@ fn reading_a_texture_changes_nothing_on_screen() {
 }
 
 // R13.
-#[test]
-fn zero_sizes_read_as_empty_and_are_never_described_to_the_compositor() {
-    let mut world = World::new();
+#[rstest]
+fn zero_sizes_read_as_empty_and_are_never_described_to_the_compositor(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::new(memory);
     for (epoch, zero) in (1..).zip([size(0, 0), size(0, 5), size(5, 0), size(u32::MAX, 0)]) {
         world.present_cleared(zero, epoch);
         assert_eq!(world.shown(), CLEAR);
@@ -218,18 +228,18 @@ fn zero_sizes_read_as_empty_and_are_never_described_to_the_compositor() {
 }
 
 // R8, on screen too.
-#[test]
-fn an_opaque_cleared_canvas_is_opaque_black() {
-    let mut world = World::new();
+#[rstest]
+fn an_opaque_cleared_canvas_is_opaque_black(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let contents = Contents::Cleared { size: size(5, 5), alpha_mode: AlphaMode::Opaque };
     world.presenter.present(CONTEXT, contents, CanvasEpoch(1)).unwrap();
     assert_eq!((world.shown(), world.read_pixel()), ([0, 0, 0, 255], [0, 0, 0, 255]));
 }
 
 // R20 and D5: the compositor renders old frames, with old descriptors, after newer updates.
-#[test]
-fn bytes_match_the_descriptor_of_every_queued_frame() {
-    let mut world = World::new();
+#[rstest]
+fn bytes_match_the_descriptor_of_every_queued_frame(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let mut queued = vec![world.last_offer()];
     for (i, height) in (1..=30u8).zip([40, 3, 500, 3, 40, 1].into_iter().cycle()) {
         let texture = world.texture([i; 4], size(7, height));
@@ -250,9 +260,9 @@ fn bytes_match_the_descriptor_of_every_queued_frame() {
 }
 
 // R21: between the locks of two tiles a newer frame arrives.
-#[test]
-fn all_tiles_of_one_update_show_one_frame() {
-    let mut world = World::new();
+#[rstest]
+fn all_tiles_of_one_update_show_one_frame(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let red = world.present(RED, 1);
     world.finish(red);
     let offer = world.last_offer();
@@ -263,9 +273,9 @@ fn all_tiles_of_one_update_show_one_frame() {
     assert_eq!(world.shown(), GREEN);
 }
 
-#[test]
-fn generations_may_wrap_while_nothing_is_locked() {
-    let mut world = World::new();
+#[rstest]
+fn generations_may_wrap_while_nothing_is_locked(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     for i in 0..700u64 {
         let pixel = [(i % 251) as u8; 4];
         let sequence = world.present(pixel, i);
@@ -282,9 +292,9 @@ fn generations_may_wrap_while_nothing_is_locked() {
 }
 
 // R22: WebRender keeps the swizzle of a key's first format.
-#[test]
-fn all_frames_of_a_key_have_one_byte_order() {
-    let mut world = World::new();
+#[rstest]
+fn all_frames_of_a_key_have_one_byte_order(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let red = world.present(RED, 1);
     world.finish(red);
     let (before, _) = world.last_offer();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use webrender_api::ExternalImageSource;
 
 use super::world::*;
-use crate::gpu::{fake::self, fake::FakeGpu};
+use crate::gpu::{fake, fake::FakeGpu};
 use crate::{
     AlphaMode, BufferIds, CanvasEpoch, Contents, ContextDescriptor, ContextId, ContextMap, ExternalImages,
     GetImageError, OwnerId, PresentEnd, PresentError, Presenter, PresenterOptions,
@@ -74,9 +74,9 @@ pub(super) fn assert_each_once(recorder: &Recorder, expected: usize) {
     assert_eq!(times.len(), expected);
 }
 
-#[test]
-fn an_owner_dies_on_another_thread_with_all_its_contexts() {
-    let World { gpu, map, recorder, mut presenter, mut images, .. } = World::empty();
+#[rstest]
+fn an_owner_dies_on_another_thread_with_all_its_contexts(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let World { gpu, map, recorder, mut presenter, mut images, .. } = World::empty(memory);
     let mine: Vec<_> = (10..14).map(|id| create(&mut presenter, id, PAGE)).collect();
     let other = create(&mut presenter, 20, OTHER_PAGE);
     for id in mine.iter().chain([&other]) {
@@ -137,9 +137,11 @@ fn an_owner_dies_on_another_thread_with_all_its_contexts() {
     assert_eq!(map.destroy_owner(PAGE), 0, "an owner without contexts is none");
 }
 
-#[test]
-fn the_presenter_is_asked_to_maintain_by_others_than_itself() {
-    let (gpu, map, recorder) = (FakeGpu::new(super::MEMORY), ContextMap::default(), Recorder::default());
+#[rstest]
+fn the_presenter_is_asked_to_maintain_by_others_than_itself(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let (gpu, map, recorder) = (FakeGpu::new(memory), ContextMap::default(), Recorder::default());
     let wakes = Arc::new(AtomicUsize::new(0));
     let options = PresenterOptions {
         wake: {
@@ -160,10 +162,10 @@ fn the_presenter_is_asked_to_maintain_by_others_than_itself() {
     assert_eq!(wakes.load(Ordering::Relaxed), 1, "once for all");
 }
 
-#[test]
-fn a_presenter_that_destroys_an_owner_hands_back_at_once() {
-    let World { gpu, map, recorder, mut presenter, .. } = World::empty();
-    let mut second = World::presenter(&FakeGpu::new(super::MEMORY), &map, &recorder);
+#[rstest]
+fn a_presenter_that_destroys_an_owner_hands_back_at_once(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let World { gpu, map, recorder, mut presenter, .. } = World::empty(memory);
+    let mut second = World::presenter(&FakeGpu::new(memory), &map, &recorder);
     let mine = create(&mut presenter, 10, PAGE);
     create(&mut second, 11, PAGE);
     present(&gpu, &mut presenter, mine, RED).unwrap();
@@ -174,8 +176,8 @@ fn a_presenter_that_destroys_an_owner_hands_back_at_once() {
 }
 
 // Each call that meets a dead context says so, and takes back what is left of it.
-#[test]
-fn every_call_meets_a_dead_context() {
+#[rstest]
+fn every_call_meets_a_dead_context(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     type Call = fn(&mut Presenter, ContextId) -> bool;
     let calls: [Call; 6] = [
         |presenter, id| presenter.set_image_key(id, key(99)).is_err(),
@@ -198,7 +200,7 @@ fn every_call_meets_a_dead_context() {
         },
     ];
     for (number, call) in calls.into_iter().enumerate() {
-        let World { map, recorder, mut presenter, .. } = World::empty();
+        let World { map, recorder, mut presenter, .. } = World::empty(memory);
         let id = create(&mut presenter, 10, PAGE);
         map.destroy_owner(PAGE);
         assert!(call(&mut presenter, id), "{number}");
@@ -210,10 +212,10 @@ fn every_call_meets_a_dead_context() {
 }
 
 // An id may be used again at once, by whoever is first.
-#[test]
-fn an_id_is_free_as_soon_as_its_owner_is_gone() {
-    let World { gpu, map, recorder, mut presenter, mut images, .. } = World::empty();
-    let other_gpu = FakeGpu::new(super::MEMORY);
+#[rstest]
+fn an_id_is_free_as_soon_as_its_owner_is_gone(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let World { gpu, map, recorder, mut presenter, mut images, .. } = World::empty(memory);
+    let other_gpu = FakeGpu::new(memory);
     let other_recorder = Recorder::default();
     let mut other = World::presenter(&other_gpu, &map, &other_recorder);
     let id = create(&mut presenter, 10, PAGE);
@@ -234,9 +236,9 @@ fn an_id_is_free_as_soon_as_its_owner_is_gone() {
     assert_eq!(map.destroy_owner(OTHER_PAGE), 1);
 }
 
-#[test]
-fn a_clear_that_was_begun_fails_with_its_owner() {
-    let World { map, recorder, mut presenter, .. } = World::empty();
+#[rstest]
+fn a_clear_that_was_begun_fails_with_its_owner(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let World { map, recorder, mut presenter, .. } = World::empty(memory);
     let id = create(&mut presenter, 10, PAGE);
     let context = map.get(id).unwrap();
     let present = context.begin(CanvasEpoch(1), AlphaMode::Opaque).unwrap();
@@ -249,10 +251,11 @@ fn a_clear_that_was_begun_fails_with_its_owner() {
 }
 
 // R27: two presenters with GPUs of their own, three renderers; one of each goes in the middle.
-#[test]
-fn renderers_and_presenters_come_and_go() {
+#[rstest]
+fn renderers_and_presenters_come_and_go(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     let map = ContextMap::default();
-    let (gpus, recorders) = ([FakeGpu::new(super::MEMORY), FakeGpu::new(super::MEMORY)], [(); 2].map(|_| Recorder::default()));
+    let (gpus, recorders) =
+        ([FakeGpu::new(memory), FakeGpu::new(memory)], [(); 2].map(|_| Recorder::default()));
     let mut presenters = [0, 1].map(|index| Some(World::presenter(&gpus[index], &map, &recorders[index])));
     let mut renderers: Vec<_> = (0..3).map(|_| ExternalImages::new(&map)).collect();
     let contexts: [ContextId; 2] = [(0, 10), (1, 20)]
@@ -298,10 +301,10 @@ fn renderers_and_presenters_come_and_go() {
 }
 
 // Begun in a batch, and dead before its submit.
-#[test]
-fn what_was_begun_in_a_batch_fails_with_its_owner() {
+#[rstest]
+fn what_was_begun_in_a_batch_fails_with_its_owner(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     for reused in [false, true] {
-        let World { gpu, map, recorder, mut presenter, .. } = World::empty();
+        let World { gpu, map, recorder, mut presenter, .. } = World::empty(memory);
         let id = create(&mut presenter, 10, PAGE);
         let texture = pending(gpu.texture(device(0), RED, None), 0, size(4, 2));
         let texture = with_ids(texture, fake::encoder_ids(1));
@@ -331,9 +334,9 @@ fn what_was_begun_in_a_batch_fails_with_its_owner() {
 }
 
 // The real thing: owners die while their contexts are presented, read, cleared, keyed and made anew.
-#[test]
-fn owners_die_while_the_webgpu_thread_is_at_it() {
-    let World { gpu, map, recorder, mut presenter, images, .. } = World::empty();
+#[rstest]
+fn owners_die_while_the_webgpu_thread_is_at_it(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let World { gpu, map, recorder, mut presenter, images, .. } = World::empty(memory);
     let stop = Arc::new(AtomicBool::new(false));
     let ended = Arc::new(AtomicUsize::new(0));
     let killer = std::thread::spawn({
@@ -444,10 +447,12 @@ fn owners_die_while_the_webgpu_thread_is_at_it() {
     }
 }
 
-#[test]
-fn a_presenter_that_goes_while_its_owner_dies_tells_everything_before() {
+#[rstest]
+fn a_presenter_that_goes_while_its_owner_dies_tells_everything_before(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
     for _ in 0..300 {
-        let World { gpu, map, recorder, mut presenter, .. } = World::empty();
+        let World { gpu, map, recorder, mut presenter, .. } = World::empty(memory);
         let ids: Vec<_> = (10..18).map(|id| create(&mut presenter, id, PAGE)).collect();
         for id in &ids {
             present(&gpu, &mut presenter, *id, RED).unwrap();

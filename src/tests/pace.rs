@@ -11,9 +11,7 @@ use webrender_api::{ExternalImageData, ImageDescriptor, ImageKey};
 use super::owners::{PAGE, descriptor};
 use super::world::*;
 use crate::gpu::fake::FakeGpu;
-use crate::{
-    CanvasEpoch, Contents, ContextId, ContextMap, FrameMemoryKind, ImageSink, Presenter, PresenterOptions,
-};
+use crate::{CanvasEpoch, Contents, ContextId, ContextMap, ImageSink, Presenter, PresenterOptions};
 
 const CANVASES: u64 = 100;
 
@@ -54,7 +52,7 @@ impl Transactions {
 
 /// A presenter that spins for so long, with so many canvases that are displayed.
 fn presenter(gpu: &FakeGpu, sink: &Arc<Transactions>, spin: Duration, canvases: u64) -> Presenter {
-    let options = PresenterOptions { spin, frame_memory: super::MEMORY, ..Default::default() };
+    let options = PresenterOptions { spin, ..Default::default() };
     let map = ContextMap::default();
     let mut presenter = Presenter::with_gpu(Arc::new(gpu.clone()), &map, sink.clone(), options);
     for id in 0..canvases {
@@ -76,9 +74,11 @@ fn present_all(gpu: &FakeGpu, presenter: &mut Presenter, canvases: u64, device: 
 }
 
 // D10: and WebRender got a hundred transactions.
-#[test]
-fn all_canvases_of_a_batch_are_one_submission_and_hardly_more_than_one_transaction() {
-    let (gpu, sink) = (FakeGpu::new(super::MEMORY), Arc::default());
+#[rstest]
+fn all_canvases_of_a_batch_are_one_submission_and_hardly_more_than_one_transaction(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let (gpu, sink) = (FakeGpu::new(memory), Arc::default());
     let mut presenter = presenter(&gpu, &sink, Duration::ZERO, CANVASES);
     let (submits, flushes) = (gpu.submits(), *sink.flushes.lock());
     present_all(&gpu, &mut presenter, CANVASES, 0);
@@ -94,14 +94,16 @@ fn all_canvases_of_a_batch_are_one_submission_and_hardly_more_than_one_transacti
 }
 
 // What the documentation of `Batch` tells engines to do.
-#[test]
-fn messages_of_a_channel_are_gathered_until_one_of_another_kind_comes() {
+#[rstest]
+fn messages_of_a_channel_are_gathered_until_one_of_another_kind_comes(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
     enum Request {
         Present(u64),
         DestroyAndDrop,
         Other,
     }
-    let (gpu, sink) = (FakeGpu::new(super::MEMORY), Arc::default());
+    let (gpu, sink) = (FakeGpu::new(memory), Arc::default());
     let mut presenter = presenter(&gpu, &sink, Duration::ZERO, CANVASES);
     let (sender, requests) = channel();
     for id in 0..CANVASES {
@@ -151,7 +153,7 @@ fn messages_of_a_channel_are_gathered_until_one_of_another_kind_comes() {
 #[test]
 fn a_presenter_that_spins_shows_what_is_done_in_time_on_its_own_thread() {
     // Portable memory must be polled for first, which may have to wait.
-    let (gpu, sink) = (FakeGpu::new(FrameMemoryKind::Owned), Arc::<Transactions>::default());
+    let (gpu, sink) = (FakeGpu::new(Owned), Arc::<Transactions>::default());
     let mut presenter = presenter(&gpu, &sink, TIMEOUT, 3);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -166,9 +168,11 @@ fn a_presenter_that_spins_shows_what_is_done_in_time_on_its_own_thread() {
     });
 }
 
-#[test]
-fn what_is_not_done_while_a_presenter_spins_is_left_to_the_poller() {
-    let (gpu, sink) = (FakeGpu::new(super::MEMORY), Arc::<Transactions>::default());
+#[rstest]
+fn what_is_not_done_while_a_presenter_spins_is_left_to_the_poller(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let (gpu, sink) = (FakeGpu::new(memory), Arc::<Transactions>::default());
     let mut presenter = presenter(&gpu, &sink, Duration::from_millis(1), 2);
     present_all(&gpu, &mut presenter, 2, 0);
     assert_eq!((sink.updates(), gpu.textures()), (0, 0));
@@ -179,7 +183,7 @@ fn what_is_not_done_while_a_presenter_spins_is_left_to_the_poller() {
 
 #[test]
 fn a_presenter_spins_no_longer_than_its_device_lives() {
-    let (gpu, sink) = (FakeGpu::new(FrameMemoryKind::Owned), Arc::<Transactions>::default());
+    let (gpu, sink) = (FakeGpu::new(Owned), Arc::<Transactions>::default());
     // A second, the longest there is.
     let mut presenter = presenter(&gpu, &sink, TIMEOUT, 1);
     let start = Instant::now();
@@ -198,10 +202,10 @@ fn a_presenter_spins_no_longer_than_its_device_lives() {
 }
 
 // Until then wgpu-core keeps canvas textures that were destroyed, and the next ones need memory of their own.
-#[test]
-fn a_device_is_polled_once_its_frames_are_told_of() {
+#[rstest]
+fn a_device_is_polled_once_its_frames_are_told_of(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     for spin in [Duration::ZERO, TIMEOUT] {
-        let (gpu, sink) = (FakeGpu::new(super::MEMORY), Arc::<Transactions>::default());
+        let (gpu, sink) = (FakeGpu::new(memory), Arc::<Transactions>::default());
         let mut presenter = presenter(&gpu, &sink, spin, 1);
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -221,10 +225,12 @@ fn a_device_is_polled_once_its_frames_are_told_of() {
 }
 
 // D9: the poller waited for all devices, with the lock that every submit needs.
-#[test]
-fn a_device_that_hangs_keeps_nobody_waiting_on_the_webgpu_thread() {
+#[rstest]
+fn a_device_that_hangs_keeps_nobody_waiting_on_the_webgpu_thread(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
     const HANGS: u32 = 9;
-    let mut world = World::new();
+    let mut world = World::new(memory);
     let other = ContextId(8);
     world.presenter.create_context(other, descriptor(PAGE)).unwrap();
     let hung = |world: &mut World| {
@@ -259,9 +265,11 @@ fn a_device_that_hangs_keeps_nobody_waiting_on_the_webgpu_thread() {
 }
 
 /// To convert a canvas of another colour space takes tens of milliseconds if it is large.
-#[test]
-fn a_frame_does_not_wait_for_the_conversion_of_another_one() {
-    let (gpu, sink) = (FakeGpu::new(super::MEMORY), Arc::<Transactions>::default());
+#[rstest]
+fn a_frame_does_not_wait_for_the_conversion_of_another_one(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let (gpu, sink) = (FakeGpu::new(memory), Arc::<Transactions>::default());
     let mut presenter = presenter(&gpu, &sink, Duration::ZERO, 2);
     let flushes = *sink.flushes.lock();
     let mut batch = presenter.batch();

@@ -6,7 +6,8 @@ use wgpu_types::TextureFormat;
 use super::world::*;
 use crate::gpu::fake;
 use crate::{
-    AlphaEncoding, AlphaMode, BufferIds, CanvasEpoch, PredefinedColorSpace, Contents, ContextConfiguration, CopyPixelsError, GetImageError, PendingTexture, PixelEncoding, PixelFormat, PresentError, Snapshot,
+    AlphaEncoding, AlphaMode, BufferIds, CanvasEpoch, Contents, ContextConfiguration, CopyPixelsError,
+    GetImageError, PendingTexture, PixelEncoding, PixelFormat, PredefinedColorSpace, PresentError, Snapshot,
 };
 
 const P3_RED: [f32; 4] = [1.0, 0.0, 0.0, 1.0];
@@ -16,7 +17,12 @@ fn halves(pixel: [f32; 4]) -> Vec<u8> {
 }
 
 impl World {
-    fn half_floats(&self, pixel: [f32; 4], alpha_mode: AlphaMode, color_space: PredefinedColorSpace) -> PendingTexture {
+    fn half_floats(
+        &self,
+        pixel: [f32; 4],
+        alpha_mode: AlphaMode,
+        color_space: PredefinedColorSpace,
+    ) -> PendingTexture {
         let texture_id = self.gpu.texture_of(fake::device(0), &halves(pixel), None);
         let configuration = ContextConfiguration {
             format: TextureFormat::Rgba16Float,
@@ -46,9 +52,9 @@ fn assert_all(bytes: &[u8], pixel: &[u8]) {
     assert!(!bytes.is_empty());
 }
 
-#[test]
-fn half_floats_are_shown_as_bytes_and_read_as_they_are() {
-    let mut world = World::new();
+#[rstest]
+fn half_floats_are_shown_as_bytes_and_read_as_they_are(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let pixel = [0.4, 2.0, -1.0, 0.5];
     let texture = world.half_floats(pixel, AlphaMode::Premultiplied, PredefinedColorSpace::Srgb);
     let sequence = world.present_texture(texture, 1).unwrap();
@@ -57,16 +63,19 @@ fn half_floats_are_shown_as_bytes_and_read_as_they_are() {
     world.finish(sequence);
     assert_eq!(world.shown(), [0, 255, 102, 128], "BGRA");
     for image in [answer(&before).unwrap(), answer(&world.get_image(None)).unwrap()] {
-        assert_eq!((image.format(), image.color_space()), (PixelFormat::Rgba16Float, PredefinedColorSpace::Srgb));
+        assert_eq!(
+            (image.format(), image.color_space()),
+            (PixelFormat::Rgba16Float, PredefinedColorSpace::Srgb)
+        );
         assert_all(&image.to_vec(), &halves(pixel));
         assert_eq!((image.rows().count(), image.rows().next().unwrap().len()), (2, 32));
         assert_all(&image.to_straight_rgba(), &[204, 255, 0, 128]);
     }
 }
 
-#[test]
-fn opaque_half_floats_have_alpha_1() {
-    let mut world = World::new();
+#[rstest]
+fn opaque_half_floats_have_alpha_1(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let texture = world.half_floats([0.4, 0.0, 1.0, 0.25], AlphaMode::Opaque, PredefinedColorSpace::Srgb);
     let captured = world.get_image(Some(texture));
     world.gpu.finish(device(0));
@@ -77,10 +86,12 @@ fn opaque_half_floats_have_alpha_1() {
 }
 
 // R1. A texture that is read alone is not looked at before it is copied, converted or not.
-#[test]
-fn a_captured_opaque_texture_has_alpha_255_in_whatever_way_it_is_read() {
+#[rstest]
+fn a_captured_opaque_texture_has_alpha_255_in_whatever_way_it_is_read(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
     for alpha in [102, 255] {
-        let mut world = World::new();
+        let mut world = World::new(memory);
         let mut texture = world.texture([102, 51, 0, alpha], size(4, 3));
         texture.configuration.alpha_mode = AlphaMode::Opaque;
         let captured = world.get_image(Some(texture));
@@ -93,18 +104,28 @@ fn a_captured_opaque_texture_has_alpha_255_in_whatever_way_it_is_read() {
         let first = |image: &Snapshot| image.rows().next().unwrap().as_ptr();
         assert_eq!(first(&image), first(&image.clone()), "copied once at most");
         let mut strided = [7; 20 + 20 + 16];
-        image.copy_into(&mut strided, 20, encoding(PixelFormat::Bgra8, PredefinedColorSpace::Srgb, AlphaEncoding::Straight)).unwrap();
+        image
+            .copy_into(
+                &mut strided,
+                20,
+                encoding(PixelFormat::Bgra8, PredefinedColorSpace::Srgb, AlphaEncoding::Straight),
+            )
+            .unwrap();
         assert_eq!(strided, [&opaque.repeat(4)[..], &[7; 4]].concat().repeat(3)[..56]);
         let half = |byte: u8| f32::from(byte) / 255.0;
-        let halved = image.convert(encoding(PixelFormat::Rgba16Float, PredefinedColorSpace::Srgb, AlphaEncoding::Straight));
+        let halved = image.convert(encoding(
+            PixelFormat::Rgba16Float,
+            PredefinedColorSpace::Srgb,
+            AlphaEncoding::Straight,
+        ));
         assert_all(&halved, &halves([half(0), half(51), half(102), 1.0]));
     }
 }
 
 // R6.
-#[test]
-fn p3_is_shown_as_srgb_and_read_as_it_is() {
-    let mut world = World::new();
+#[rstest]
+fn p3_is_shown_as_srgb_and_read_as_it_is(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let half_float = world.half_floats(P3_RED, AlphaMode::Opaque, PredefinedColorSpace::DisplayP3);
     let sequence = world.present_texture(half_float, 1).unwrap();
     world.finish(sequence);
@@ -126,9 +147,9 @@ fn p3_is_shown_as_srgb_and_read_as_it_is() {
 }
 
 // R22: one byte order per key, whatever is converted.
-#[test]
-fn converted_frames_keep_the_byte_order_of_their_key() {
-    let mut world = World::new();
+#[rstest]
+fn converted_frames_keep_the_byte_order_of_their_key(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let mut rgba = world.texture([1, 2, 3, 255], size(4, 2));
     rgba.configuration.format = TextureFormat::Rgba8Unorm;
     let sequence = world.present_texture(rgba, 1).unwrap();
@@ -142,9 +163,9 @@ fn converted_frames_keep_the_byte_order_of_their_key() {
 }
 
 // P8: no memory is allocated for each frame, and an idle canvas keeps one of each.
-#[test]
-fn converted_frames_use_the_memory_of_earlier_ones() {
-    let mut world = World::new();
+#[rstest]
+fn converted_frames_use_the_memory_of_earlier_ones(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     for epoch in 1..20 {
         let texture = world.half_floats(P3_RED, AlphaMode::Premultiplied, PredefinedColorSpace::DisplayP3);
         let sequence = world.present_texture(texture, epoch).unwrap();
@@ -158,13 +179,16 @@ fn converted_frames_use_the_memory_of_earlier_ones() {
     assert_all(&image.to_vec(), &halves(P3_RED));
 }
 
-#[test]
-fn snapshots_outlive_what_replaced_them() {
-    let mut world = World::new();
+#[rstest]
+fn snapshots_outlive_what_replaced_them(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let images: Vec<Snapshot> = (0..5u64)
         .map(|i| {
-            let texture =
-                world.half_floats([i as f32, 0.0, 0.0, 1.0], AlphaMode::Premultiplied, PredefinedColorSpace::Srgb);
+            let texture = world.half_floats(
+                [i as f32, 0.0, 0.0, 1.0],
+                AlphaMode::Premultiplied,
+                PredefinedColorSpace::Srgb,
+            );
             let sequence = world.present_texture(texture, i).unwrap();
             world.finish(sequence);
             answer(&world.get_image(None)).unwrap()
@@ -177,9 +201,9 @@ fn snapshots_outlive_what_replaced_them() {
 }
 
 // R13.
-#[test]
-fn half_floats_of_no_size_and_of_impossible_sizes() {
-    let mut world = World::new();
+#[rstest]
+fn half_floats_of_no_size_and_of_impossible_sizes(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let texture = world.half_floats(P3_RED, AlphaMode::Opaque, PredefinedColorSpace::DisplayP3);
     for empty in [size(0, 0), size(0, 9), size(9, 0)] {
         let configuration = ContextConfiguration { size: empty, ..texture.configuration };
@@ -198,9 +222,11 @@ fn half_floats_of_no_size_and_of_impossible_sizes() {
 }
 
 // `transferToImageBitmap`.
-#[test]
-fn an_image_that_was_taken_is_not_read_again_but_still_shown() {
-    let mut world = World::new();
+#[rstest]
+fn an_image_that_was_taken_is_not_read_again_but_still_shown(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::new(memory);
     let first = world.present([1, 2, 3, 4], 1);
     world.finish(first);
     assert_eq!(first_pixel(&answer(&world.take_image(None)).unwrap()), [1, 2, 3, 4]);
@@ -218,9 +244,9 @@ fn an_image_that_was_taken_is_not_read_again_but_still_shown() {
     assert_eq!((world.shown(), world.read_pixel()), ([5, 6, 7, 8], [5, 6, 7, 8]));
 }
 
-#[test]
-fn what_is_taken_of_an_opaque_canvas_leaves_opaque_black() {
-    let mut world = World::new();
+#[rstest]
+fn what_is_taken_of_an_opaque_canvas_leaves_opaque_black(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let mut texture = world.texture([1, 2, 3, 4], size(4, 2));
     texture.configuration.alpha_mode = AlphaMode::Opaque;
     let sequence = world.present_texture(texture, 1).unwrap();
@@ -229,9 +255,9 @@ fn what_is_taken_of_an_opaque_canvas_leaves_opaque_black() {
     assert_eq!(world.read_pixel(), [0, 0, 0, 255]);
 }
 
-#[test]
-fn an_image_is_taken_while_it_is_in_flight() {
-    let mut world = World::new();
+#[rstest]
+fn an_image_is_taken_while_it_is_in_flight(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let sequence = world.present([1, 2, 3, 4], 1);
     let taken = world.take_image(None);
     // At once: nothing more is in flight for it.
@@ -242,9 +268,11 @@ fn an_image_is_taken_while_it_is_in_flight() {
     assert_eq!((world.shown(), world.read_pixel()), ([1, 2, 3, 4], [0; 4]));
 }
 
-#[test]
-fn an_image_taken_in_flight_that_fails_is_the_last_good_one() {
-    let mut world = World::new();
+#[rstest]
+fn an_image_taken_in_flight_that_fails_is_the_last_good_one(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::new(memory);
     let sequence = world.present([1, 2, 3, 4], 1);
     world.finish(sequence);
     world.present([9; 4], 2);
@@ -255,9 +283,11 @@ fn an_image_taken_in_flight_that_fails_is_the_last_good_one() {
 }
 
 // What script took is that image or none: not one that is presented, and read, later.
-#[test]
-fn an_image_taken_that_fails_is_not_what_was_presented_since() {
-    let mut world = World::new();
+#[rstest]
+fn an_image_taken_that_fails_is_not_what_was_presented_since(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::new(memory);
     world.present([9; 4], 1);
     let taken = world.take_image(None);
     let later = pending(world.gpu.texture(device(1), [1, 2, 3, 4], None), 1, size(4, 2));
@@ -270,9 +300,9 @@ fn an_image_taken_that_fails_is_not_what_was_presented_since() {
     assert_eq!((world.read_pixel(), world.shown()), ([1, 2, 3, 4], [1, 2, 3, 4]));
 }
 
-#[test]
-fn two_images_taken_in_flight_are_two() {
-    let mut world = World::new();
+#[rstest]
+fn two_images_taken_in_flight_are_two(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let first = world.present([5, 6, 7, 8], 1);
     world.finish(first);
     world.present([9; 4], 2);
@@ -286,9 +316,11 @@ fn two_images_taken_in_flight_are_two() {
     assert_eq!(first_pixel(&answer(&taken).unwrap()), [1, 2, 3, 4]);
 }
 
-#[test]
-fn a_texture_that_is_taken_leaves_a_cleared_drawing_buffer_of_its_size() {
-    let mut world = World::new();
+#[rstest]
+fn a_texture_that_is_taken_leaves_a_cleared_drawing_buffer_of_its_size(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::new(memory);
     let sequence = world.present([1, 2, 3, 4], 1);
     world.finish(sequence);
     let texture = world.texture([5, 6, 7, 8], size(3, 3));
@@ -300,9 +332,9 @@ fn a_texture_that_is_taken_leaves_a_cleared_drawing_buffer_of_its_size() {
     assert_eq!(world.shown(), [1, 2, 3, 4]);
 }
 
-#[test]
-fn a_clear_after_a_take_is_read() {
-    let mut world = World::new();
+#[rstest]
+fn a_clear_after_a_take_is_read(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let sequence = world.present([1, 2, 3, 4], 1);
     world.finish(sequence);
     answer(&world.take_image(None)).unwrap();
@@ -312,9 +344,9 @@ fn a_clear_after_a_take_is_read() {
     assert_eq!((image.size(), first_pixel(&image)), (size(9, 1), [0, 0, 0, 255]));
 }
 
-#[test]
-fn nothing_is_taken_of_a_context_that_is_gone() {
-    let mut world = World::new();
+#[rstest]
+fn nothing_is_taken_of_a_context_that_is_gone(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     world.presenter.destroy_context(CONTEXT).unwrap();
     assert!(answer(&world.take_image(None)).is_err());
     world.create(BufferIds::Allocated);
@@ -325,9 +357,9 @@ fn nothing_is_taken_of_a_context_that_is_gone() {
     assert!(answer(&taken).is_err());
 }
 
-#[test]
-fn pixels_are_copied_into_strided_memory_or_not_at_all() {
-    let mut world = World::new();
+#[rstest]
+fn pixels_are_copied_into_strided_memory_or_not_at_all(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let captured = world.get_image(Some(world.texture([102, 51, 0, 102], size(4, 2))));
     world.gpu.finish(device(0));
     let image = answer(&captured).unwrap();
@@ -339,10 +371,7 @@ fn pixels_are_copied_into_strided_memory_or_not_at_all() {
     let mut bytes = [7u8; 35];
     let short = image.copy_into(&mut bytes, 20, to);
     assert_eq!(short, Err(CopyPixelsError::TooShort { needed: 36 }));
-    assert_eq!(
-        image.copy_into(&mut bytes, 15, to),
-        Err(CopyPixelsError::StrideTooSmall { needed: 16 })
-    );
+    assert_eq!(image.copy_into(&mut bytes, 15, to), Err(CopyPixelsError::StrideTooSmall { needed: 16 }));
     assert_eq!(
         image.copy_into(&mut bytes, usize::MAX, to),
         Err(CopyPixelsError::TooShort { needed: usize::MAX })
@@ -352,9 +381,9 @@ fn pixels_are_copied_into_strided_memory_or_not_at_all() {
     assert_eq!(bytes, [7; 35], "nothing was written");
 }
 
-#[test]
-fn a_cleared_image_is_cleared_in_every_encoding() {
-    let mut world = World::new();
+#[rstest]
+fn a_cleared_image_is_cleared_in_every_encoding(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     for (alpha_mode, one) in [(AlphaMode::Opaque, true), (AlphaMode::Premultiplied, false)] {
         let contents = Contents::Cleared { size: size(3, 2), alpha_mode };
         world.presenter.present(CONTEXT, contents, CanvasEpoch(1)).unwrap();

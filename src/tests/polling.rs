@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use wgpu_core::id::{BufferId, DeviceId, TextureId};
 
-use super::world::{TIMEOUT, World, device};
+use super::world::{Owned, TIMEOUT, World, device};
 use crate::gpu::{Gpu, GpuDevice, Polled, UnsupportedDevice};
 use crate::{Poller, Presenter, PresenterOptions};
 
@@ -85,7 +85,7 @@ fn a_panicking_closure_ends_no_other_wait() {
 #[test]
 fn a_panicking_closure_does_not_unwind_through_the_presenter() {
     let (gpu, polls) = Polling::new(Box::new(|| Polled::Idle));
-    let world = World::empty();
+    let world = World::empty(Owned);
     let (sink, options) = (Arc::new(world.recorder.clone()), PresenterOptions::default());
     let mut presenter = Presenter::with_gpu(gpu.clone(), &world.map, sink, options);
     presenter.poller().wake(device(0));

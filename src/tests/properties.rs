@@ -27,12 +27,13 @@ use proptest::prelude::*;
 
 use self::history::History;
 use self::step::{Step, Texture, Trouble, script};
+use super::world::*;
 
 /// Scripts that are tried, for each kind of memory.
 const CASES: u32 = 5000;
 
-fn replay(script: &[Step]) {
-    let mut history = History::new();
+fn replay(memory: FrameMemoryKind, script: &[Step]) {
+    let mut history = History::new(memory);
     script.iter().for_each(|step| history.go(*step));
     history.end();
 }
@@ -47,25 +48,24 @@ fn config() -> ProptestConfig {
     }
 }
 
-proptest! {
-    #![proptest_config(config())]
-
-    #[test]
-    fn random_histories_end_well(script in script()) {
-        replay(&script);
-    }
+#[rstest]
+fn random_histories_end_well(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    proptest!(config(), |(script in script())| replay(memory, &script));
 }
 
-#[test]
-fn a_script_is_replayed() {
+#[rstest]
+fn a_script_is_replayed(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     use {Step::*, Trouble::*};
     let texture = Texture { device: 0, size: (4, 2), rgba: false, opaque: false, trouble: Good };
-    replay(&[
-        Create { at: 0, context: 0, owner: 0, ids: 2 },
-        SetKey { at: 0, context: 0, compositor: 1 },
-        Present { at: 0, context: 0, epoch: 1, texture, batched: false },
-        Finish { at: 0, device: 0, racing: false },
-        Lock { renderer: 0, context: 0, before: 0, generation: true },
-        Destroy { at: 0, context: 0 },
-    ]);
+    replay(
+        memory,
+        &[
+            Create { at: 0, context: 0, owner: 0, ids: 2 },
+            SetKey { at: 0, context: 0, compositor: 1 },
+            Present { at: 0, context: 0, epoch: 1, texture, batched: false },
+            Finish { at: 0, device: 0, racing: false },
+            Lock { renderer: 0, context: 0, before: 0, generation: true },
+            Destroy { at: 0, context: 0 },
+        ],
+    );
 }

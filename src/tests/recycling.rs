@@ -38,7 +38,7 @@ fn busy_frame(world: &mut World, ids: &[ContextId], size: (u32, u32)) {
 }
 
 /// Bytes of an owner that rest, and that are in use.
-fn memory(world: &World, owner: OwnerId) -> (usize, usize) {
+fn resting_and_used(world: &World, owner: OwnerId) -> (usize, usize) {
     let reports = world.presenter.memory_report().into_iter().filter(|report| report.owner == owner);
     let (resting, used): (Vec<_>, Vec<_>) = reports.partition(|report| report.kind == MemoryKind::Recycled);
     let sum = |reports: Vec<crate::MemoryReport>| reports.iter().map(|report| report.bytes).sum();
@@ -50,27 +50,27 @@ fn made(world: &World) -> u32 {
     world.gpu.texture(device(0), [0; 4], None).unzip().0
 }
 
-#[test]
-fn trim_frees_what_rests_of_one_owner() {
-    let mut world = World::empty();
+#[rstest]
+fn trim_frees_what_rests_of_one_owner(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::empty(memory);
     let mine = create(&mut world.presenter, 10..13, PAGE);
     let other = create(&mut world.presenter, 20..21, OTHER_PAGE);
     let all: Vec<_> = mine.iter().chain(&other).copied().collect();
     for _ in 0..2 {
         busy_frame(&mut world, &all, LARGE);
     }
-    let before = [PAGE, OTHER_PAGE].map(|owner| memory(&world, owner));
+    let before = [PAGE, OTHER_PAGE].map(|owner| resting_and_used(&world, owner));
     assert!(before.iter().all(|(resting, _)| *resting > 0), "{before:?}");
     world.presenter.trim(PAGE);
-    let after = [PAGE, OTHER_PAGE].map(|owner| memory(&world, owner));
+    let after = [PAGE, OTHER_PAGE].map(|owner| resting_and_used(&world, owner));
     assert_eq!(after, [(0, before[0].1), before[1]], "what is shown stays, and the other's");
     busy_frame(&mut world, &all, LARGE);
     world.presenter.trim(OwnerId(99));
 }
 
-#[test]
-fn what_rests_of_an_owner_is_bounded_by_what_it_uses() {
-    let mut world = World::empty();
+#[rstest]
+fn what_rests_of_an_owner_is_bounded_by_what_it_uses(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::empty(memory);
     let large = create(&mut world.presenter, 10..16, PAGE);
     let small = create(&mut world.presenter, 20..22, PAGE);
     let other = create(&mut world.presenter, 30..31, OTHER_PAGE);
@@ -79,8 +79,8 @@ fn what_rests_of_an_owner_is_bounded_by_what_it_uses() {
         busy_frame(&mut world, &small, (4, 2));
         busy_frame(&mut world, &other, LARGE);
     }
-    let of_other = memory(&world, OTHER_PAGE);
-    let (resting, used) = memory(&world, PAGE);
+    let of_other = resting_and_used(&world, OTHER_PAGE);
+    let (resting, used) = resting_and_used(&world, PAGE);
     assert!(resting > used + MOST_RESTING, "{resting} bytes rest, {used} are in use");
     let resting_of = |world: &World, ids: &[ContextId]| {
         let reports = world.presenter.memory_report().into_iter();
@@ -91,17 +91,19 @@ fn what_rests_of_an_owner_is_bounded_by_what_it_uses() {
     let of_small = resting_of(&world, &small);
 
     world.presenter.maintain();
-    let (resting, still_used) = memory(&world, PAGE);
+    let (resting, still_used) = resting_and_used(&world, PAGE);
     assert_eq!(still_used, used);
     assert!(resting <= used + MOST_RESTING, "{resting} bytes rest, {used} are in use");
     assert!(resting + LARGE_BYTES > used + MOST_RESTING, "no more is freed than that: {resting}, {used}");
     assert_eq!(resting_of(&world, &small), of_small, "small ones are not worth it");
-    assert_eq!(memory(&world, OTHER_PAGE), of_other, "another owner is not concerned");
+    assert_eq!(resting_and_used(&world, OTHER_PAGE), of_other, "another owner is not concerned");
 }
 
-#[test]
-fn a_page_that_is_presented_in_each_frame_keeps_its_buffers_though_maintained_in_each() {
-    let mut world = World::empty();
+#[rstest]
+fn a_page_that_is_presented_in_each_frame_keeps_its_buffers_though_maintained_in_each(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::empty(memory);
     let ids = create(&mut world.presenter, 10..16, PAGE);
     for _ in 0..2 {
         busy_frame(&mut world, &ids, LARGE);

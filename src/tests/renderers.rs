@@ -13,9 +13,9 @@ const GREEN: [u8; 4] = [0, 255, 0, 255];
 const CLEAR: [u8; 4] = [0; 4];
 
 // R19.
-#[test]
-fn a_locked_frame_stays_until_its_last_unlock() {
-    let mut world = World::new();
+#[rstest]
+fn a_locked_frame_stays_until_its_last_unlock(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let red = world.present(RED, 1);
     world.finish(red);
     let (descriptor, generation) = world.last_offer();
@@ -39,9 +39,9 @@ fn a_locked_frame_stays_until_its_last_unlock() {
 }
 
 // D14: a second lock of one id overwrote the first, whose buffer left the ring.
-#[test]
-fn nested_locks_lose_no_buffer() {
-    let mut world = World::new();
+#[rstest]
+fn nested_locks_lose_no_buffer(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let id = ExternalImageId::from(CONTEXT);
     for epoch in 1..50 {
         let present = world.present(RED, epoch);
@@ -57,9 +57,9 @@ fn nested_locks_lose_no_buffer() {
     assert!(world.gpu.buffers() <= 3, "{}", world.gpu.buffers());
 }
 
-#[test]
-fn a_handler_that_loses_the_generation_gets_the_newest() {
-    let mut world = World::new();
+#[rstest]
+fn a_handler_that_loses_the_generation_gets_the_newest(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let red = world.present(RED, 1);
     world.finish(red);
     let (descriptor, _) = world.last_offer();
@@ -71,9 +71,9 @@ fn a_handler_that_loses_the_generation_gets_the_newest() {
 }
 
 // R8: whatever generation is asked for, a living context answers, with enough bytes.
-#[test]
-fn a_living_context_is_never_invalid() {
-    let mut world = World::new();
+#[rstest]
+fn a_living_context_is_never_invalid(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let texture = world.texture(RED, size(400, 300));
     let red = world.present_texture(texture, 1).unwrap();
     world.finish(red);
@@ -90,9 +90,9 @@ fn a_living_context_is_never_invalid() {
 }
 
 // R27.
-#[test]
-fn handlers_have_their_own_locks() {
-    let mut world = World::new();
+#[rstest]
+fn handlers_have_their_own_locks(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let red = world.present(RED, 1);
     world.finish(red);
     let old = world.last_offer();
@@ -115,9 +115,9 @@ fn a_map_outlives_everything() {
 }
 
 // D12: while a snapshot was copied, WebRender's lock of every canvas waited.
-#[test]
-fn a_lock_waits_for_nobody_who_reads() {
-    let mut world = World::new();
+#[rstest]
+fn a_lock_waits_for_nobody_who_reads(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let red = world.present(RED, 1);
     world.finish(red);
     let (offer, map) = (world.last_offer(), world.map.clone());
@@ -136,9 +136,9 @@ fn a_lock_waits_for_nobody_who_reads() {
 }
 
 // I2: nobody reads what is being written. The fake GPU writes when it finishes, the reader reads all the time.
-#[test]
-fn a_frame_never_changes_while_it_is_locked() {
-    let mut world = World::new();
+#[rstest]
+fn a_frame_never_changes_while_it_is_locked(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let stop = Arc::new(AtomicBool::new(false));
     let reader = std::thread::spawn({
         let (map, recorder, stop) = (world.map.clone(), world.recorder.clone(), stop.clone());
@@ -185,10 +185,12 @@ fn need(offer: &(ImageDescriptor, u8)) -> usize {
 }
 
 // R20 and R23: an id comes back while the compositor holds a descriptor of its first life.
-#[test]
-fn a_context_that_takes_an_id_over_is_not_taken_for_the_one_before() {
+#[rstest]
+fn a_context_that_takes_an_id_over_is_not_taken_for_the_one_before(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
     for with_key in [false, true] {
-        let mut world = World::new();
+        let mut world = World::new(memory);
         let texture = world.texture(RED, size(400, 300));
         let red = world.present_texture(texture, 1).unwrap();
         world.finish(red);
@@ -207,9 +209,11 @@ fn a_context_that_takes_an_id_over_is_not_taken_for_the_one_before() {
 }
 
 // R27: what the first renderer has passed the second may still ask for.
-#[test]
-fn a_renderer_that_lags_shows_a_newer_frame_of_the_same_layout() {
-    let mut world = World::new();
+#[rstest]
+fn a_renderer_that_lags_shows_a_newer_frame_of_the_same_layout(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::new(memory);
     let mut slow = ExternalImages::new(&world.map);
     let red = world.present(RED, 1);
     world.finish(red);
@@ -221,9 +225,11 @@ fn a_renderer_that_lags_shows_a_newer_frame_of_the_same_layout() {
 }
 
 // R27 and R20: a generation that a slow renderer locked is issued again, for a larger frame.
-#[test]
-fn a_generation_that_is_issued_again_is_not_taken_for_the_one_before() {
-    let mut world = World::new();
+#[rstest]
+fn a_generation_that_is_issued_again_is_not_taken_for_the_one_before(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::new(memory);
     let mut slow = ExternalImages::new(&world.map);
     let first = world.present([1; 4], 1);
     world.finish(first);
@@ -256,9 +262,11 @@ fn a_generation_that_is_issued_again_is_not_taken_for_the_one_before() {
 }
 
 // R20, as far as it goes without a generation: never fewer bytes than the compositor may read.
-#[test]
-fn without_a_generation_a_shrunken_canvas_has_enough_bytes() {
-    let mut world = World::new();
+#[rstest]
+fn without_a_generation_a_shrunken_canvas_has_enough_bytes(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::new(memory);
     let texture = world.texture(RED, size(400, 300));
     let large = world.present_texture(texture, 1).unwrap();
     world.finish(large);
@@ -269,9 +277,9 @@ fn without_a_generation_a_shrunken_canvas_has_enough_bytes() {
 }
 
 // R20 and R23: the limit of 255 generations holds over both lives of an id.
-#[test]
-fn generations_of_a_context_that_is_gone_stay_its_own() {
-    let mut world = World::new();
+#[rstest]
+fn generations_of_a_context_that_is_gone_stay_its_own(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     for epoch in 0..200 {
         let texture = world.texture(RED, size(100, 100));
         let present = world.present_texture(texture, epoch).unwrap();

@@ -17,8 +17,8 @@ struct Ring {
 }
 
 impl Ring {
-    fn new() -> Self {
-        let gpu = FakeGpu::new(super::MEMORY);
+    fn new(memory: FrameMemoryKind) -> Self {
+        let gpu = FakeGpu::new(memory);
         let device = gpu.open(device(0));
         Self { gpu, device, ring: StagingRing::new(BufferIds::Allocated), made: 0 }
     }
@@ -31,10 +31,8 @@ impl Ring {
     /// Several that are there at the same time.
     fn frames(&mut self, bytes: &[usize]) -> Vec<usize> {
         let before = self.gpu.created();
-        let buffers: Vec<_> = bytes
-            .iter()
-            .map(|bytes| self.ring.acquire(&self.gpu, &*self.device, *bytes).unwrap())
-            .collect();
+        let buffers: Vec<_> =
+            bytes.iter().map(|bytes| self.ring.acquire(&self.gpu, &*self.device, *bytes).unwrap()).collect();
         self.made += self.gpu.created() - before;
         buffers.iter().map(|buffer| buffer.len()).collect()
     }
@@ -49,9 +47,9 @@ impl Ring {
     }
 }
 
-#[test]
-fn a_canvas_that_keeps_its_size_has_buffers_of_that_size() {
-    let mut ring = Ring::new();
+#[rstest]
+fn a_canvas_that_keeps_its_size_has_buffers_of_that_size(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut ring = Ring::new(memory);
     for _ in 0..5 {
         assert_eq!(ring.frames(&[100 * KIB, 100 * KIB]), [100 * KIB, 100 * KIB]);
         ring.settle();
@@ -60,9 +58,11 @@ fn a_canvas_that_keeps_its_size_has_buffers_of_that_size() {
 }
 
 // D11: a resize in each frame made a buffer in each.
-#[test]
-fn a_canvas_that_grows_in_each_frame_makes_a_buffer_now_and_then() {
-    let mut ring = Ring::new();
+#[rstest]
+fn a_canvas_that_grows_in_each_frame_makes_a_buffer_now_and_then(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut ring = Ring::new(memory);
     for step in 0..100 {
         let bytes = (256 + step) * (256 + step) * 4;
         assert!(ring.frame(bytes) <= bytes * 5 / 4 + 4 * KIB);
@@ -71,9 +71,9 @@ fn a_canvas_that_grows_in_each_frame_makes_a_buffer_now_and_then() {
     assert!(ring.made <= 5, "{} buffers", ring.made);
 }
 
-#[test]
-fn headroom_is_freed_once_a_canvas_stands_still() {
-    let mut ring = Ring::new();
+#[rstest]
+fn headroom_is_freed_once_a_canvas_stands_still(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut ring = Ring::new(memory);
     ring.frame(100 * KIB);
     assert_eq!(ring.frame(120 * KIB), 152 * KIB, "a quarter more, in whole pages");
     ring.settle();
@@ -84,9 +84,9 @@ fn headroom_is_freed_once_a_canvas_stands_still() {
     assert_eq!(ring.resting(), [120 * KIB]);
 }
 
-#[test]
-fn what_a_canvas_that_has_shrunk_does_not_need_is_freed() {
-    let mut ring = Ring::new();
+#[rstest]
+fn what_a_canvas_that_has_shrunk_does_not_need_is_freed(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut ring = Ring::new(memory);
     ring.frames(&[100 * KIB, 100 * KIB]);
     ring.settle();
     assert_eq!(ring.frame(50 * KIB), 100 * KIB, "it may grow again");
@@ -100,10 +100,10 @@ fn what_a_canvas_that_has_shrunk_does_not_need_is_freed() {
     assert_eq!(ring.frame(4 * KIB), 4 * KIB);
 }
 
-#[test]
-fn canvases_that_go_to_and_fro_make_no_buffers() {
+#[rstest]
+fn canvases_that_go_to_and_fro_make_no_buffers(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     for (small, large) in [(100, 120), (100, 399), (4, 400)] {
-        let mut ring = Ring::new();
+        let mut ring = Ring::new(memory);
         let mut made = 0;
         for step in 0..400 {
             ring.frames(&[small * KIB, large * KIB]);
@@ -120,9 +120,9 @@ fn canvases_that_go_to_and_fro_make_no_buffers() {
     }
 }
 
-#[test]
-fn without_room_for_headroom_what_is_needed_is_made() {
-    let mut ring = Ring::new();
+#[rstest]
+fn without_room_for_headroom_what_is_needed_is_made(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut ring = Ring::new(memory);
     ring.frame(100 * KIB);
     ring.gpu.fail_next_creations(1);
     assert_eq!(ring.frame(120 * KIB), 120 * KIB);

@@ -15,7 +15,10 @@ mod slow {
     use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 
     use super::*;
-    use crate::gpu::{TextureCopy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, UnsupportedDevice, Waited};
+    use crate::gpu::{
+        CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, TextureCopy,
+        UnsupportedDevice, Waited,
+    };
     use crate::{EncoderIds, FrameMemoryKind};
 
     #[derive(Default)]

@@ -38,9 +38,11 @@ fn assert_presented(awaited: &Awaited, expected: (u64, u64)) {
     assert_eq!((sequence, epoch.0), expected);
 }
 
-#[test]
-fn a_wait_ends_with_the_first_present_of_its_epoch_or_a_higher_one() {
-    let mut world = World::empty();
+#[rstest]
+fn a_wait_ends_with_the_first_present_of_its_epoch_or_a_higher_one(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::empty(memory);
     // Before there is a context.
     let early = wait(&world, 2);
     world.create(BufferIds::Allocated);
@@ -63,9 +65,11 @@ fn a_wait_ends_with_the_first_present_of_its_epoch_or_a_higher_one() {
     assert_eq!(world.map.waiters().counts().0, 0);
 }
 
-#[test]
-fn what_has_ended_answers_with_the_newest_that_is_remembered() {
-    let mut world = World::new();
+#[rstest]
+fn what_has_ended_answers_with_the_newest_that_is_remembered(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::new(memory);
     for epoch in [5, 9, 3, 4] {
         world.present_cleared(size(1, 1), epoch);
     }
@@ -75,9 +79,11 @@ fn what_has_ended_answers_with_the_newest_that_is_remembered() {
     assert!(wait(&world, 10).try_recv().is_err());
 }
 
-#[test]
-fn a_wait_hears_that_its_present_was_superseded_or_failed() {
-    let mut world = World::new();
+#[rstest]
+fn a_wait_hears_that_its_present_was_superseded_or_failed(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::new(memory);
     world.present(RED, 1);
     world.present(RED, 2);
     let superseded = wait(&world, 2);
@@ -93,9 +99,11 @@ fn a_wait_hears_that_its_present_was_superseded_or_failed() {
     assert!(matches!(told(&wait(&world, 3)), Awaited::Superseded { by: 4 } | Awaited::Failed(_)));
 }
 
-#[test]
-fn a_copy_that_arrives_late_was_superseded_by_what_is_shown() {
-    let mut world = World::new();
+#[rstest]
+fn a_copy_that_arrives_late_was_superseded_by_what_is_shown(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::new(memory);
     world.present(RED, 9);
     let late = wait(&world, 9);
     world.present_cleared(size(1, 1), 1);
@@ -103,9 +111,9 @@ fn a_copy_that_arrives_late_was_superseded_by_what_is_shown() {
     assert!(matches!(told(&late), Awaited::Superseded { by: 2 }));
 }
 
-#[test]
-fn a_destroyed_context_answers_everybody() {
-    let mut world = World::new();
+#[rstest]
+fn a_destroyed_context_answers_everybody(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     world.present(RED, 1);
     let [in_flight, later] = [wait(&world, 1), wait(&world, 2)];
     world.presenter.destroy_context(CONTEXT).unwrap();
@@ -121,9 +129,9 @@ fn a_destroyed_context_answers_everybody() {
 }
 
 // A present that was begun ends after its context: nobody who waits for the next life may hear of it.
-#[test]
-fn the_end_of_a_dead_context_answers_nobody_of_the_next() {
-    let mut world = World::new();
+#[rstest]
+fn the_end_of_a_dead_context_answers_nobody_of_the_next(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let context = world.map.get(CONTEXT).unwrap();
     let present = context.begin(CanvasEpoch(1), AlphaMode::Opaque).unwrap();
     world.map.destroy_owner(context.owner());
@@ -136,9 +144,9 @@ fn the_end_of_a_dead_context_answers_nobody_of_the_next() {
     assert_presented(&told(&next), (1, 1));
 }
 
-#[test]
-fn time_outs_end_waits_and_nothing_else() {
-    let mut world = World::new();
+#[rstest]
+fn time_outs_end_waits_and_nothing_else(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     let present = world.present(RED, 1);
     let start = Instant::now();
     let waits: Vec<_> = [30, 10, 20]
@@ -158,9 +166,9 @@ fn time_outs_end_waits_and_nothing_else() {
     assert_presented(&told(&patient), (1, 1));
 }
 
-#[test]
-fn a_short_wait_does_not_wait_for_a_long_one() {
-    let world = World::new();
+#[rstest]
+fn a_short_wait_does_not_wait_for_a_long_one(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let world = World::new(memory);
     let _long = wait(&world, 1);
     // The thread sleeps by now.
     std::thread::sleep(Duration::from_millis(20));
@@ -170,18 +178,20 @@ fn a_short_wait_does_not_wait_for_a_long_one() {
     assert!(start.elapsed() < Duration::from_millis(300), "{:?}", start.elapsed());
 }
 
-#[test]
-fn without_patience_the_answer_is_there_at_once() {
-    let mut world = World::new();
+#[rstest]
+fn without_patience_the_answer_is_there_at_once(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     assert!(matches!(wait_on(&world.map, CONTEXT, 1, Duration::ZERO).try_recv(), Ok(Awaited::TimedOut)));
     assert!(!world.map.waiters().counts().2, "no thread for that");
     world.present_cleared(size(1, 1), 1);
     assert_presented(&told(&wait_on(&world.map, CONTEXT, 1, Duration::ZERO)), (1, 1));
 }
 
-#[test]
-fn what_was_answered_leaves_nothing_behind_and_the_thread_ends() {
-    let mut world = World::new();
+#[rstest]
+fn what_was_answered_leaves_nothing_behind_and_the_thread_ends(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::new(memory);
     for epoch in 1..=50 {
         let wait = wait(&world, epoch);
         world.present_cleared(size(1, 1), epoch);
@@ -198,9 +208,9 @@ fn what_was_answered_leaves_nothing_behind_and_the_thread_ends() {
     assert!(matches!(told(&wait_on(&world.map, CONTEXT, 99, Duration::from_millis(1))), Awaited::TimedOut));
 }
 
-#[test]
-fn whoever_goes_leaves_nobody_waiting() {
-    let World { map, presenter, images, .. } = World::new();
+#[rstest]
+fn whoever_goes_leaves_nobody_waiting(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let World { map, presenter, images, .. } = World::new(memory);
     let of_context = wait_on(&map, CONTEXT, 1, LONG);
     let of_nobody = [wait_on(&map, ContextId(99), 1, LONG), wait_on(&map, ContextId(99), 1, Duration::MAX)];
     drop(presenter);
@@ -220,8 +230,8 @@ fn whoever_goes_leaves_nobody_waiting() {
 }
 
 // After the image was updated and the update flushed, and after the outcome.
-#[test]
-fn waits_are_answered_in_the_order_of_the_presenter() {
+#[rstest]
+fn waits_are_answered_in_the_order_of_the_presenter(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     #[derive(Default)]
     struct Sink(AtomicUsize);
     impl crate::ImageSink for Sink {
@@ -245,7 +255,7 @@ fn waits_are_answered_in_the_order_of_the_presenter() {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
-    let World { gpu, map, .. } = World::empty();
+    let World { gpu, map, .. } = World::empty(memory);
     let sink = Arc::new(Sink::default());
     let (sender, events) = channel();
     let outcomes = sender.clone();
@@ -271,9 +281,9 @@ fn waits_are_answered_in_the_order_of_the_presenter() {
     assert_eq!([(); 2].map(|()| events.recv_timeout(TIMEOUT).unwrap()), ["outcome", "flushed"]);
 }
 
-#[test]
-fn a_panic_in_a_callback_stops_nothing() {
-    let mut world = World::new();
+#[rstest]
+fn a_panic_in_a_callback_stops_nothing(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
     for timeout in [Duration::ZERO, Duration::from_millis(5), LONG] {
         world.map.when_presented(CONTEXT, CanvasEpoch(1), timeout, |_| panic!("on purpose"));
     }
@@ -292,9 +302,11 @@ fn a_panic_in_a_callback_stops_nothing() {
     assert_presented(&told(&receiver), (1, 1));
 }
 
-#[test]
-fn a_wait_is_answered_once_though_its_time_is_up_while_it_is_presented() {
-    let mut world = World::new();
+#[rstest]
+fn a_wait_is_answered_once_though_its_time_is_up_while_it_is_presented(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::new(memory);
     let answered = Arc::new(AtomicUsize::new(0));
     let timed_out = Arc::new(AtomicUsize::new(0));
     let mut asked = 0;

@@ -11,12 +11,16 @@ use webrender_api::{ExternalImageData, ExternalImageSource, IdNamespace, ImageDe
 use wgpu_core::id::{DeviceId, TextureId};
 use wgpu_types::TextureFormat;
 
-use crate::gpu::{fake::self, fake::FakeGpu, fake::Fault};
+use crate::gpu::{fake, fake::FakeGpu, fake::Fault};
 use crate::{
-    AlphaMode, BufferIds, CanvasEpoch, PredefinedColorSpace, Contents, ContextConfiguration, ContextDescriptor, ContextId,
-    ContextMap, EncoderIds, ExternalImages, GetImageError, ImageSink, OwnerId, PendingTexture, PresentEnd,
-    PresentError, PresentOutcome, Presenter, PresenterOptions, ReturnedId, Snapshot,
+    AlphaMode, BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId,
+    ContextMap, EncoderIds, ExternalImages, GetImageError, ImageSink, OwnerId, PendingTexture,
+    PredefinedColorSpace, PresentEnd, PresentError, PresentOutcome, Presenter, PresenterOptions, ReturnedId,
+    Snapshot,
 };
+
+pub(super) use crate::FrameMemoryKind::{self, Owned, Portable};
+pub(super) use rstest::rstest;
 
 pub(super) const CONTEXT: ContextId = ContextId(7);
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -114,8 +118,8 @@ pub(super) struct World {
 
 impl World {
     /// A presenter without contexts.
-    pub(super) fn empty() -> Self {
-        let gpu = FakeGpu::new(super::MEMORY);
+    pub(super) fn empty(memory: FrameMemoryKind) -> Self {
+        let gpu = FakeGpu::new(memory);
         let map = ContextMap::default();
         let recorder = Recorder::default();
         let presenter = Self::presenter(&gpu, &map, &recorder);
@@ -124,8 +128,8 @@ impl World {
     }
 
     /// A context of 4×2 pixels with an image key.
-    pub(super) fn new() -> Self {
-        let mut world = Self::empty();
+    pub(super) fn new(memory: FrameMemoryKind) -> Self {
+        let mut world = Self::empty(memory);
         world.create(BufferIds::Allocated);
         world.presenter.set_image_key(CONTEXT, key(1)).unwrap();
         world
@@ -137,7 +141,6 @@ impl World {
             on_outcome: Arc::new(move |outcome| outcomes.outcome(outcome)),
             on_id: Arc::new(move |id| ids.id(id)),
             wake: Arc::new(|| ()),
-            frame_memory: super::MEMORY,
             ..PresenterOptions::default()
         };
         Presenter::with_gpu(Arc::new(gpu.clone()), map, Arc::new(recorder.clone()), options)

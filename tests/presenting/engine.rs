@@ -3,19 +3,23 @@
 use super::world::*;
 
 // R23.
-#[test]
-fn an_engine_brings_its_own_ids() {
-    let Some(gpu) = gpu() else { return };
+#[rstest]
+fn an_engine_brings_its_own_ids(#[values(Owned, Portable, Gl)] setup: Setup) {
+    let Some(gpu) = setup.gpu() else { return };
     let device = gpu.device();
     let map = ContextMap::default();
     let (on_id, ids) = channel();
     let options = PresenterOptions {
         on_id: Arc::new(move |id| on_id.send(id).expect("it is awaited")),
-        ..options()
+        ..setup.options()
     };
     let mut presenter = Presenter::new(gpu.global.clone(), &map, Arc::new(Sink::default()), options);
     let buffers: Vec<_> = (0..3).map(|index| BufferId::zip(index, 1)).collect();
-    let descriptor = ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Provided(buffers.clone()) };
+    let descriptor = ContextDescriptor {
+        owner: OwnerId(0),
+        size: size(4, 2),
+        buffer_ids: BufferIds::Provided(buffers.clone()),
+    };
     presenter.create_context(CONTEXT, descriptor).unwrap();
     let encoder_ids = EncoderIds {
         command_encoder: CommandEncoderId::zip(0, 1),
@@ -55,19 +59,20 @@ fn an_engine_brings_its_own_ids() {
 }
 
 // R27: two hubs, one map.
-#[test]
-fn two_presenters_share_a_map() {
-    let mut world = world!();
-    let Some(second) = gpu() else { return };
+#[rstest]
+fn two_presenters_share_a_map(#[values(Owned, Portable, Gl)] setup: Setup) {
+    let Some(mut world) = World::new(setup) else { return };
+    let Some(second) = setup.gpu() else { return };
     let device = second.device();
     let map = ContextMap::default();
     let sink = Arc::new(Sink::default());
     let mut presenters = [
-        Presenter::new(world.gpu.global.clone(), &map, sink.clone(), options()),
-        Presenter::new(second.global.clone(), &map, sink, options()),
+        Presenter::new(world.gpu.global.clone(), &map, sink.clone(), setup.options()),
+        Presenter::new(second.global.clone(), &map, sink, setup.options()),
     ];
     let mut images = [ExternalImages::new(&map), ExternalImages::new(&map), ExternalImages::new(&map)];
-    let descriptor = || ContextDescriptor { owner: OwnerId(0), size: size(1, 1), buffer_ids: BufferIds::Allocated };
+    let descriptor =
+        || ContextDescriptor { owner: OwnerId(0), size: size(1, 1), buffer_ids: BufferIds::Allocated };
     for (index, (gpu, device, pixel)) in
         [(&world.gpu, world.device, RED), (&second, device, GREEN)].into_iter().enumerate()
     {
@@ -113,9 +118,9 @@ fn two_presenters_share_a_map() {
 }
 
 // The engine's own closures run on the poller, and one that panics ends nothing.
-#[test]
-fn the_poller_runs_the_engines_closures() {
-    let mut world = world!();
+#[rstest]
+fn the_poller_runs_the_engines_closures(#[values(Owned, Portable, Gl)] setup: Setup) {
+    let Some(mut world) = World::new(setup) else { return };
     let poller = world.presenter.poller().clone();
     let texture = world.solid(RED, size(64, 64));
     let wait = |world: &World, panics: bool| {
@@ -138,9 +143,9 @@ fn the_poller_runs_the_engines_closures() {
 }
 
 // wgpu-core runs closures in `queue_submit` too, on this thread.
-#[test]
-fn a_closure_that_panics_in_a_submit_fails_one_present_at_most() {
-    let mut world = world!();
+#[rstest]
+fn a_closure_that_panics_in_a_submit_fails_one_present_at_most(#[values(Owned, Portable, Gl)] setup: Setup) {
+    let Some(mut world) = World::new(setup) else { return };
     let green = world.solid(GREEN, size(8, 8));
     world.present_and_wait(green, 1);
     let red = world.solid(RED, size(8, 8));
@@ -169,17 +174,20 @@ fn a_closure_that_panics_in_a_submit_fails_one_present_at_most() {
 }
 
 // The backend without a driver copies no textures, but its buffers are mapped and freed as any others.
-#[test]
-fn the_backend_without_a_driver_is_presented_too() {
+#[rstest]
+fn the_backend_without_a_driver_is_presented_too(#[values(Owned, Portable, Gl)] setup: Setup) {
     let gpu = Gpu::noop();
     let device = gpu.device();
     let map = ContextMap::default();
     let sink = Arc::new(Sink::default());
     let (on_outcome, outcomes) = channel();
-    let options =
-        PresenterOptions { on_outcome: Arc::new(move |outcome| drop(on_outcome.send(outcome))), ..options() };
+    let options = PresenterOptions {
+        on_outcome: Arc::new(move |outcome| drop(on_outcome.send(outcome))),
+        ..setup.options()
+    };
     let mut presenter = Presenter::new(gpu.global.clone(), &map, sink.clone(), options);
-    let descriptor = ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Allocated };
+    let descriptor =
+        ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Allocated };
     presenter.create_context(CONTEXT, descriptor).unwrap();
     presenter.set_image_key(CONTEXT, ImageKey::new(IdNamespace(1), 1)).unwrap();
     let format = TextureFormat::Bgra8Unorm;
@@ -212,14 +220,14 @@ fn the_backend_without_a_driver_is_presented_too() {
 }
 
 // A script that waits for a destroyed device is answered, in the maintenance that the poller asks for.
-#[test]
-fn closures_of_a_destroyed_device_run() {
-    let Some(gpu) = gpu() else { return };
+#[rstest]
+fn closures_of_a_destroyed_device_run(#[values(Owned, Portable, Gl)] setup: Setup) {
+    let Some(gpu) = setup.gpu() else { return };
     let device = gpu.device();
     let (sender, wakes) = channel();
     let options = PresenterOptions {
         wake: Arc::new(move || sender.send(()).expect("it is awaited")),
-        ..options()
+        ..setup.options()
     };
     let sink = Arc::new(Sink::default());
     let mut presenter = Presenter::new(gpu.global.clone(), &ContextMap::default(), sink, options);
@@ -238,9 +246,9 @@ fn closures_of_a_destroyed_device_run() {
 }
 
 // Dropping a presenter ends its threads within a bound, whatever is in flight.
-#[test]
-fn a_presenter_goes_in_bounded_time() {
-    let mut world = world!();
+#[rstest]
+fn a_presenter_goes_in_bounded_time(#[values(Owned, Portable, Gl)] setup: Setup) {
+    let Some(mut world) = World::new(setup) else { return };
     for epoch in 0..20 {
         let texture = world.solid(RED, size(2048, 1024));
         world.present(texture, epoch).unwrap();

@@ -3,9 +3,9 @@
 use super::world::*;
 
 // R14, R19 and D2: the peer's compositor reads freed memory here.
-#[test]
-fn what_is_shown_survives_its_device() {
-    let mut world = world!();
+#[rstest]
+fn what_is_shown_survives_its_device(#[values(Owned, Portable, Gl)] setup: Setup) {
+    let Some(mut world) = World::new(setup) else { return };
     let texture = world.solid(GREEN, size(3840, 2160));
     world.present_and_wait(texture, 1);
     let (descriptor, generation) = world.offer();
@@ -29,9 +29,11 @@ fn what_is_shown_survives_its_device() {
 }
 
 // R14, behind the presenter's back.
-#[test]
-fn a_device_destroyed_behind_our_back_frees_nothing_that_is_shown() {
-    let mut world = world!();
+#[rstest]
+fn a_device_destroyed_behind_our_back_frees_nothing_that_is_shown(
+    #[values(Owned, Portable, Gl)] setup: Setup,
+) {
+    let Some(mut world) = World::new(setup) else { return };
     let texture = world.solid(GREEN, size(1024, 1024));
     world.present_and_wait(texture, 1);
     let (descriptor, generation) = world.offer();
@@ -42,7 +44,7 @@ fn a_device_destroyed_behind_our_back_frees_nothing_that_is_shown() {
     uniform(world.images.lock(CONTEXT.into(), Some(generation)), &descriptor);
     world.images.unlock(CONTEXT.into());
     // It was submitted before. Portable memory is freed by the poll, if the copy was done by then.
-    let shown = match (world.end(), MEMORY) {
+    let shown = match (world.end(), setup.memory()) {
         (PresentEnd::Presented, _) => RED,
         (PresentEnd::Failed(PresentError::DeviceLost), FrameMemoryKind::Portable) => GREEN,
         (end, _) => panic!("{end:?}"),
@@ -59,10 +61,10 @@ fn a_device_destroyed_behind_our_back_frees_nothing_that_is_shown() {
 }
 
 // R14: destroyed and dropped with copies in flight. Those to owned memory arrive.
-#[test]
-fn copies_in_flight_end_when_their_device_goes() {
+#[rstest]
+fn copies_in_flight_end_when_their_device_goes(#[values(Owned, Portable, Gl)] setup: Setup) {
     for drop_device in [false, true] {
-        let mut world = world!();
+        let Some(mut world) = World::new(setup) else { return };
         let texture = world.solid(GREEN, size(2048, 2048));
         world.present(texture, 1).unwrap();
         let waiting = world.ask_image(None);
@@ -71,7 +73,7 @@ fn copies_in_flight_end_when_their_device_goes() {
             world.presenter.drop_device(world.device.id);
             world.gpu.global.queue_drop(world.device.queue);
         }
-        let image = |end| match (end, MEMORY) {
+        let image = |end| match (end, setup.memory()) {
             (PresentEnd::Presented, _) => GREEN.repeat(2048 * 2048),
             (PresentEnd::Failed(PresentError::DeviceLost), FrameMemoryKind::Portable) => CLEAR.repeat(8),
             (end, _) => panic!("{end:?}"),
@@ -84,9 +86,9 @@ fn copies_in_flight_end_when_their_device_goes() {
 }
 
 // D3.
-#[test]
-fn contexts_are_destroyed_with_copies_in_flight() {
-    let mut world = world!();
+#[rstest]
+fn contexts_are_destroyed_with_copies_in_flight(#[values(Owned, Portable, Gl)] setup: Setup) {
+    let Some(mut world) = World::new(setup) else { return };
     for round in 0..50 {
         let texture = world.solid(GREEN, size(512, 512));
         world.present(texture, round).unwrap();
@@ -94,7 +96,8 @@ fn contexts_are_destroyed_with_copies_in_flight() {
         world.presenter.destroy_context(CONTEXT).unwrap();
         assert!(waiting.recv_timeout(TIMEOUT).is_ok());
         world.end();
-        let descriptor = ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Allocated };
+        let descriptor =
+            ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Allocated };
         world.presenter.create_context(CONTEXT, descriptor).unwrap();
         assert_eq!(world.get_image(None).unwrap().to_vec(), [0; 32]);
     }
@@ -102,9 +105,9 @@ fn contexts_are_destroyed_with_copies_in_flight() {
 }
 
 // R15.
-#[test]
-fn bad_textures_fail_alone_with_their_reason() {
-    let mut world = world!();
+#[rstest]
+fn bad_textures_fail_alone_with_their_reason(#[values(Owned, Portable, Gl)] setup: Setup) {
+    let Some(mut world) = World::new(setup) else { return };
     let good = world.solid(GREEN, size(8, 8));
     world.present_and_wait(good, 1);
 
@@ -152,12 +155,13 @@ fn bad_textures_fail_alone_with_their_reason() {
 }
 
 // R15 in a batch, on real parts.
-#[test]
-fn a_bad_texture_hurts_no_neighbour() {
-    let mut world = world!();
+#[rstest]
+fn a_bad_texture_hurts_no_neighbour(#[values(Owned, Portable, Gl)] setup: Setup) {
+    let Some(mut world) = World::new(setup) else { return };
     let contexts: Vec<_> = (100..110).map(ContextId).collect();
     for context in &contexts {
-        let descriptor = ContextDescriptor { owner: OwnerId(0), size: size(1, 1), buffer_ids: BufferIds::Allocated };
+        let descriptor =
+            ContextDescriptor { owner: OwnerId(0), size: size(1, 1), buffer_ids: BufferIds::Allocated };
         world.presenter.create_context(*context, descriptor).unwrap();
     }
     let textures: Vec<_> = contexts.iter().map(|_| world.solid(GREEN, size(16, 16))).collect();
@@ -182,9 +186,9 @@ fn a_bad_texture_hurts_no_neighbour() {
 }
 
 // D16 and R14: devices come and go.
-#[test]
-fn a_flood_of_devices_leaves_nothing_behind() {
-    let mut world = world!();
+#[rstest]
+fn a_flood_of_devices_leaves_nothing_behind(#[values(Owned, Portable, Gl)] setup: Setup) {
+    let Some(mut world) = World::new(setup) else { return };
     let threads = || std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
     for round in 0..30 {
         let device = world.gpu.device();

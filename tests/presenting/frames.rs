@@ -2,9 +2,9 @@
 
 use super::world::*;
 
-#[test]
-fn every_size_is_exact() {
-    let mut world = world!();
+#[rstest]
+fn every_size_is_exact(#[values(Owned, Portable, Gl)] setup: Setup) {
+    let Some(mut world) = World::new(setup) else { return };
     for (epoch, (width, height)) in (1..).zip([
         (1, 1),
         (3, 5),
@@ -40,9 +40,9 @@ fn every_size_is_exact() {
 }
 
 // R1, R3, R4 and R26's texels.
-#[test]
-fn formats_and_alpha_modes_are_exact() {
-    let mut world = world!();
+#[rstest]
+fn formats_and_alpha_modes_are_exact(#[values(Owned, Portable, Gl)] setup: Setup) {
+    let Some(mut world) = World::new(setup) else { return };
     // TL (0,0,.4,.4) TR (0,.4,0,.4) BL (.4,0,0,.4) BR (.4,.4,0,.4), as RGBA.
     let rgba = [[0, 0, 102, 102], [0, 102, 0, 102], [102, 0, 0, 102], [102, 102, 0, 102]];
     let swap = |[r, g, b, a]: [u8; 4]| [b, g, r, a];
@@ -81,9 +81,9 @@ fn formats_and_alpha_modes_are_exact() {
 }
 
 // R8.
-#[test]
-fn a_texture_that_nobody_drew_is_cleared() {
-    let mut world = world!();
+#[rstest]
+fn a_texture_that_nobody_drew_is_cleared(#[values(Owned, Portable, Gl)] setup: Setup) {
+    let Some(mut world) = World::new(setup) else { return };
     for (epoch, alpha_mode, expected) in
         [(1, AlphaMode::Premultiplied, CLEAR), (2, AlphaMode::Opaque, [0, 0, 0, 255])]
     {
@@ -96,9 +96,9 @@ fn a_texture_that_nobody_drew_is_cleared() {
     world.finish();
 }
 
-#[test]
-fn other_formats_are_typed_errors() {
-    let mut world = world!();
+#[rstest]
+fn other_formats_are_typed_errors(#[values(Owned, Portable, Gl)] setup: Setup) {
+    let Some(mut world) = World::new(setup) else { return };
     let texture = world.solid(RED, size(4, 4));
     let configuration = ContextConfiguration { format: TextureFormat::Rgba32Float, ..texture.configuration };
     let result = world.present(PendingTexture { configuration, ..texture }, 1);
@@ -108,9 +108,9 @@ fn other_formats_are_typed_errors() {
 }
 
 // R10.
-#[test]
-fn a_read_right_after_a_present_returns_it() {
-    let mut world = world!();
+#[rstest]
+fn a_read_right_after_a_present_returns_it(#[values(Owned, Portable, Gl)] setup: Setup) {
+    let Some(mut world) = World::new(setup) else { return };
     for i in 1..100u8 {
         let texture = world.solid([i, i, i, 255], size(200, 200));
         world.present(texture, u64::from(i)).unwrap();
@@ -120,9 +120,9 @@ fn a_read_right_after_a_present_returns_it() {
 }
 
 // R11.
-#[test]
-fn a_clear_is_final() {
-    let mut world = world!();
+#[rstest]
+fn a_clear_is_final(#[values(Owned, Portable, Gl)] setup: Setup) {
+    let Some(mut world) = World::new(setup) else { return };
     for epoch in 1..50 {
         let texture = world.solid(RED, size(300, 300));
         world.present(texture, epoch).unwrap();
@@ -137,9 +137,9 @@ fn a_clear_is_final() {
 }
 
 // R17 and I5: many presents before the first is done.
-#[test]
-fn a_flood_of_presents_ends_with_the_newest() {
-    let mut world = world!();
+#[rstest]
+fn a_flood_of_presents_ends_with_the_newest(#[values(Owned, Portable, Gl)] setup: Setup) {
+    let Some(mut world) = World::new(setup) else { return };
     // Fewer than there are generations, because nothing is locked meanwhile.
     let count = 200u32;
     let mut last = [0; 4];
@@ -159,9 +159,9 @@ fn a_flood_of_presents_ends_with_the_newest() {
 }
 
 // R13: device limits and above.
-#[test]
-fn impossible_sizes_are_errors() {
-    let mut world = world!();
+#[rstest]
+fn impossible_sizes_are_errors(#[values(Owned, Portable, Gl)] setup: Setup) {
+    let Some(mut world) = World::new(setup) else { return };
     let real = world.solid(RED, size(4, 4));
     for (width, height) in
         [(u32::MAX, u32::MAX), (u32::MAX, 1), (1, u32::MAX), (65536, 65536), (40000, 40000)]

@@ -52,8 +52,8 @@ fn ids(index: u32) -> EncoderIds {
     }
 }
 
-fn check(way: Way, moment: Moment) {
-    let mut world = world!();
+fn check(setup: Setup, way: Way, moment: Moment) {
+    let Some(mut world) = World::new(setup) else { return };
     let buffers: Vec<_> = (0..5).map(|index| BufferId::zip(index, 1)).collect();
     world.presenter.destroy_context(CONTEXT).unwrap();
     let descriptor = ContextDescriptor {
@@ -159,13 +159,13 @@ fn check(way: Way, moment: Moment) {
     assert!(times.is_empty(), "{times:?}");
 }
 
-#[test]
-fn a_device_goes_in_every_way_at_every_moment() {
+#[rstest]
+fn a_device_goes_in_every_way_at_every_moment(#[values(Owned, Portable, Gl)] setup: Setup) {
     use Moment::{BeforeSubmit, Captured, InFlight, Locked, Mapped, Read};
     for way in [Way::Destroyed, Way::DestroyedBehindOurBack, Way::Dropped] {
         for moment in [BeforeSubmit, InFlight, Mapped, Locked, Read, Captured] {
             println!("{way:?} {moment:?}");
-            check(way, moment);
+            check(setup, way, moment);
         }
     }
 }

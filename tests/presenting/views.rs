@@ -23,7 +23,12 @@ const SHADER: &str = "
 ";
 
 /// A canvas texture whose every pixel a shader has written, through a view of another format.
-fn drawn(world: &World, format: TextureFormat, view_format: TextureFormat, size: Size2D<u32>) -> PendingTexture {
+fn drawn(
+    world: &World,
+    format: TextureFormat,
+    view_format: TextureFormat,
+    size: Size2D<u32>,
+) -> PendingTexture {
     let (global, device) = (&world.gpu.global, world.device.id);
     let descriptor = TextureDescriptor {
         label: None,
@@ -79,10 +84,8 @@ fn drawn(world: &World, format: TextureFormat, view_format: TextureFormat, size:
             load_op: wgt::LoadOp::Clear(wgt::Color::TRANSPARENT),
             store_op: wgt::StoreOp::Store,
         };
-        let descriptor = RenderPassDescriptor {
-            color_attachments: vec![Some(attachment)].into(),
-            ..Default::default()
-        };
+        let descriptor =
+            RenderPassDescriptor { color_attachments: vec![Some(attachment)].into(), ..Default::default() };
         let (mut pass, error) = global.command_encoder_begin_render_pass(encoder, &descriptor);
         assert!(error.is_none(), "{error:?}");
         global.render_pass_set_pipeline(&mut pass, pipeline).unwrap();
@@ -97,9 +100,9 @@ fn drawn(world: &World, format: TextureFormat, view_format: TextureFormat, size:
 }
 
 // R4: what is in the texture is encoded already, it is not decoded. A quarter of light is 136.96 encoded; alpha is not.
-#[test]
-fn what_is_drawn_through_an_srgb_view_is_the_encoded_value() {
-    let mut world = world!();
+#[rstest]
+fn what_is_drawn_through_an_srgb_view_is_the_encoded_value(#[values(Owned, Portable)] setup: Setup) {
+    let Some(mut world) = World::new(setup) else { return };
     for (epoch, (format, srgb)) in (1..).zip([
         (TextureFormat::Bgra8Unorm, TextureFormat::Bgra8UnormSrgb),
         (TextureFormat::Rgba8Unorm, TextureFormat::Rgba8UnormSrgb),

@@ -4,11 +4,13 @@ pub(super) use std::sync::mpsc::{Receiver, channel};
 pub(super) use std::sync::{Arc, Mutex};
 pub(super) use std::time::{Duration, Instant};
 
-pub(super) use euclid::default::Size2D;
-pub(super) use super::{MEMORY, gpu};
 pub(super) use crate::support::gpu::{Device, Gpu, assert_no_validation_errors};
+pub(super) use euclid::default::Size2D;
+pub(super) use rstest::rstest;
 pub(super) use webgpu_presentation::*;
-pub(super) use webrender_api::{ExternalImageData, ExternalImageSource, IdNamespace, ImageDescriptor, ImageKey};
+pub(super) use webrender_api::{
+    ExternalImageData, ExternalImageSource, IdNamespace, ImageDescriptor, ImageKey,
+};
 pub(super) use wgpu_core::id::{BufferId, CommandBufferId, CommandEncoderId};
 pub(super) use wgpu_types::{TextureFormat, TextureUsages};
 
@@ -21,6 +23,39 @@ pub(super) const CLEAR: [u8; 4] = [0; 4];
 
 pub(super) fn size(width: u32, height: u32) -> Size2D<u32> {
     Size2D::new(width, height)
+}
+
+/// What a test runs on. Each has its own tests.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Setup {
+    /// Owned frame memory on Vulkan, with validation.
+    Owned,
+    /// Portable frame memory on Vulkan, with validation.
+    Portable,
+    /// Portable frame memory on GL.
+    Gl,
+}
+pub(super) use self::Setup::*;
+
+impl Setup {
+    /// `None` on a machine that has no such GPU: the test is skipped.
+    pub(super) fn gpu(self) -> Option<Gpu> {
+        match self {
+            Owned | Portable => Gpu::for_test(),
+            Gl => Gpu::gles_for_test(),
+        }
+    }
+
+    pub(super) fn memory(self) -> FrameMemoryKind {
+        match self {
+            Owned => FrameMemoryKind::Owned,
+            Portable | Gl => FrameMemoryKind::Portable,
+        }
+    }
+
+    pub(super) fn options(self) -> PresenterOptions {
+        PresenterOptions { frame_memory: self.memory(), ..PresenterOptions::default() }
+    }
 }
 
 #[derive(Default)]
@@ -56,8 +91,8 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new() -> Option<Self> {
-        let gpu = super::gpu()?;
+    pub(super) fn new(setup: Setup) -> Option<Self> {
+        let gpu = setup.gpu()?;
         let device = gpu.device();
         let map = ContextMap::default();
         let sink = Arc::new(Sink::default());
@@ -69,11 +104,12 @@ impl World {
                 // A test that does not look at ids is none the worse.
                 let _ = on_id.send(id);
             }),
-            ..options()
+            ..setup.options()
         };
         let mut presenter = Presenter::new(gpu.global.clone(), &map, sink.clone(), options);
         let images = ExternalImages::new(&map);
-        let descriptor = ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Allocated };
+        let descriptor =
+            ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Allocated };
         presenter.create_context(CONTEXT, descriptor).unwrap();
         presenter.set_image_key(CONTEXT, ImageKey::new(IdNamespace(1), 1)).unwrap();
         Some(Self { device, sink, presenter, images, outcomes, returned, gpu })
@@ -134,7 +170,10 @@ impl World {
         self.ask_image(texture).recv_timeout(TIMEOUT).expect("get_image is answered")
     }
 
-    pub(super) fn ask_image(&mut self, texture: Option<PendingTexture>) -> Receiver<Result<Snapshot, GetImageError>> {
+    pub(super) fn ask_image(
+        &mut self,
+        texture: Option<PendingTexture>,
+    ) -> Receiver<Result<Snapshot, GetImageError>> {
         let (sender, receiver) = channel();
         self.presenter.get_image(CONTEXT, texture, move |answer| drop(sender.send(answer)));
         receiver
@@ -170,19 +209,3 @@ pub(super) fn uniform(source: ExternalImageSource<'_>, descriptor: &ImageDescrip
     }
     first
 }
-
-/// With the kind of frame memory that is tested.
-pub(super) fn options() -> PresenterOptions {
-    PresenterOptions { frame_memory: MEMORY, ..PresenterOptions::default() }
-}
-
-macro_rules! world {
-    () => {
-        match World::new() {
-            Some(world) => world,
-            None => return,
-        }
-    };
-}
-
-pub(super) use world;

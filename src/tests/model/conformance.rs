@@ -46,7 +46,7 @@ impl Device {
 
 impl Both {
     fn new() -> Self {
-        let world = World::new();
+        let world = World::new(Owned);
         world.presenter.poller().stop();
         Self {
             model: Model::new(Weakened::Nothing),

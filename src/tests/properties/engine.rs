@@ -32,8 +32,8 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    pub(super) fn new(map: &ContextMap) -> Self {
-        let (gpu, recorder) = (FakeGpu::new(super::super::MEMORY), Recorder::default());
+    pub(super) fn new(memory: FrameMemoryKind, map: &ContextMap) -> Self {
+        let (gpu, recorder) = (FakeGpu::new(memory), Recorder::default());
         let presenter = Some(World::presenter(&gpu, map, &recorder));
         Self {
             gpu,

@@ -15,7 +15,7 @@ use crate::gpu::Gpu;
 use crate::gpu::{fake::self, fake::Fault};
 use crate::{
     AlphaMode, Awaited, BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId,
-    ContextMap, CreateContextError, EncoderIds, FrameMemoryKind, GetImageError, OwnerId, PendingTexture, PixelFormat,
+    ContextMap, CreateContextError, EncoderIds, GetImageError, OwnerId, PendingTexture, PixelFormat,
     PresentEnd, PresentError, ReturnedId, Snapshot, TransactionId, UnknownContext,
 };
 
@@ -23,6 +23,7 @@ use crate::{
 const FOREIGN: u32 = 1000;
 
 pub(super) struct History {
+    memory: FrameMemoryKind,
     pub(super) map: ContextMap,
     /// Those that are gone too.
     pub(super) engines: Vec<Engine>,
@@ -64,10 +65,11 @@ impl Image {
 }
 
 impl History {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(memory: FrameMemoryKind) -> Self {
         let map = ContextMap::default();
         Self {
-            engines: vec![Engine::new(&map), Engine::new(&map)],
+            engines: vec![Engine::new(memory, &map), Engine::new(memory, &map)],
+            memory,
             at: [0, 1],
             renderers: std::array::from_fn(|_| Renderer::new(&map)),
             map,
@@ -170,7 +172,7 @@ impl History {
             Step::DropPresenter { at } => {
                 self.drop_presenter(self.at[at]);
                 self.at[at] = self.engines.len();
-                self.engines.push(Engine::new(&self.map));
+                self.engines.push(Engine::new(self.memory, &self.map));
             }
         }
         self.look();
@@ -553,7 +555,7 @@ impl History {
     }
 
     pub(super) fn is_portable(&self) -> bool {
-        super::super::MEMORY == FrameMemoryKind::Portable
+        self.memory == Portable
     }
 }
 
