@@ -4,7 +4,7 @@
 //! *outbox* keeps updates and messages in order and makes the calls with no lock held. The *compositor image* is what the compositor was told
 //! of one context, and decides which frame answers which update (*generations*). *Waiters* wait for presents, with deadlines.
 //!
-//! The folder imports `frame`, `api`, `pixels` and `sync`. It hands out the parts of which a context consists.
+//! The folder imports `frame`, `api` and `sync`. It hands out the parts of which a context consists.
 
 mod compositor_image;
 mod fallback;
@@ -14,6 +14,6 @@ mod waiters;
 
 pub(crate) use self::compositor_image::{CompositorImage, HandlerId, Locked};
 pub(crate) use self::fallback::Fallback;
-pub(crate) use self::generations::{Generation, Generations};
+pub(crate) use self::generations::{Forgotten, Generation, Generations};
 pub(crate) use self::outbox::{Callback, Message, Outbox, Recipients, Reply};
 pub(crate) use self::waiters::Waiters;

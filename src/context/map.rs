@@ -8,7 +8,6 @@ mod lingering;
 mod registry;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use webrender_api::IdNamespace;
@@ -18,7 +17,7 @@ use self::registry::Registry;
 use super::ContextData;
 use crate::api::ids::{CanvasEpoch, ContextId, OwnerId, TransactionId};
 use crate::api::outcome::Awaited;
-use crate::delivery::{Callback, Fallback, Generations, HandlerId, Message, Outbox, Waiters};
+use crate::delivery::{Callback, Fallback, Generations, HandlerId, Locked, Message, Outbox, Waiters};
 use crate::staging::Recycler;
 use crate::sync::RwLock;
 
@@ -34,8 +33,6 @@ struct Shared {
     fallback: Arc<Fallback>,
     waiters: Arc<Waiters>,
     compositors: Compositors,
-    /// Number of handlers that got a name.
-    handlers: AtomicU64,
 }
 
 impl Drop for Shared {
@@ -203,12 +200,23 @@ impl ContextMap {
         ending.len()
     }
 
-    pub(crate) fn new_handler(&self) -> HandlerId {
-        HandlerId(self.0.handlers.fetch_add(1, Ordering::Relaxed))
+    /// Whether the compositor may still hold images of a context with this id, which has ended.
+    pub(crate) fn remembers(&self, id: ContextId) -> bool {
+        self.0.registry.read().remembers(id)
     }
 
-    /// Lets all contexts forget what a handler locked last.
+    /// As many zeros as any image of any context ever had bytes.
+    pub(crate) fn zeros(&self) -> Locked {
+        Locked::Bytes(self.0.fallback.get())
+    }
+
+    pub(crate) fn new_handler(&self) -> HandlerId {
+        self.0.fallback.add_renderer()
+    }
+
+    /// Lets all contexts forget a handler, which is gone.
     pub(crate) fn forget_handler(&self, handler: HandlerId) {
+        self.0.fallback.remove_renderer();
         let contexts: Vec<_> = self.0.registry.read().all().cloned().collect();
         contexts.iter().for_each(|context| context.forget_handler(handler));
     }

@@ -1,4 +1,7 @@
-//! What the compositor was told of a context, and what its renderers locked. Lives under the lock of the context.
+//! The image of one context: what the compositor was told of it, and what renderers locked last.
+//!
+//! Lies under the lock of the context. Image updates are written into the outbox here; renderers are answered with the frame that fits the
+//! update they draw. Whatever is offered is the newest frame there is: nothing is held back for later.
 
 use std::sync::Arc;
 
@@ -8,43 +11,68 @@ use super::fallback::{Fallback, Zeros};
 use super::generations::{Generation, Generations, Offer};
 use super::outbox::{ImageCall, Outbox};
 use crate::api::ids::{CanvasEpoch, ContextId};
-use crate::frame::ByteOrder;
-use crate::frame::{Frame, SharedFrame};
+use crate::frame::{ByteOrder, Frame, SharedFrame};
 
+/// The image of one context.
 pub(crate) struct CompositorImage {
     id: ContextId,
     outbox: Arc<Outbox>,
     fallback: Arc<Fallback>,
     key: Option<ImageKey>,
-    /// Of all frames larger than a pixel, once one was offered: WebRender on GL keeps the swizzle of the first.
+    /// Byte order of every offered frame larger than one pixel, fixed by the first one: WebRender on GL keeps that frame's swizzle for the life
+    /// of the image key.
     order: Option<ByteOrder>,
-    /// The largest epoch the compositor was told.
+    /// The largest epoch that the compositor was told.
     acknowledged: Option<CanvasEpoch>,
     generations: Generations,
-    /// What each renderer last locked.
+    /// What each renderer locked last.
     last_locks: Vec<LastLock>,
-    /// Bytes of the largest image that the fallback is known to cover.
-    covered: usize,
 }
 
-/// Names an `ExternalImages`.
+/// Names an `ExternalImages`, which belongs to one renderer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HandlerId(pub(crate) u64);
 
 struct LastLock {
     handler: HandlerId,
     generation: Generation,
-    frame: SharedFrame,
+    locked: Locked,
 }
 
-/// What a renderer may read.
+/// Bytes that a renderer may read.
+#[derive(Clone)]
 pub(crate) enum Locked {
     Frame(SharedFrame),
-    Zeros(Zeros),
+    /// Zeros, or a frame and zeros behind it.
+    Bytes(Zeros),
+}
+
+impl Locked {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Frame(frame) => frame.bytes(),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+
+    /// Whether both are the same bytes in memory.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        std::ptr::eq(self.bytes(), other.bytes())
+    }
+
+    /// Returns the bytes of a frame, and zeros behind them if they are fewer than `len`.
+    fn padded(frame: SharedFrame, len: usize) -> Self {
+        if frame.bytes().len() >= len {
+            return Self::Frame(frame);
+        }
+        let mut bytes = vec![0; len];
+        bytes[..frame.bytes().len()].copy_from_slice(frame.bytes());
+        Self::Bytes(Arc::new(bytes))
+    }
 }
 
 impl CompositorImage {
-    /// `generations` are those of an earlier context with this id, or none.
+    /// `generations` are those of an earlier context with this id, or new ones.
     pub(crate) fn new(
         id: ContextId,
         generations: Generations,
@@ -60,16 +88,15 @@ impl CompositorImage {
             acknowledged: None,
             generations,
             last_locks: Vec::new(),
-            covered: 0,
         }
     }
 
-    /// Of the compositor that displays it.
+    /// Returns the namespace of the image key, which names the compositor that displays the image.
     pub(crate) fn namespace(&self) -> Option<IdNamespace> {
         self.key.map(|key| key.0)
     }
 
-    /// The byte order that a frame must have to be shown.
+    /// Returns the byte order that a frame must have to be shown.
     pub(crate) fn order_of(&self, frame: &Frame) -> ByteOrder {
         match self.order {
             Some(order) if !frame.layout().is_one_pixel() => order,
@@ -77,7 +104,7 @@ impl CompositorImage {
         }
     }
 
-    /// Shows contexts under `key` from now on, and under no other; `newest` is what it shows first.
+    /// Displays the context under `key` from now on, and under no other key. `newest` is the frame that is shown first.
     pub(crate) fn set_key(&mut self, key: ImageKey, newest: impl FnOnce() -> SharedFrame) {
         if self.key == Some(key) {
             return;
@@ -93,76 +120,76 @@ impl CompositorImage {
     pub(crate) fn show(&mut self, frame: SharedFrame, epoch: CanvasEpoch) {
         if self.key.is_some() {
             let offer = self.offer(frame);
-            self.update(offer, Some(epoch));
+            self.update(offer, epoch);
         }
     }
 
-    /// Tells the compositor of an epoch: what it was told last, again.
+    /// Tells the compositor of an epoch, with what it was told last.
     pub(crate) fn acknowledge(&mut self, epoch: CanvasEpoch) {
         if let Some(last) = self.generations.last() {
-            self.update(last, Some(epoch));
+            self.update(last, epoch);
         }
     }
 
-    /// What a renderer reads for a generation, or for whatever was told last; `None` without a key, when nothing was told.
-    /// And whether the outbox must be drained.
-    pub(crate) fn lock(
-        &mut self,
-        handler: HandlerId,
-        generation: Option<Generation>,
-    ) -> (Option<Locked>, bool) {
-        let Some(last) = self.generations.last().filter(|_| self.key.is_some()) else { return (None, false) };
+    /// Returns what a renderer reads for a generation, or for the newest update if `generation` is `None`. Returns `None` if the compositor was
+    /// told nothing, because there is no key.
+    ///
+    /// It is never shorter than a descriptor that the renderer may hold.
+    pub(crate) fn lock(&mut self, handler: HandlerId, generation: Option<Generation>) -> Option<Locked> {
+        let last = self.generations.last().filter(|_| self.key.is_some())?;
         let asked = generation.unwrap_or(last.generation);
+        // Without a generation nobody knows which descriptor is meant: it can be the largest there ever was.
+        let least = if generation.is_some() { 0 } else { self.generations.reach() };
         let last_lock = self.last_locks.iter_mut().find(|last_lock| last_lock.handler == handler);
         if let Some(last_lock) = &last_lock
             && last_lock.generation == asked
+            && last_lock.locked.bytes().len() >= least
         {
             // All tiles of an image show one frame.
-            return (Some(Locked::Frame(last_lock.frame.clone())), false);
+            return Some(last_lock.locked.clone());
         }
-        let largest = self.generations.largest_outstanding();
-        let frame = self.generations.frame(asked).cloned();
-        if let Some(frame) = &frame {
-            match last_lock {
-                Some(last_lock) => (last_lock.generation, last_lock.frame) = (asked, frame.clone()),
-                None => self.last_locks.push(LastLock { handler, generation: asked, frame: frame.clone() }),
-            }
-        }
-        let held_back = self.generations.locked(asked);
-        let tells = held_back.is_some();
-        if let Some(frame) = held_back {
-            let offer = self.offer(frame);
-            self.update(offer, None);
-        }
-        let locked = match frame {
-            // Nobody knows which descriptor is meant: not fewer bytes than any of them asks for.
-            Some(frame) if generation.is_some() || frame.layout().byte_len() >= largest => {
-                Locked::Frame(frame)
-            }
-            _ => Locked::Zeros(self.fallback.get()),
+        let answer = self.generations.answer(handler, asked, self.fallback.renderers());
+        let Some((frame, len)) = answer.and_then(|answer| Some((answer.frame?, answer.len))) else {
+            return Some(Locked::Bytes(self.fallback.get()));
         };
-        (Some(locked), tells)
+        let locked = Locked::padded(frame, len.max(least));
+        match last_lock {
+            Some(last_lock) => (last_lock.generation, last_lock.locked) = (asked, locked.clone()),
+            None => self.last_locks.push(LastLock { handler, generation: asked, locked: locked.clone() }),
+        }
+        Some(locked)
     }
 
-    /// A renderer is gone. What it held is returned, to be dropped without a lock.
-    pub(crate) fn forget_handler(&mut self, handler: HandlerId) -> Option<SharedFrame> {
+    /// Pads a frame that no update described, because there is no key: a renderer may hold the descriptor of an earlier context with this id.
+    pub(crate) fn pad(&self, frame: SharedFrame) -> Locked {
+        Locked::padded(frame, self.generations.reach())
+    }
+
+    /// Drops frames that only renderers ask for which lag far behind. They are returned, to be dropped without the lock.
+    pub(crate) fn settle(&mut self) -> Vec<SharedFrame> {
+        self.generations.settle()
+    }
+
+    /// Forgets a renderer, which is gone. Returns what it locked last, to be dropped without the lock.
+    pub(crate) fn forget_handler(&mut self, handler: HandlerId) -> Option<Locked> {
+        self.generations.forget_handler(handler);
         let gone = self.last_locks.iter().position(|last_lock| last_lock.handler == handler)?;
-        Some(self.last_locks.swap_remove(gone).frame)
+        Some(self.last_locks.swap_remove(gone).locked)
     }
 
-    /// Deletes the image. Returns the generations for a later context with this id, and what was held, to be dropped without a
-    /// lock.
+    /// Deletes the image. Returns the generations for a later context with this id, and the frames, to be dropped without the lock.
     #[must_use]
     pub(crate) fn destroy(&mut self) -> (Generations, impl Sized + use<>) {
         if let Some(key) = self.key.take() {
             self.outbox.image(ImageCall::Delete(key));
         }
-        let ended = self.generations.end();
-        (ended, (std::mem::take(&mut self.generations), std::mem::take(&mut self.last_locks)))
+        let (ended, frames) = self.generations.end();
+        (ended, (frames, std::mem::take(&mut self.last_locks)))
     }
 
+    /// Issues an update for a frame.
     fn offer(&mut self, frame: SharedFrame) -> Offer {
-        // A single pixel is BGRA always, so that a canvas of one pixel and the cleared one do not switch the order.
+        // A frame of one pixel is BGRA always, so that a canvas of one pixel and the cleared one do not switch the order.
         let frame = match frame.single(ByteOrder::Bgra) {
             Some(single) => frame.sibling(single),
             None => {
@@ -171,27 +198,19 @@ impl CompositorImage {
             }
         };
         let len = frame.layout().byte_len();
-        if self.covered < len {
-            self.covered = len;
+        if self.generations.reach() < len {
             self.fallback.cover(len);
         }
-        let last = self.generations.last();
-        let offer = self.generations.offer(frame);
-        if last != Some(offer) {
-            // The generation may have been issued before: nobody may take it for the one he locked then.
-            self.last_locks.retain(|last_lock| last_lock.generation != offer.generation);
-        }
-        offer
+        let last_locks = &self.last_locks;
+        let is_pinned = |generation| last_locks.iter().any(|last_lock| last_lock.generation == generation);
+        self.generations.offer(frame, self.fallback.renderers(), is_pinned)
     }
 
-    fn update(&mut self, offer: Offer, epoch: Option<CanvasEpoch>) {
+    fn update(&mut self, offer: Offer, epoch: CanvasEpoch) {
         let Some(key) = self.key else { return };
-        if epoch.is_some() {
-            self.acknowledged = self.acknowledged.max(epoch);
-        }
-        let epoch = epoch.and(self.acknowledged);
+        self.acknowledged = self.acknowledged.max(Some(epoch));
         let data = self.image_data(offer);
-        self.outbox.image(ImageCall::Update(key, offer.layout.descriptor(), data, epoch));
+        self.outbox.image(ImageCall::Update(key, offer.layout.descriptor(), data, self.acknowledged));
     }
 
     fn image_data(&self, offer: Offer) -> ExternalImageData {

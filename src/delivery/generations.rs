@@ -1,262 +1,288 @@
-//! Which frame answers which image update (I6).
+//! Which frame answers which image update.
 //!
-//! WebRender holds descriptors of updates that it has not drawn: it may build many frames before it renders one, and then
-//! locks for each of them. The bytes must match the descriptor. So each update carries a *generation* in its
-//! `channel_index`, which comes back in `lock`, and this table knows the layout behind each generation that may still be
-//! asked for:
+//! WebRender holds descriptors of updates that it has not drawn: it may build many frames before it renders one, and then it locks for each of
+//! them. What a lock returns must fit the descriptor of its update. So each update carries a number in its `channel_index`, the *generation*,
+//! which comes back in the lock.
 //!
-//! ```text
-//! issued:  … 4:a 5:a 6:b │ 7:a 8:a 9:b 10:a      (generation : layout, the last 255)
-//!             locked ────┘ └──── outstanding: may still be locked, the last one always
-//! kept:    a → newest frame of that layout,  b → newest frame of that layout      (never a third larger than a pixel)
-//! held back: a frame that cannot be offered until something is locked
-//! ```
+//! A generation stands for a layout, and the newest frame of that layout answers it. So an update may repeat the generation of an earlier one
+//! of its layout, however many updates nobody has drawn. One rule limits that: what a renderer locked last is not given to the next update,
+//! because that renderer answers the same generation with the same frame again. (It locks once for each tile of an image, and all tiles must
+//! show one frame.) A canvas that keeps its size therefore uses one generation more than it has renderers.
 //!
-//! What was issued before is remembered, without frames, for a second renderer that lags behind the first.
+//! There are 256 generations. Once all are bound, the one whose updates are oldest is bound to the new layout. A renderer that is so far
+//! behind that it may still hold the old descriptor gets a copy of the new frame, padded to the length that the old descriptor needs.
+//!
+//! Frames of layouts that are not the newest are kept for renderers that have yet to draw them, within bounds; a generation without a frame is
+//! answered with zeros. All of this lies under the lock of a context.
 
-use std::collections::VecDeque;
+use super::HandlerId;
+use crate::frame::{FrameLayout, SharedFrame};
 
-use arrayvec::ArrayVec;
-
-use crate::frame::FrameLayout;
-use crate::frame::SharedFrame;
-
-/// Names an image update of one context among those that may still be locked. Wraps around.
+/// Names the layout of image updates of one context; WebRender passes it back when it locks.
 pub(crate) type Generation = u8;
 
-/// So many generations may be outstanding that none is ambiguous.
-const MOST_ISSUED: usize = 255;
+/// Number of generations.
+const GENERATIONS: usize = 256;
 
-/// So many layouts may be outstanding, each with a frame that is kept. Single pixels (two layouts, transparent and opaque)
-/// cost nothing and do not count.
-const MOST_LARGE: usize = 2;
+/// Upper bound of frames that are kept beside the newest one, each of another layout.
+const MOST_OLDER_FRAMES: usize = 8;
 
-/// Consecutive generations of one layout.
-struct Run {
-    layout: FrameLayout,
-    count: usize,
-}
+/// Upper bound in bytes of the frames that are kept beside the newest one. One is kept in any case.
+const MOST_OLDER_BYTES: usize = 64 << 20;
 
-#[derive(Default)]
+/// The updates that were issued for one context id, and the frames that answer them.
 pub(crate) struct Generations {
-    /// The generation that was issued last.
-    last: Generation,
-    /// What was issued, up to `last`; oldest first. Counts 255 generations at most, so none is ambiguous.
-    runs: VecDeque<Run>,
-    /// How many of them may still be locked: the last one always, as soon as there is one.
-    outstanding: usize,
-    /// The newest offered frame of each outstanding layout.
-    kept: ArrayVec<SharedFrame, { MOST_LARGE + 2 }>,
-    held_back: Option<SharedFrame>,
+    /// Bound generations; the one whose newest update is oldest comes first.
+    bindings: Vec<Binding>,
+    /// The newest update of this life of the id.
+    last: Option<Offer>,
+    /// Number of updates issued; the number of an update is its *stamp*.
+    issued: u64,
+    /// Bindings with older stamps belong to contexts that have ended.
+    began: u64,
+    /// The newest frame of each layout, in the order of their newest updates.
+    kept: Vec<KeptFrame>,
+    /// How far renderers have come.
+    seen: Vec<Seen>,
+    /// Bytes of the largest image ever issued under this id.
+    reach: usize,
+    /// What was forgotten of earlier contexts with this id.
+    forgotten: Forgotten,
 }
 
-/// What the compositor is told.
+/// What remains of the generations of a context that ended so long ago that the rest was forgotten.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Forgotten {
+    /// Number of generations that were bound, from 0 on and wrapping around.
+    bound: usize,
+    /// Bytes of the largest image.
+    reach: usize,
+}
+
+/// A generation and the layout that it stands for.
+struct Binding {
+    generation: Generation,
+    layout: FrameLayout,
+    /// Stamp of the oldest update that a renderer may still draw.
+    oldest: u64,
+    /// Stamp of the newest update.
+    newest: u64,
+    before: Option<Before>,
+}
+
+/// What a generation stood for before.
+#[derive(Clone, Copy)]
+struct Before {
+    /// Bytes of the largest of those images.
+    len: usize,
+    /// Stamp of the newest of those updates.
+    newest: u64,
+}
+
+struct KeptFrame {
+    frame: SharedFrame,
+    /// Stamp of the newest update of its layout.
+    newest: u64,
+}
+
+/// A renderer has locked an update with this stamp or a later one, and will lock no earlier ones.
+struct Seen {
+    handler: HandlerId,
+    stamp: u64,
+}
+
+/// What the compositor is told of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Offer {
     pub(crate) generation: Generation,
     pub(crate) layout: FrameLayout,
 }
 
-impl Generations {
-    /// What is left when its context is gone, for a later one with the same id: what was issued may still be locked, and no
-    /// frame answers.
-    #[must_use]
-    pub(crate) fn end(&mut self) -> Self {
-        let Self { last, outstanding, .. } = *self;
-        let runs = self.runs.iter().map(|run| Run { ..*run }).collect();
-        Self { last, outstanding, runs, kept: ArrayVec::new(), held_back: None }
-    }
-
-    /// Offers a frame, the newest there is. If it must be held back the result is the last offer again.
-    pub(crate) fn offer(&mut self, frame: SharedFrame) -> Offer {
-        // Whatever was held back is older.
-        self.held_back = None;
-        let layout = *frame.layout();
-        let place = self.kept.iter().position(|kept| *kept.layout() == layout);
-        if let Some(last) = self.last()
-            && (self.outstanding >= MOST_ISSUED || (place.is_none() && !self.has_room_for(&layout)))
-        {
-            self.held_back = Some(frame);
-            return last;
-        }
-        match place {
-            Some(place) => self.kept[place] = frame,
-            None => self.kept.push(frame),
-        }
-        self.issue(layout);
-        Offer { generation: self.last, layout }
-    }
-
-    /// What the compositor was told last.
-    pub(crate) fn last(&self) -> Option<Offer> {
-        self.runs.back().map(|run| Offer { generation: self.last, layout: run.layout })
-    }
-
-    /// The frame that answers a generation: of its layout, and not older than it.
-    pub(crate) fn frame(&self, generation: Generation) -> Option<&SharedFrame> {
-        let layout = self.layout(self.age(generation))?;
-        self.kept.iter().find(|kept| *kept.layout() == layout)
-    }
-
-    /// Bytes of the largest image that may still be locked.
-    pub(crate) fn largest_outstanding(&self) -> usize {
-        let layouts = (0..self.outstanding).filter_map(|age| self.layout(age));
-        layouts.map(|layout| layout.byte_len()).max().unwrap_or(0)
-    }
-
-    /// The compositor asked for a generation: it will not ask for older ones. Returns what was held back and can be
-    /// offered now.
-    pub(crate) fn locked(&mut self, generation: Generation) -> Option<SharedFrame> {
-        let age = self.age(generation);
-        if age + 1 < self.outstanding {
-            self.outstanding = age + 1;
-            let kept = std::mem::take(&mut self.kept);
-            let outstanding = |frame: &SharedFrame| {
-                (0..self.outstanding).any(|age| self.layout(age) == Some(*frame.layout()))
-            };
-            self.kept = kept.into_iter().filter(outstanding).collect();
-        }
-        let place = self.held_back.as_ref().map(|frame| *frame.layout());
-        let room = place.is_some_and(|layout| {
-            self.outstanding < MOST_ISSUED
-                && (self.has_room_for(&layout) || self.kept.iter().any(|kept| *kept.layout() == layout))
-        });
-        if room { self.held_back.take() } else { None }
-    }
-
-    fn issue(&mut self, layout: FrameLayout) {
-        self.last = self.last.wrapping_add(1);
-        self.outstanding += 1;
-        match self.runs.back_mut() {
-            Some(run) if run.layout == layout => run.count += 1,
-            _ => self.runs.push_back(Run { layout, count: 1 }),
-        }
-        if self.runs.iter().map(|run| run.count).sum::<usize>() > MOST_ISSUED
-            && let Some(oldest) = self.runs.front_mut()
-        {
-            oldest.count -= 1;
-            if oldest.count == 0 {
-                self.runs.pop_front();
-            }
-        }
-    }
-
-    /// How many generations were issued after this one, if it was.
-    fn age(&self, generation: Generation) -> usize {
-        usize::from(self.last.wrapping_sub(generation))
-    }
-
-    /// The layout of the generation that was issued so many before the last.
-    fn layout(&self, mut age: usize) -> Option<FrameLayout> {
-        for run in self.runs.iter().rev() {
-            if age < run.count {
-                return Some(run.layout);
-            }
-            age -= run.count;
-        }
-        None
-    }
-
-    fn has_room_for(&self, layout: &FrameLayout) -> bool {
-        let large = self.kept.iter().filter(|kept| !kept.layout().is_one_pixel()).count();
-        (layout.is_one_pixel() || large < MOST_LARGE) && !self.kept.is_full()
-    }
+/// What answers a lock.
+pub(super) struct Answer {
+    /// The newest frame of the layout, unless it is gone.
+    pub(super) frame: Option<SharedFrame>,
+    /// Number of bytes that the renderer may read.
+    pub(super) len: usize,
 }
 
-#[cfg(test)]
-mod tests {
-    use euclid::default::Size2D;
-
-    use super::*;
-    use crate::frame::Frame;
-    use crate::frame::testing::frame_layout;
-    use crate::frame::testing::frame_of;
-    use crate::pixels::AlphaMode;
-
-    fn frame(width: u32) -> SharedFrame {
-        frame_of(frame_layout(Size2D::new(width, 1)))
-    }
-
-    fn answers(generations: &Generations, generation: Generation, frame: &SharedFrame) -> bool {
-        generations.frame(generation).is_some_and(|kept| kept.is(frame))
-    }
-
-    #[test]
-    fn a_newer_frame_answers_for_an_older_one_of_its_layout() {
-        let mut generations = Generations::default();
-        let (a, b) = (frame(1), frame(1));
-        let (first, second) = (generations.offer(a), generations.offer(b.clone()));
-        assert_ne!(first.generation, second.generation);
-        assert!(answers(&generations, first.generation, &b) && answers(&generations, second.generation, &b));
-    }
-
-    // D5: a canvas that shrinks while the compositor holds the larger descriptor.
-    #[test]
-    fn each_outstanding_layout_keeps_a_frame_of_its_own() {
-        let mut generations = Generations::default();
-        let (large, small) = (frame(100), frame(10));
-        let (first, second) = (generations.offer(large.clone()), generations.offer(small.clone()));
-        assert!(
-            answers(&generations, first.generation, &large)
-                && answers(&generations, second.generation, &small)
-        );
-        assert!(generations.locked(second.generation).is_none());
-        assert!(
-            generations.frame(first.generation).is_none(),
-            "nobody asks for it any more, its memory is free"
-        );
-        assert!(answers(&generations, second.generation, &small));
-    }
-
-    #[test]
-    fn a_third_layout_is_held_back_until_a_lock() {
-        let mut generations = Generations::default();
-        generations.offer(Frame::cleared(AlphaMode::Opaque).into());
-        generations.offer(frame(2));
-        let second = generations.offer(frame(3));
-        let third = frame(4);
-        assert_eq!(generations.offer(frame(5)), second);
-        assert_eq!(generations.offer(third.clone()), second, "the newest replaces what was held back");
-        let held_back = generations.locked(second.generation).expect("it can be offered now");
-        let offered = generations.offer(held_back);
-        assert!(answers(&generations, offered.generation, &third));
-        assert!(generations.locked(offered.generation).is_none());
-    }
-
-    #[test]
-    fn the_256th_unlocked_generation_is_held_back() {
-        let mut generations = Generations::default();
-        let first = generations.offer(frame(1));
-        for _ in 1..MOST_ISSUED {
-            generations.offer(frame(1));
+impl Generations {
+    /// `forgotten` is what remains of earlier contexts with this id.
+    pub(crate) fn new(forgotten: Forgotten) -> Self {
+        Self {
+            bindings: Vec::new(),
+            last: None,
+            issued: 0,
+            began: 1,
+            kept: Vec::new(),
+            seen: Vec::new(),
+            reach: forgotten.reach,
+            forgotten,
         }
-        let last = generations.last().unwrap();
-        let newest = frame(1);
-        assert_eq!(generations.offer(newest.clone()), last);
-        assert!(!answers(&generations, last.generation, &newest));
-        // The oldest was locked: that alone makes no room, its generation may be asked for by other tiles.
-        assert!(generations.locked(first.generation).is_none());
-        let held_back = generations.locked(first.generation.wrapping_add(1)).expect("there is room now");
-        let offered = generations.offer(held_back);
-        assert_eq!(offered.generation, first.generation.wrapping_sub(1));
-        assert!(answers(&generations, offered.generation, &newest));
     }
 
-    #[test]
-    fn a_renderer_that_lags_gets_the_newest_of_its_layout() {
-        let mut generations = Generations { last: 250, ..Generations::default() };
-        let issued: Vec<_> = (0..20).map(|_| generations.offer(frame(1)).generation).collect();
-        generations.locked(issued[19]);
-        let newest = frame(1);
-        generations.offer(newest.clone());
-        assert!(issued.iter().all(|generation| answers(&generations, *generation, &newest)));
+    /// Ends this life of the id. Returns what a later context with this id must know, because renderers may still lock what was issued here; and
+    /// the frames, to be dropped without a lock.
+    #[must_use]
+    pub(super) fn end(&mut self) -> (Self, impl Sized + use<>) {
+        let ended = std::mem::replace(self, Self::new(Forgotten::default()));
+        (Self { last: None, began: ended.issued + 1, kept: Vec::new(), ..ended }, ended.kept)
     }
 
-    #[test]
-    fn an_unknown_generation_changes_nothing() {
-        let mut generations = Generations::default();
-        let first = generations.offer(frame(1));
-        assert!(generations.locked(first.generation.wrapping_add(9)).is_none());
-        assert!(generations.frame(first.generation).is_some());
+    /// Reduces the generations of an ended context to a few bytes.
+    pub(crate) fn forget(&self) -> Forgotten {
+        let bound = self.forgotten.bound.saturating_add(self.bindings.len());
+        // Beyond two rounds it only matters where the next round begins.
+        let bound = if bound < GENERATIONS { bound } else { GENERATIONS + bound % GENERATIONS };
+        Forgotten { bound, reach: self.reach }
+    }
+
+    /// Whether no update was ever issued under this id.
+    pub(crate) fn are_untouched(&self) -> bool {
+        self.reach == 0
+    }
+
+    /// Issues an update for a frame, the newest there is. `is_pinned` tells which generations renderers have locked last, and `renderers` how many
+    /// there are.
+    pub(super) fn offer(
+        &mut self,
+        frame: SharedFrame,
+        renderers: usize,
+        is_pinned: impl Fn(Generation) -> bool,
+    ) -> Offer {
+        self.issued += 1;
+        let layout = *frame.layout();
+        self.reach = self.reach.max(layout.byte_len());
+        self.keep(frame);
+        let mut binding = self.bind(layout, is_pinned);
+        if self.have_all_seen(binding.newest.saturating_add(1), renderers) {
+            binding.oldest = self.issued;
+        }
+        binding.newest = self.issued;
+        let offer = Offer { generation: binding.generation, layout };
+        self.bindings.push(binding);
+        self.last = Some(offer);
+        offer
+    }
+
+    /// The newest update.
+    pub(super) fn last(&self) -> Option<Offer> {
+        self.last
+    }
+
+    /// The newest frame.
+    pub(super) fn newest(&self) -> Option<&SharedFrame> {
+        self.kept.last().map(|kept| &kept.frame)
+    }
+
+    /// Bytes of the largest image that was ever issued under this id.
+    pub(super) fn reach(&self) -> usize {
+        self.reach
+    }
+
+    /// Answers a lock of a renderer, and notes how far it has come. `renderers` is how many there are. Returns `None` for a generation that was
+    /// issued for no update of this context.
+    pub(super) fn answer(
+        &mut self,
+        handler: HandlerId,
+        generation: Generation,
+        renderers: usize,
+    ) -> Option<Answer> {
+        let binding = self.bindings.iter().find(|binding| binding.generation == generation)?;
+        let seen = self.seen.iter().find(|seen| seen.handler == handler).map_or(0, |seen| seen.stamp);
+        // The renderer may mean what the generation stood for before, unless it has drawn something newer than that.
+        let before = binding.before.filter(|before| before.newest >= seen);
+        let is_over = binding.newest < self.began;
+        let (layout, oldest) = (binding.layout, binding.oldest);
+        let frame = self.kept.iter().find(|kept| *kept.frame.layout() == layout && !is_over);
+        let answer = Answer {
+            frame: frame.map(|kept| kept.frame.clone()),
+            len: layout.byte_len().max(before.map_or(0, |before| before.len)),
+        };
+        if before.is_none() {
+            self.see(handler, oldest);
+            self.drop_seen(renderers);
+        }
+        Some(answer)
+    }
+
+    /// Takes out the frames of layouts that some renderer has passed, though others may not have: they have had time to draw what they hold.
+    pub(super) fn settle(&mut self) -> Vec<SharedFrame> {
+        let older = self.kept.len().saturating_sub(1);
+        let is_passed = |kept: &&KeptFrame| self.seen.iter().any(|seen| seen.stamp > kept.newest);
+        let passed = self.kept.iter().take(older).filter(is_passed).count();
+        self.kept.drain(..passed).map(|kept| kept.frame).collect()
+    }
+
+    /// A renderer is gone.
+    pub(super) fn forget_handler(&mut self, handler: HandlerId) {
+        self.seen.retain(|seen| seen.handler != handler);
+    }
+
+    /// Takes out the binding for the next update: one of the same layout that no renderer has locked last, or a new one.
+    fn bind(&mut self, layout: FrameLayout, is_pinned: impl Fn(Generation) -> bool) -> Binding {
+        let began = self.began;
+        let fits = |binding: &Binding| {
+            binding.layout == layout && binding.newest >= began && !is_pinned(binding.generation)
+        };
+        if let Some(index) = self.bindings.iter().rposition(fits) {
+            return self.bindings.remove(index);
+        }
+        let count = self.bindings.len();
+        if count < GENERATIONS {
+            let number = self.forgotten.bound + count;
+            let before = (number >= GENERATIONS).then_some(Before { len: self.forgotten.reach, newest: 0 });
+            return Binding {
+                generation: (number % GENERATIONS) as Generation,
+                layout,
+                oldest: self.issued,
+                newest: self.issued,
+                before,
+            };
+        }
+        // All are pinned only with as many renderers as there are generations.
+        let index = self.bindings.iter().position(|binding| !is_pinned(binding.generation)).unwrap_or(0);
+        let old = self.bindings.remove(index);
+        let before = Before {
+            len: old.layout.byte_len().max(old.before.map_or(0, |before| before.len)),
+            newest: old.newest,
+        };
+        Binding { layout, oldest: self.issued, newest: self.issued, before: Some(before), ..old }
+    }
+
+    /// Keeps the newest frame of its layout, and drops the oldest of the others if they are too many.
+    fn keep(&mut self, frame: SharedFrame) {
+        self.kept.retain(|kept| kept.frame.layout() != frame.layout());
+        let mut bytes = 0;
+        let mut count = 0;
+        let kept = self.kept.iter().rev().take_while(|kept| {
+            bytes += kept.frame.layout().byte_len();
+            count += 1;
+            count == 1 || (count <= MOST_OLDER_FRAMES && bytes <= MOST_OLDER_BYTES)
+        });
+        let dropped = self.kept.len() - kept.count();
+        self.kept.drain(..dropped);
+        self.kept.push(KeptFrame { frame, newest: self.issued });
+    }
+
+    /// Notes that a renderer has locked an update with this stamp or a later one.
+    fn see(&mut self, handler: HandlerId, stamp: u64) {
+        match self.seen.iter_mut().find(|seen| seen.handler == handler) {
+            Some(seen) => seen.stamp = seen.stamp.max(stamp),
+            None => self.seen.push(Seen { handler, stamp }),
+        }
+    }
+
+    /// Whether all renderers have locked an update with this stamp or a later one.
+    fn have_all_seen(&self, stamp: u64, renderers: usize) -> bool {
+        self.seen.len() >= renderers.max(1) && self.seen.iter().all(|seen| seen.stamp >= stamp)
+    }
+
+    /// Drops frames that no renderer will ask for any more, because all have drawn something newer.
+    fn drop_seen(&mut self, renderers: usize) {
+        let older = self.kept.len().saturating_sub(1);
+        let seen = self.kept.iter().take(older).filter(|kept| self.have_all_seen(kept.newest + 1, renderers));
+        let seen = seen.count();
+        self.kept.drain(..seen);
     }
 }

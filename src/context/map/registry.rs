@@ -1,4 +1,7 @@
 //! Contexts by id and by owner, and what is remembered of contexts that have ended. Lies under the lock of the map.
+//!
+//! WebRender may lock an image after its context has ended, also when the id names another context by then. So what a context had offered to the
+//! compositor is remembered: all of it for the contexts that ended last, and a few bytes for many more.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,10 +10,14 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::api::ids::{ContextId, OwnerId};
 use crate::context::ContextData;
-use crate::delivery::Generations;
+use crate::delivery::{Forgotten, Generations};
 
 /// Upper bound of ended contexts whose generations are remembered.
 const MOST_ENDED: usize = 1024;
+
+/// Upper bound of ended contexts of which a few bytes are remembered. A frame that WebRender built before so many other displayed canvases ended,
+/// and renders when the id of its canvas names a new one, is the one case in which a lock can be too short.
+const MOST_FORGOTTEN: usize = 1 << 16;
 
 /// Both indices name the same contexts.
 #[derive(Default)]
@@ -18,9 +25,43 @@ pub(super) struct Registry {
     by_id: FxHashMap<ContextId, Arc<ContextData>>,
     /// An owner without contexts has no entry.
     by_owner: FxHashMap<OwnerId, FxHashSet<ContextId>>,
-    /// What contexts that have ended had offered to the compositor, newest last. WebRender may still lock it when the id names
-    /// another context.
-    ended: VecDeque<(ContextId, Generations)>,
+    ended: Remembered<Generations>,
+    forgotten: Remembered<Forgotten>,
+}
+
+/// Something for each of the ids that were added last.
+struct Remembered<T> {
+    by_id: FxHashMap<ContextId, (u64, T)>,
+    /// The ids in the order in which they were added, with the number of the addition. Those that were taken out or added again since are
+    /// listed all the same.
+    order: VecDeque<(u64, ContextId)>,
+    added: u64,
+}
+
+impl<T> Default for Remembered<T> {
+    fn default() -> Self {
+        Self { by_id: FxHashMap::default(), order: VecDeque::new(), added: 0 }
+    }
+}
+
+impl<T> Remembered<T> {
+    /// Adds an id. Returns the oldest one, if there are more than `most`.
+    fn add(&mut self, id: ContextId, value: T, most: usize) -> Option<(ContextId, T)> {
+        self.added += 1;
+        self.by_id.insert(id, (self.added, value));
+        self.order.push_back((self.added, id));
+        let (number, oldest) = if self.order.len() > most { self.order.pop_front()? } else { return None };
+        let is_current = self.by_id.get(&oldest).is_some_and(|(current, _)| *current == number);
+        is_current.then(|| self.take(oldest)).flatten().map(|value| (oldest, value))
+    }
+
+    fn take(&mut self, id: ContextId) -> Option<T> {
+        self.by_id.remove(&id).map(|(_, value)| value)
+    }
+
+    fn has(&self, id: ContextId) -> bool {
+        self.by_id.contains_key(&id)
+    }
 }
 
 impl Registry {
@@ -42,11 +83,15 @@ impl Registry {
         self.get(context.id()).is_some_and(|known| Arc::ptr_eq(known, context))
     }
 
-    /// Takes out what the last context with this id had offered; empty if nothing is remembered.
+    /// Takes out what is remembered of earlier contexts with this id.
     pub(super) fn take_generations(&mut self, id: ContextId) -> Generations {
-        let index = self.ended.iter().rposition(|(ended, _)| *ended == id);
-        let ended = index.and_then(|index| self.ended.remove(index));
-        ended.map(|(_, generations)| generations).unwrap_or_default()
+        let ended = self.ended.take(id);
+        ended.unwrap_or_else(|| Generations::new(self.forgotten.take(id).unwrap_or_default()))
+    }
+
+    /// Whether the compositor was told of a context with this id, which has ended.
+    pub(super) fn remembers(&self, id: ContextId) -> bool {
+        self.ended.has(id) || self.forgotten.has(id)
     }
 
     /// Precondition: no context with this id is registered.
@@ -65,9 +110,11 @@ impl Registry {
                 self.by_owner.remove(&context.owner());
             }
         }
-        if self.ended.len() == MOST_ENDED {
-            self.ended.pop_front();
+        if generations.are_untouched() {
+            return;
         }
-        self.ended.push_back((id, generations));
+        if let Some((oldest, generations)) = self.ended.add(id, generations, MOST_ENDED) {
+            self.forgotten.add(oldest, generations.forget(), MOST_FORGOTTEN);
+        }
     }
 }

@@ -5,12 +5,12 @@
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
+use super::super::world::*;
 use super::history::{DEVICES, Step, Submit, history};
 use super::rules::{End, Model, Weakened};
 use super::{Violation, run_all};
 use crate::gpu::Waited;
-use crate::gpu::{fake::self, fake::Fault};
-use super::super::world::*;
+use crate::gpu::{fake, fake::Fault};
 use crate::{PresentEnd, PresentError};
 
 /// A device whose textures are refused.

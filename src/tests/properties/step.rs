@@ -209,9 +209,9 @@ fn set_key() -> impl Strategy<Value = Step> {
 }
 
 fn present() -> impl Strategy<Value = Step> {
-    (at(), context(), 0..30u64, texture(), any::<bool>()).prop_map(|(at, context, epoch, texture, batched)| {
-        Step::Present { at, context, epoch, texture, batched }
-    })
+    (at(), context(), 0..30u64, texture(), any::<bool>()).prop_map(
+        |(at, context, epoch, texture, batched)| Step::Present { at, context, epoch, texture, batched },
+    )
 }
 
 fn clear() -> impl Strategy<Value = Step> {
@@ -302,8 +302,7 @@ fn step() -> impl Strategy<Value = Step> {
 pub(super) fn script() -> impl Strategy<Value = Vec<Step>> {
     let ids = || prop_oneof![3 => Just(0usize), 1 => 1..6usize];
     let page = (ids(), ids(), ids(), any::<bool>()).prop_map(|(first, second, third, key)| {
-        let create =
-            |(context, ids)| Step::Create { at: 0, context, owner: context % 2, ids };
+        let create = |(context, ids)| Step::Create { at: 0, context, owner: context % 2, ids };
         let set_key = |context| Step::SetKey { at: 0, context, compositor: 1 };
         let contexts = [(0, first), (1, second), (2, third)].map(create).into_iter();
         contexts.chain((0..2 + u64::from(key)).map(set_key)).collect::<Vec<_>>()
