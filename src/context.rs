@@ -38,7 +38,7 @@ use self::drawing_buffer::{CanvasContent, ClearedBuffer, CurrentContent};
 use self::outcomes::Outcomes;
 use self::reading::ReplacedBuffer;
 use self::tickets::{Present, Tickets};
-use crate::api::error::PresentError;
+use crate::api::error::{GetImageError, PresentError};
 use crate::api::ids::{CanvasEpoch, ContextId, OwnerId};
 use crate::api::report::Statistics;
 use crate::delivery::{Callback, CompositorImage, Fallback, Generations, Outbox, Waiters};
@@ -48,7 +48,7 @@ use crate::staging::{MappingBuffer, Recycler};
 use crate::sync::{Mutex, MutexGuard};
 
 pub use self::map::ContextMap;
-pub(crate) use self::tickets::{MOST_IN_FLIGHT, Purpose, Ticket};
+pub(crate) use self::tickets::{Admission, Purpose, Stage, Ticket};
 
 /// One canvas context, as the presenter, pollers and renderers share it. What only the WebGPU thread touches, the ring of staging
 /// buffers, lies with the presenter.
@@ -83,7 +83,7 @@ struct ContextState {
     number: u64,
     /// The largest epoch of any present so far.
     promised: CanvasEpoch,
-    in_flight: Tickets,
+    tickets: Tickets,
     current: CurrentContent,
     replaced: Option<ReplacedBuffer>,
     image: CompositorImage,
@@ -108,7 +108,7 @@ impl ContextData {
             sequence: 0,
             number: 0,
             promised: CanvasEpoch(0),
-            in_flight: Tickets::default(),
+            tickets: Tickets::default(),
             current: CurrentContent { sequence: 0, content },
             replaced: None,
             image: CompositorImage::new(id, generations, outbox.clone(), fallback.clone()),
@@ -137,7 +137,7 @@ impl ContextData {
     /// Counts of the context. The number of staging buffers is missing: only the presenter knows it.
     pub(crate) fn statistics(&self) -> Statistics {
         let state = self.state.lock();
-        Statistics { in_flight: state.in_flight.len(), ..state.outcomes.statistics() }
+        Statistics { in_flight: state.tickets.len(), ..state.outcomes.statistics() }
     }
 
     /// Gives a present its place in the order. Returns `None` if the context is destroyed.
@@ -163,66 +163,85 @@ impl ContextData {
         }
     }
 
-    /// Whether one more present may be submitted though none in flight can be superseded.
-    pub(crate) fn has_room_to_present(&self) -> bool {
-        self.state.lock().in_flight.has_room_to_present()
-    }
-
-    /// Whether one more texture may be copied for a `get_image`.
-    pub(crate) fn has_room_to_capture(&self) -> bool {
-        self.state.lock().in_flight.has_room_to_capture()
-    }
-
-    /// Takes out the youngest present in flight on a device if at least `enough` are in flight there and the next present is to
-    /// take its place. The older ones are left to finish, so that something always arrives.
+    /// Asks for a copy: makes a ticket that is queued. Returns the name of the ticket.
     ///
-    /// The ticket must be [superseded](Self::supersede) once the next present is submitted, or else [restored](Self::restore).
-    pub(crate) fn take_youngest(&self, device: DeviceId, enough: usize) -> Option<Ticket> {
-        self.state.lock().in_flight.take_youngest(device, enough)
+    /// A present can supersede an older one that is queued too. A capture is refused if too many reads wait already.
+    pub(crate) fn ask(&self, purpose: Purpose, layout: CopyLayout) -> u64 {
+        let mut state = self.state.lock();
+        state.number += 1;
+        let number = state.number;
+        let purpose = match purpose {
+            Purpose::Capture(reply) if !state.tickets.has_room_to_read() => {
+                self.outbox.answer(reply, Err(GetImageError::TooManyReads));
+                return number;
+            }
+            purpose => purpose,
+        };
+        let sequence = state.sequence;
+        let ticket = Ticket { number, purpose, layout, stage: Stage::Queued };
+        if !state.is_alive() {
+            let _ = self.fail_ticket(&mut state, ticket, &PresentError::ContextDestroyed);
+        } else if let Some(superseded) = state.tickets.push(ticket) {
+            state.end_superseded(&superseded, sequence);
+        }
+        number
     }
 
-    /// Puts a ticket back that [`take_youngest`](Self::take_youngest) took out, under a new name, which is returned.
+    /// Decides whether and how a queued copy may be submitted on `device`.
+    ///
+    /// The ticket that it [supersedes](Admission::Supersedes) is taken out. It must be [superseded](Self::supersede) once the copy is submitted, or
+    /// else [restored](Self::restore). Older presents in flight are left to finish, so that something always arrives.
+    pub(crate) fn admit(&self, number: u64, device: DeviceId) -> Admission {
+        self.state.lock().tickets.admit(number, device)
+    }
+
+    /// Takes out the youngest present in flight on a device, unless a read waits for it, to give its buffer to the next present. The same must
+    /// become of it as of a ticket that [`admit`](Self::admit) takes out.
+    pub(crate) fn take_youngest(&self, device: DeviceId) -> Option<Ticket> {
+        self.state.lock().tickets.take_youngest(device)
+    }
+
+    /// Puts a ticket back that [`admit`](Self::admit) or [`take_youngest`](Self::take_youngest) took out, under a new name, which is returned.
     /// Precondition: no submission that copies to its buffer was accepted meanwhile.
     ///
-    /// The name is new because a poller may be about to complete the ticket under the old one: that poller polled before the buffer
-    /// was unmapped for the submission that was refused, and would find it not mapped.
+    /// The name is new because a poller may be about to complete the ticket under the old one: that poller polled before the buffer was unmapped
+    /// for the submission that was refused, and would find it not mapped.
     pub(crate) fn restore(&self, ticket: Ticket) -> u64 {
         let mut state = self.state.lock();
         state.number += 1;
         let number = state.number;
-        self.put(state, Ticket { number, ..ticket });
-        number
-    }
-
-    /// Ends a ticket that [`take_youngest`](Self::take_youngest) took out: the present `by` has taken its place.
-    pub(crate) fn supersede(&self, ticket: Ticket, by: u64) {
-        if let Purpose::Present(present) = &ticket.purpose {
-            self.state.lock().outcomes.superseded(present, by);
-        }
-    }
-
-    /// Makes a ticket of a copy that was submitted. Returns the name of the ticket.
-    pub(crate) fn submitted(&self, purpose: Purpose, layout: CopyLayout, buffer: MappingBuffer) -> u64 {
-        let mut state = self.state.lock();
-        state.number += 1;
-        let number = state.number;
-        self.put(state, Ticket { number, purpose, layout, buffer: Some(buffer) });
-        number
-    }
-
-    /// Puts a ticket among those in flight; or fails it, if the context was destroyed meanwhile.
-    fn put(&self, mut state: MutexGuard<'_, ContextState>, ticket: Ticket) {
+        let ticket = Ticket { number, ..ticket };
         if state.is_alive() {
-            state.in_flight.push(ticket);
+            state.tickets.put_back(ticket);
         } else {
             let buffer = self.fail_ticket(&mut state, ticket, &PresentError::ContextDestroyed);
             // The lock is released first: dropping the buffer can free memory.
             drop(state);
             drop(buffer);
         }
+        number
     }
 
-    /// Ends a present that failed before its copy was submitted. `size` is that of the cleared frame, should the error show it.
+    /// A queued copy was submitted, in the place of `superseded` if that is one. What it supersedes ends.
+    pub(crate) fn submitted(&self, number: u64, buffer: MappingBuffer, superseded: Option<Ticket>) {
+        let mut state = self.state.lock();
+        match state.tickets.submitted(number, buffer) {
+            Ok(Some((by, queued))) => {
+                superseded.iter().chain(&queued).for_each(|ticket| state.end_superseded(ticket, by));
+            }
+            Ok(None) => {}
+            Err(buffer) => {
+                // The context was destroyed since it was admitted, and the ticket has ended. What was taken out for it has not.
+                let taken = superseded.and_then(|ticket| {
+                    self.fail_ticket(&mut state, ticket, &PresentError::ContextDestroyed)
+                });
+                drop(state);
+                drop((buffer, taken));
+            }
+        }
+    }
+
+    /// Ends a present that failed before a copy was asked for. `size` is that of the cleared frame, should the error show it.
     pub(crate) fn fail_present(&self, present: &Present, size: Size2D<u32>, error: &PresentError) {
         let mut state = self.state.lock();
         if error.shows_cleared() {
@@ -273,15 +292,24 @@ impl ContextState {
         self.life == Life::Alive
     }
 
-    /// Shows the cleared drawing buffer, unless something newer is current; then only the epoch is acknowledged. (Nothing is newer
-    /// than what a destroyed context shows.)
-    fn show_cleared(&mut self, present: &Present, size: Size2D<u32>) {
+    /// Shows the cleared drawing buffer, unless something newer is current; then only the epoch is acknowledged. (Nothing is newer than what a
+    /// destroyed context shows.) Returns it, for reads that wait for the present.
+    fn show_cleared(&mut self, present: &Present, size: Size2D<u32>) -> ClearedBuffer {
+        let cleared = ClearedBuffer { size, alpha_mode: present.alpha_mode };
         if present.sequence > self.current.sequence {
-            let content = CanvasContent::Cleared(ClearedBuffer { size, alpha_mode: present.alpha_mode });
+            let content = CanvasContent::Cleared(cleared);
             self.current = CurrentContent { sequence: present.sequence, content };
             self.image.show(Frame::cleared(present.alpha_mode).into(), present.promised);
         } else {
             self.image.acknowledge(present.promised);
+        }
+        cleared
+    }
+
+    /// Ends a ticket whose place the present `by` has taken.
+    fn end_superseded(&mut self, ticket: &Ticket, by: u64) {
+        if let Purpose::Present(present) = &ticket.purpose {
+            self.outcomes.superseded(present, by);
         }
     }
 }

@@ -21,7 +21,7 @@ impl ContextData {
     ///
     /// Does nothing if the ticket has ended or another thread is completing it.
     pub(crate) fn complete(&self, number: u64, completed: &Completed) {
-        let taken = self.state.lock().in_flight.take_buffer(number);
+        let taken = self.state.lock().tickets.take_buffer(number);
         let Some(TakenBuffer { layout, buffer, is_present }) = taken else { return };
         match buffer.complete(completed, layout.byte_len()) {
             Ok(buffer) if is_present => self.complete_present(number, layout, buffer),
@@ -48,7 +48,7 @@ impl ContextData {
             frame = frame.in_order(order);
             state = self.state.lock();
         }
-        let Some(Ticket { purpose: Purpose::Present(present), .. }) = state.in_flight.remove(number) else {
+        let Some(Ticket { purpose: Purpose::Present(present), .. }) = state.tickets.remove(number) else {
             return;
         };
         let frame = SharedFrame::new(frame, &self.pool);
@@ -73,7 +73,7 @@ impl ContextData {
         let memory = buffer.memory();
         let readback = Arc::new(Readback::captured(layout, buffer));
         let mut state = self.state.lock();
-        let Some(Ticket { purpose: Purpose::Capture(reply), .. }) = state.in_flight.remove(number) else {
+        let Some(Ticket { purpose: Purpose::Capture(reply), .. }) = state.tickets.remove(number) else {
             return;
         };
         state.outcomes.completed(memory);
@@ -96,10 +96,10 @@ impl ContextData {
         }
     }
 
-    /// Ends a ticket whose copy will never be done. Does nothing if the ticket has ended already.
+    /// Ends a ticket whose copy will never be done; the last good frame stays. Does nothing if the ticket has ended already.
     pub(crate) fn fail(&self, number: u64, error: &PresentError) {
         let mut state = self.state.lock();
-        if let Some(ticket) = state.in_flight.remove(number) {
+        if let Some(ticket) = state.tickets.remove(number) {
             let buffer = self.fail_ticket(&mut state, ticket, error);
             // The lock is released first: dropping the buffer can free memory.
             drop(state);
@@ -107,14 +107,31 @@ impl ContextData {
         }
     }
 
-    /// Ends a present that [`take_youngest`](Self::take_youngest) took out and whose bytes may have been overwritten.
+    /// Ends a queued copy that could not be submitted. If `shows_cleared`, the present shows the cleared frame of its size, otherwise the last
+    /// good frame stays. Does nothing if the ticket has ended already.
+    pub(crate) fn refuse(&self, number: u64, error: &PresentError, shows_cleared: bool) {
+        let mut state = self.state.lock();
+        let Some(mut ticket) = state.tickets.remove(number) else { return };
+        if shows_cleared && let Purpose::Present(present) = &mut ticket.purpose {
+            let cleared = state.show_cleared(present, ticket.layout.size());
+            state.outcomes.failed(present, error);
+            for reply in std::mem::take(&mut present.readers) {
+                self.outbox.answer(reply, cleared.snapshot());
+            }
+        } else {
+            // It was not submitted, so it has no buffer.
+            let _ = self.fail_ticket(&mut state, ticket, error);
+        }
+    }
+
+    /// Ends a present that [`admit`](Self::admit) took out and whose bytes may have been overwritten.
     pub(crate) fn fail_taken(&self, ticket: Ticket, error: &PresentError) {
         let buffer = self.fail_ticket(&mut self.state.lock(), ticket, error);
         drop(buffer);
     }
 
-    /// Ends a ticket and answers whoever waits for it. Returns its buffer, to be dropped without the lock, because that can free
-    /// memory.
+    /// Ends a ticket, and answers the reads that wait for it: they asked for this frame and no other. Returns its buffer, to be dropped without
+    /// the lock, because that can free memory.
     #[must_use = "dropping the buffer under the lock can free memory there"]
     pub(super) fn fail_ticket(
         &self,
@@ -122,24 +139,22 @@ impl ContextData {
         ticket: Ticket,
         error: &PresentError,
     ) -> Option<MappingBuffer> {
+        let read_error = if state.is_alive() {
+            GetImageError::Texture(error.clone())
+        } else {
+            GetImageError::UnknownContext(UnknownContext(self.id))
+        };
         match ticket.purpose {
             Purpose::Present(present) => {
                 state.image.acknowledge(present.promised);
                 state.outcomes.failed(&present, error);
                 for reply in present.readers {
-                    self.read_again(state, present.sequence, error, reply);
+                    self.outbox.answer(reply, Err(read_error.clone()));
                 }
             }
-            Purpose::Capture(reply) => {
-                let error = if state.is_alive() {
-                    GetImageError::Texture(error.clone())
-                } else {
-                    GetImageError::UnknownContext(UnknownContext(self.id))
-                };
-                self.outbox.answer(reply, Err(error));
-            }
+            Purpose::Capture(reply) => self.outbox.answer(reply, Err(read_error)),
         }
-        ticket.buffer
+        ticket.stage.into_buffer()
     }
 }
 

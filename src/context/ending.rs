@@ -78,7 +78,7 @@ impl ContextData {
         state.life = Life::Lingering;
         // No present is newer than this, so none is shown any more.
         state.current.sequence = u64::MAX;
-        let tickets = state.in_flight.take_all().into_iter();
+        let tickets = state.tickets.take_all().into_iter();
         let buffers = tickets.map(|ticket| self.fail_ticket(state, ticket, &PresentError::ContextDestroyed));
         let buffers = buffers.collect();
         state.outcomes.gone();

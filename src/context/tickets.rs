@@ -1,8 +1,9 @@
-//! The copies of one context that are in flight, from their submission to their end.
+//! The copies of one context that were asked for and have not ended.
 //!
-//! A *ticket* stands for one submitted copy of a texture: of a present, which may be shown, or of a capture, which a
-//! `get_image` with a texture asked for and which is never shown. The context keeps its tickets in [`Tickets`], under its lock,
-//! in the order of submission. A ticket is taken out before it ends, so that it ends exactly once.
+//! A *ticket* stands for one copy of a texture: of a present, which may be shown, or of a capture, which a `get_image` with a texture asked for
+//! and which is never shown. It is queued until the copy can be submitted, then in flight until a poller completes it. The context keeps its
+//! tickets in [`Tickets`], under its lock, in the order in which they were asked for. A ticket is taken out before it ends, so that it ends
+//! exactly once.
 
 use wgpu_core::id::DeviceId;
 
@@ -13,11 +14,14 @@ use crate::pixels::AlphaMode;
 use crate::staging::MappingBuffer;
 
 /// Number of presents of one device in flight from which on the next one takes the place of the youngest.
-pub(crate) const MOST_IN_FLIGHT: usize = 2;
+const MOST_IN_FLIGHT: usize = 2;
 
-/// Upper bound of presents in flight that reads wait for, and that can therefore not be superseded; also the upper bound of
-/// captures in flight.
-const MOST_AWAITED: usize = 8;
+/// Upper bound of the copies of one context in flight. More are possible only while reads wait for each of them.
+const MOST_COPIES: usize = 64;
+
+/// Upper bound of the reads that wait for copies of one context. It is generous: a page that does not await its reads does not notice it, and one
+/// that never awaits them cannot use up memory.
+const MOST_READS: usize = 1024;
 
 /// A present that has its place in the order of its context. It must end: presented, superseded or failed.
 #[must_use = "a present that does not end leaves the compositor waiting"]
@@ -40,14 +44,37 @@ pub(crate) enum Purpose {
     Capture(Reply),
 }
 
-/// A copy in flight.
+/// A copy that was asked for.
 pub(crate) struct Ticket {
     /// Name of the ticket within its context; never used twice.
     pub(crate) number: u64,
     pub(crate) purpose: Purpose,
     pub(crate) layout: CopyLayout,
-    /// `None` while a poller makes a frame of it.
-    pub(crate) buffer: Option<MappingBuffer>,
+    pub(crate) stage: Stage,
+}
+
+/// How far a copy is.
+pub(crate) enum Stage {
+    /// It waits to be submitted. Its texture is kept for it.
+    Queued,
+    /// The GPU copies into this buffer.
+    InFlight(MappingBuffer),
+    /// A poller makes a frame of it.
+    Completing,
+}
+
+/// Whether and how a queued copy may be submitted now.
+pub(crate) enum Admission {
+    /// It has ended: it was superseded, or its context was destroyed.
+    Ended,
+    /// It waits. A newer present is queued, whose submission supersedes this one.
+    Waits,
+    /// It takes the place of this present, and its buffer if it is large enough.
+    Supersedes(Ticket),
+    /// It needs a buffer of its own.
+    Fresh,
+    /// It needs a buffer of its own, and may have one if the owner of the context has not too many bytes in flight.
+    FreshWithinLimit,
 }
 
 /// A buffer whose submission is done, taken out of its ticket.
@@ -73,37 +100,71 @@ impl Ticket {
         }
     }
 
-    /// Whether it copies on `device` and no poller is making a frame of it.
-    fn is_pending_on(&self, device: DeviceId) -> bool {
-        self.buffer.as_ref().is_some_and(|buffer| buffer.device() == device)
+    /// Number of reads that wait for this copy.
+    fn reads(&self) -> usize {
+        self.present().map_or(1, |present| present.readers.len())
+    }
+
+    fn is_queued(&self) -> bool {
+        matches!(self.stage, Stage::Queued)
+    }
+
+    /// Whether the GPU of `device` copies it, and no poller is making a frame of it.
+    fn is_in_flight_on(&self, device: DeviceId) -> bool {
+        matches!(&self.stage, Stage::InFlight(buffer) if buffer.device() == device)
+    }
+
+    /// Whether it is a present that a newer one may supersede.
+    fn can_be_superseded(&self) -> bool {
+        self.present().is_some_and(|present| present.readers.is_empty())
     }
 }
 
-/// The tickets of one context, in the order of submission.
+impl Stage {
+    /// Returns the buffer of a copy in flight.
+    pub(crate) fn into_buffer(self) -> Option<MappingBuffer> {
+        match self {
+            Self::InFlight(buffer) => Some(buffer),
+            Self::Queued | Self::Completing => None,
+        }
+    }
+}
+
+/// The tickets of one context, in the order in which they were asked for.
 #[derive(Default)]
 pub(crate) struct Tickets(Vec<Ticket>);
 
 impl Tickets {
+    /// Number of copies that were asked for and have not ended.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether one more present may be submitted beside those in flight.
-    pub(crate) fn has_room_to_present(&self) -> bool {
-        self.presents().count() <= MOST_AWAITED
+    /// Whether one more read may wait for a copy.
+    pub(crate) fn has_room_to_read(&self) -> bool {
+        self.0.iter().map(Ticket::reads).sum::<usize>() < MOST_READS
     }
 
-    /// Whether one more capture may be submitted.
-    pub(crate) fn has_room_to_capture(&self) -> bool {
-        self.len() - self.presents().count() < MOST_AWAITED
+    /// Puts a ticket back that was taken out, to its place among the presents.
+    pub(crate) fn put_back(&mut self, ticket: Ticket) {
+        let sequence = ticket.present().map(|present| present.sequence);
+        let is_newer = |other: &Ticket| other.present().map(|present| present.sequence) > sequence;
+        let index = self.0.iter().position(is_newer).unwrap_or(self.0.len());
+        self.0.insert(index, ticket);
     }
 
-    fn presents(&self) -> impl Iterator<Item = &Present> {
-        self.0.iter().filter_map(Ticket::present)
-    }
-
-    pub(crate) fn push(&mut self, ticket: Ticket) {
+    /// Puts a new ticket in. Returns the queued present that it supersedes, if any.
+    ///
+    /// Two queued presents that no read waits for are kept: the newest, and an older one in case the newest cannot be copied.
+    pub(crate) fn push(&mut self, ticket: Ticket) -> Option<Ticket> {
+        let superseded = ticket.present().and_then(|_| {
+            let queued = |ticket: &Ticket| ticket.is_queued() && ticket.can_be_superseded();
+            let younger = self.0.iter().rposition(queued)?;
+            let older = self.0[..younger].iter().any(queued);
+            older.then(|| self.0.remove(younger))
+        });
         self.0.push(ticket);
+        superseded
     }
 
     pub(crate) fn remove(&mut self, number: u64) -> Option<Ticket> {
@@ -111,43 +172,93 @@ impl Tickets {
         Some(self.0.remove(index))
     }
 
-    /// Takes the buffer out of a ticket, which stays until its frame is made. `None` if the ticket has ended or its buffer was
-    /// taken before.
+    /// Decides about a queued copy, which is to be made on `device`.
+    ///
+    /// Presents of other devices in flight do not count, because such a device may hang. Presents whose frame is being made count, since they
+    /// will arrive, but are not taken.
+    pub(crate) fn admit(&mut self, number: u64, device: DeviceId) -> Admission {
+        let Some(index) = self.0.iter().position(|ticket| ticket.number == number) else {
+            return Admission::Ended;
+        };
+        let in_flight = self.0.iter().filter(|ticket| !ticket.is_queued());
+        let within_limit = if in_flight.clone().count() < MOST_COPIES {
+            Admission::FreshWithinLimit
+        } else {
+            Admission::Waits
+        };
+        if self.0[index].present().is_none() {
+            let is_only = in_flight.clone().all(|ticket| ticket.present().is_some());
+            return if is_only { Admission::Fresh } else { within_limit };
+        }
+        let newer_is_queued = self.0[index + 1..].iter().any(|ticket| {
+            ticket.is_queued() && ticket.present().is_some()
+        });
+        if newer_is_queued && self.0[index].can_be_superseded() {
+            return Admission::Waits;
+        }
+        let presents = in_flight.filter(|ticket| ticket.present().is_some());
+        if presents.clone().count() < MOST_IN_FLIGHT {
+            return Admission::Fresh;
+        }
+        let arrives =
+            |ticket: &&Ticket| matches!(ticket.stage, Stage::Completing) || ticket.is_in_flight_on(device);
+        if presents.filter(arrives).count() < MOST_IN_FLIGHT {
+            return within_limit;
+        }
+        self.take_youngest(device).map_or(within_limit, Admission::Supersedes)
+    }
+
+    /// Takes out the youngest present in flight on a device, unless a read waits for it.
+    pub(crate) fn take_youngest(&mut self, device: DeviceId) -> Option<Ticket> {
+        let youngest = |ticket: &Ticket| ticket.present().is_some() && ticket.is_in_flight_on(device);
+        let index = self.0.iter().rposition(youngest)?;
+        self.0[index].can_be_superseded().then(|| self.0.remove(index))
+    }
+
+    /// A queued copy was submitted. Returns the present, if it is one, whose sequence number is that of the result; and the queued presents that
+    /// it supersedes. Returns the buffer if the ticket has ended.
+    pub(crate) fn submitted(
+        &mut self,
+        number: u64,
+        buffer: MappingBuffer,
+    ) -> Result<Option<(u64, Vec<Ticket>)>, MappingBuffer> {
+        let Some(index) = self.0.iter().position(|ticket| ticket.number == number) else {
+            return Err(buffer);
+        };
+        self.0[index].stage = Stage::InFlight(buffer);
+        let Some(sequence) = self.0[index].present().map(|present| present.sequence) else { return Ok(None) };
+        let mut superseded = Vec::new();
+        let is_superseded = |ticket: &mut Ticket| {
+            ticket.is_queued()
+                && ticket.can_be_superseded()
+                && ticket.present().is_some_and(|present| present.sequence < sequence)
+        };
+        superseded.extend(self.0.extract_if(.., is_superseded));
+        Ok(Some((sequence, superseded)))
+    }
+
+    /// Takes the buffer out of a ticket in flight, which stays until its frame is made. `None` if the ticket has ended or its buffer was taken
+    /// before.
     pub(crate) fn take_buffer(&mut self, number: u64) -> Option<TakenBuffer> {
         let ticket = self.0.iter_mut().find(|ticket| ticket.number == number)?;
-        let buffer = ticket.buffer.take()?;
+        let Stage::InFlight(_) = ticket.stage else { return None };
+        let buffer = std::mem::replace(&mut ticket.stage, Stage::Completing).into_buffer()?;
         Some(TakenBuffer { layout: ticket.layout, buffer, is_present: ticket.present().is_some() })
     }
 
-    /// Takes out the youngest present of a device, if the next present is to take its place: at least `enough` presents of that
-    /// device are in flight, and no read waits for the youngest.
-    ///
-    /// Presents of other devices do not count, because such a device may hang. Presents whose frame is being made count, since
-    /// they will arrive, but are not taken.
-    pub(crate) fn take_youngest(&mut self, device: DeviceId, enough: usize) -> Option<Ticket> {
-        let arrives = |ticket: &&Ticket| ticket.buffer.is_none() || ticket.is_pending_on(device);
-        if self.0.iter().filter(|ticket| ticket.present().is_some()).filter(arrives).count() < enough {
-            return None;
-        }
-        let youngest = |ticket: &Ticket| ticket.present().is_some() && ticket.is_pending_on(device);
-        let index = self.0.iter().rposition(youngest)?;
-        let is_awaited = self.0[index].present().is_some_and(|present| !present.readers.is_empty());
-        (!is_awaited).then(|| self.0.remove(index))
-    }
-
-    /// The sequence number of the newest present in flight; 0 if none is.
+    /// The sequence number of the newest present that has not ended; 0 if there is none.
     pub(crate) fn newest_sequence(&self) -> u64 {
-        self.presents().map(|present| present.sequence).max().unwrap_or(0)
+        self.0.iter().filter_map(Ticket::present).map(|present| present.sequence).max().unwrap_or(0)
     }
 
-    /// The newest present in flight whose sequence number is above `after` and not above `through`, and its layout.
-    pub(crate) fn newest_between(&mut self, after: u64, through: u64) -> Option<(CopyLayout, &mut Present)> {
+    /// The newest present that has not ended and whose sequence number is above `after`, and its layout.
+    pub(crate) fn newest_after(&mut self, after: u64) -> Option<(CopyLayout, &mut Present)> {
         let presents = self.0.iter_mut().filter_map(|ticket| {
             let layout = ticket.layout;
             ticket.present_mut().map(|present| (layout, present))
         });
         presents
-            .filter(|(_, present)| after < present.sequence && present.sequence <= through)
+            .filter(|(_, present)| after < present.sequence)
             .max_by_key(|(_, present)| present.sequence)
     }
 
