@@ -30,7 +30,7 @@ impl ContextData {
         if tells {
             let outbox = self.outbox.clone();
             // Nobody need wait for it: it frees nothing.
-            let _ = sync::elsewhere(move || outbox.drain());
+            let _ = sync::spawn_or_run(move || outbox.drain());
         }
         Some(locked)
     }

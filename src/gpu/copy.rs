@@ -1,4 +1,7 @@
-//! Copies from textures to buffers on wgpu-core, and what its errors mean.
+//! Submits copies from textures to buffers, and translates wgpu-core's errors.
+//!
+//! Devices of every backend call [`submit`] on the WebGPU thread. The command encoder and the command buffer
+//! that it creates have left the hub when it returns, with or without an error.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -13,7 +16,7 @@ use super::{Submission, SubmitError, TextureCopy};
 use crate::api::error::PresentError;
 use crate::api::ids::EncoderIds;
 
-/// Records `copies` in one encoder and submits it; neither encoder nor command buffer stays in the hub.
+/// Records `copies` in one command encoder and submits it.
 pub(super) fn submit(
     global: &Global,
     device: DeviceId,
@@ -23,7 +26,8 @@ pub(super) fn submit(
 ) -> Result<Submission, SubmitError> {
     let refused = |reason| SubmitError { reason, may_be_running: false };
     let command_buffer = record(global, device, ids, copies).map_err(refused)?;
-    // It runs closures of the engine's, last of all.
+    // The last thing that `queue_submit` does is to run closures of the engine's. If one panics, the work was
+    // accepted.
     let submit = || global.queue_submit(queue, &[command_buffer]).map_err(|(_, error)| submit_error(error));
     let submitted = catch_unwind(AssertUnwindSafe(submit));
     global.command_buffer_drop(command_buffer);
@@ -37,6 +41,7 @@ pub(super) fn submit(
     }
 }
 
+/// Records `copies` and returns the command buffer.
 fn record(
     global: &Global,
     device: DeviceId,
@@ -68,14 +73,16 @@ fn record(
     finished
 }
 
-/// All copies, and then one barrier for all of them: wgpu-core looks at every buffer of the device for each.
+/// Records all copies, and then one barrier for all of them: for each barrier wgpu-core visits every buffer
+/// of the device.
 fn record_copies(
     global: &Global,
     encoder: CommandEncoderId,
     copies: &[TextureCopy],
 ) -> Result<(), PresentError> {
     copies.iter().try_for_each(|copy| record_copy(global, encoder, copy))?;
-    // The barrier to MAP_READ makes the copies available to the host: wgpu-core never maps owned memory itself.
+    // The barrier to MAP_READ makes the copied bytes visible to the CPU. wgpu-core inserts none for owned
+    // memory, because it never maps that.
     let readable = copies
         .iter()
         .map(|copy| wgt::BufferTransition { buffer: copy.buffer, state: wgt::BufferUses::MAP_READ });
@@ -108,7 +115,7 @@ fn device_error(error: &DeviceError) -> PresentError {
 
 fn submit_error(error: QueueSubmitError) -> SubmitError {
     let (reason, may_be_running) = match error {
-        // The only errors that can follow the driver's submit.
+        // Among the known errors, only those of the queue can arise after the driver has accepted the work.
         QueueSubmitError::Queue(error) => {
             (device_error(&error), !matches!(error, DeviceError::DeviceMismatch(_)))
         }

@@ -29,7 +29,7 @@ impl Presenter {
         if self.bounded.is_none_or(|last| now.saturating_duration_since(last) >= IDLE) {
             self.bounded = Some(now);
             for entry in self.submitter.contexts.values_mut() {
-                entry.ring.settle(&*self.submitter.gpu);
+                entry.ring.shrink_to_demand(&*self.submitter.gpu);
             }
             budget::enforce(&mut self.submitter.contexts, &*self.submitter.gpu);
         }

@@ -287,7 +287,7 @@ impl Submitter {
     /// Puts a copy in flight back where it was, and waits for it again.
     fn restore(&mut self, queued: &QueuedCopy, ticket: Option<Ticket>) {
         let Some(ticket) = ticket else { return };
-        let submission = ticket.buffer.as_ref().and_then(|buffer| buffer.submission());
+        let submission = ticket.buffer.as_ref().map(|buffer| buffer.submission());
         let number = queued.data.restore(ticket);
         if let Some(submission) = submission {
             let target = Continuation::Ticket { context: Arc::downgrade(&queued.data), number };

@@ -40,7 +40,7 @@ impl Ring {
     }
 
     fn settle(&mut self) {
-        self.ring.settle(&self.gpu);
+        self.ring.shrink_to_demand(&self.gpu);
     }
 
     fn resting(&mut self) -> Vec<usize> {
