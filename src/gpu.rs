@@ -72,8 +72,8 @@ pub(crate) use self::wgpu::WgpuCore;
 /// [`open`](Self::open) and [`poll`](Self::poll) are called on any thread, all other methods on the WebGPU
 /// thread only.
 ///
-/// Precondition of all methods: the id names something in the hub, which is wgpu-core's table of ids.
-/// wgpu-core panics at an unknown id.
+/// Precondition: an id that is passed to a method is in the hub, which is wgpu-core's table of ids. wgpu-core
+/// panics at an unknown id.
 pub(crate) trait Gpu: Send + Sync {
     /// Opens a device for submissions and waits. The result stays usable after
     /// [`drop_device`](Self::drop_device): it can still wait for submissions, while new ones fail.
@@ -165,8 +165,8 @@ pub(crate) struct Submission {
     pub(crate) index: SubmissionIndex,
 }
 
-/// Proof that all submissions to a device up to an index are done. Only [`GpuDevice::wait`] makes one, after
-/// it has seen the device's fence reach the index.
+/// Proof that all submissions to a device up to an index are done. Outside tests only [`GpuDevice::wait`]
+/// makes one, after the device's fence has reached the index.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Completed {
     device: DeviceId,

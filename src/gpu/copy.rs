@@ -35,6 +35,7 @@ pub(super) fn submit(
         Ok(Ok(index)) => Ok(Submission { device, index }),
         Ok(Err(error)) => Err(error),
         Err(_) => {
+            // The index of the submission is lost, so nothing can wait for it. That is how a lost device looks.
             log::error!("webgpu-presentation: a closure of the engine panicked in queue_submit");
             Err(SubmitError { reason: PresentError::DeviceLost, may_be_running: true })
         }
@@ -113,6 +114,7 @@ fn device_error(error: &DeviceError) -> PresentError {
     }
 }
 
+/// Translates an error of `queue_submit`, and says whether the GPU may have accepted the work.
 fn submit_error(error: QueueSubmitError) -> SubmitError {
     let (reason, may_be_running) = match error {
         // Among the known errors, only those of the queue can arise after the driver has accepted the work.
@@ -130,6 +132,7 @@ fn submit_error(error: QueueSubmitError) -> SubmitError {
     SubmitError { reason, may_be_running }
 }
 
+/// Translates an error of recording commands. The GPU has accepted nothing then.
 fn encoder_error(error: CommandEncoderError) -> PresentError {
     match &error {
         CommandEncoderError::Device(error) => device_error(error),

@@ -42,9 +42,11 @@ use crate::sync::contain_panic;
 /// wait.
 const PIECE_LEN: usize = 256 << 10;
 
-/// How long a wait sleeps between two looks at the fence: the first time, and at most. Each sleep is twice as
-/// long as the one before.
+/// How long a wait sleeps after its first look at the fence. Each later sleep is twice as long as the one
+/// before.
 const FIRST_SLEEP: Duration = Duration::from_micros(50);
+
+/// The longest sleep between two looks at the fence.
 const LONGEST_SLEEP: Duration = Duration::from_millis(1);
 
 /// wgpu-core's guard of a device or a fence. It holds no lock, and keeps the object alive even after
@@ -93,8 +95,8 @@ impl PortableBuffers {
     fn unmap(&self, global: &Global, device: DeviceId, copies: &[TextureCopy]) {
         let missed = self.written_by(copies).filter(|buffer| !buffer.unmap()).count();
         if missed > 0 {
-            // Its result is of no use: the submission will tell whether the device is lost. The poll runs
-            // closures of the engine's, which may panic.
+            // The poll runs closures of the engine's, which may panic. Its result is of no use: the submission
+            // will tell whether the device is lost.
             contain_panic(|| drop(global.device_poll(device, PollType::Poll)));
             for buffer in self.written_by(copies) {
                 // A buffer that still is not mapped never will be.
@@ -160,6 +162,7 @@ impl<A: Api> PortableDevice<A> {
         Some(Self { global, id, device, fence, largest_texture, buffers, has_portable })
     }
 
+    /// Creates a buffer that wgpu-core allocates and will map.
     fn create_portable(
         &self,
         bytes: usize,
@@ -306,11 +309,13 @@ fn copy_piece<A: Api>(
     //   taking the lock that the caller holds (`PortableBuffer::unmap`, `PortableBuffers::forget`).
     // - `device_destroy` frees the buffer, in a later poll or submission, after taking its raw handle. Taking
     //   that waits for the lock that `guard` holds. A handle that was taken before never comes back, so then
-    //   there is no guard. The GPU does not write the bytes during the copy: the last submission that copies
-    //   to the buffer is done, for which `InFlightMemory::complete` demands proof, and another one cannot be
-    //   made while that function holds the memory. (The engine promises to use the ids of staging buffers for
-    //   nothing else.) That the buffer is mapped would prove nothing: if mapping was requested twice, the
-    //   poll for the first submission may map the buffer for the second one too, which is not done.
+    //   there is no guard.
+    //
+    // The GPU does not write the bytes during the copy: the last submission that copies to the buffer is
+    // done, for which `InFlightMemory::complete` demands proof, and another one cannot be made while that
+    // function holds the memory. (The engine promises to use the ids of staging buffers for nothing else.)
+    // That the buffer is mapped would prove nothing: if mapping was requested twice, the poll for the first
+    // submission may map the buffer for the second one too, which is not done.
     into.extend_from_slice(unsafe { std::slice::from_raw_parts(pointer.as_ptr().add(start), len) });
     drop(guard);
     Ok(())

@@ -34,7 +34,8 @@ use crate::api::report::FrameMemoryKind;
 /// A Vulkan device.
 pub(super) struct VulkanDevice {
     device: PortableDevice<Vulkan>,
-    /// What new buffers have, as long as there is enough of it.
+    /// The kind of memory that new buffers get. Where no more owned memory can be allocated they get portable
+    /// memory.
     memory: FrameMemoryKind,
 }
 
@@ -47,6 +48,7 @@ impl VulkanDevice {
         Self { device, memory }
     }
 
+    /// Creates a buffer in owned memory and makes it known to wgpu-core.
     fn create_owned(
         &self,
         bytes: usize,

@@ -103,7 +103,6 @@ struct Lease {
     lent: LentBytesGuard,
     loan: Loan,
     id: BufferId,
-    device: DeviceId,
 }
 
 impl Lease {
@@ -126,10 +125,6 @@ impl<M: BufferMemory> Buffer<M> {
 
     pub(super) fn loan(&self) -> Loan {
         self.parts.lease.loan
-    }
-
-    pub(crate) fn device(&self) -> DeviceId {
-        self.parts.lease.device
     }
 
     fn into_parts(self) -> Parts<M> {
@@ -155,7 +150,7 @@ impl AvailableBuffer {
         memory: IdleMemory,
     ) -> Self {
         let lent = LentBytesGuard::new(recycler, device, IdleMemory::KIND, memory.len());
-        Lease { lent, loan, id, device }.hold(memory)
+        Lease { lent, loan, id }.hold(memory)
     }
 
     /// Capacity in bytes.
@@ -187,6 +182,11 @@ impl MappingBuffer {
     /// Returns the submission that writes the buffer last.
     pub(crate) fn submission(&self) -> Submission {
         self.parts.memory.submission()
+    }
+
+    /// Returns the device whose GPU writes the buffer.
+    pub(crate) fn device(&self) -> DeviceId {
+        self.submission().device
     }
 
     /// Notes that a later `submission` of the same queue overwrites the buffer: only its bytes count.

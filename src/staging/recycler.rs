@@ -25,7 +25,7 @@ pub(super) const LARGEST_EXCESS: usize = 4;
 
 /// Names one lending of one buffer. A ring never uses the same number twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Loan(pub(super) u64);
+pub(super) struct Loan(pub(super) u64);
 
 /// The memory that has returned to a ring and was not collected yet, and the count of what is still lent.
 #[derive(Default)]
@@ -44,11 +44,11 @@ struct RecyclerState {
 }
 
 /// A buffer that is no longer lent.
-pub(crate) struct ReturnedBuffer {
+pub(super) struct ReturnedBuffer {
     pub(super) loan: Loan,
     /// `None` if the memory cannot be used again, because the GPU may still be writing it or its bytes were
     /// lost.
-    pub(crate) memory: Option<IdleMemory>,
+    pub(super) memory: Option<IdleMemory>,
 }
 
 /// How many bytes of one device are lent.

@@ -2,7 +2,7 @@
 //!
 //! The presenter owns one [`StagingRing`] for each context, and calls it on the WebGPU thread only. The ring
 //! has a slot for each of its buffer ids. A slot holds memory only while its buffer rests: a buffer that is
-//! written or read is lent, and its slot keeps nothing but the id. Lent buffers return to the [`Recycler`],
+//! written or read is lent, and its slot keeps the id without the memory. Lent buffers return to the [`Recycler`],
 //! on any thread, and the ring [collects](StagingRing::collect) them from there.
 //!
 //! # How large buffers are
@@ -27,7 +27,7 @@ use crate::gpu::{Gpu, GpuDevice, IdleMemory};
 /// Buffer sizes are multiples of this many bytes.
 const GRANULE: usize = 4096;
 
-/// A canvas that grows gets one part in this many more than it requests.
+/// The headroom of a canvas that grows is the size of its request divided by this.
 const HEADROOM: usize = 4;
 
 /// Requests for more than this many bytes get no headroom: hardly any canvas is much larger than a screen.
