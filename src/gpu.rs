@@ -96,7 +96,7 @@ pub(crate) trait Gpu: Send + Sync {
     fn drop_device(&self, id: DeviceId);
 
     /// Polls a device without waiting: runs the engine's closures for finished submissions.
-    fn poll(&self, id: DeviceId) -> Polled;
+    fn poll(&self, id: DeviceId) -> PollResult;
 }
 
 /// What the presenter asks of one device of a [`Gpu`].
@@ -132,14 +132,14 @@ pub(crate) trait GpuDevice: Send + Sync {
         &self,
         queue: QueueId,
         encoder: Option<EncoderIds>,
-        copies: &[TextureCopy],
+        copies: &[ReadbackCopy],
     ) -> Result<Submission, SubmitError>;
 
     /// Waits until a submission is done, without holding any lock of wgpu-core.
     ///
     /// Precondition: wgpu-core has returned `index` for a submission to this device. Another index may cause
     /// a panic.
-    fn wait(&self, index: SubmissionIndex, timeout: Duration) -> Waited;
+    fn wait(&self, index: SubmissionIndex, timeout: Duration) -> WaitResult;
 
     /// Returns whether frames of this device become readable only when it is polled after their submission is
     /// done.
@@ -148,7 +148,7 @@ pub(crate) trait GpuDevice: Send + Sync {
 
 /// A copy of a whole texture to the beginning of a buffer.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct TextureCopy {
+pub(crate) struct ReadbackCopy {
     pub(crate) texture: TextureId,
     pub(crate) buffer: BufferId,
     /// Size of the texture in pixels.
@@ -182,7 +182,7 @@ impl Completed {
 
 /// The result of [`GpuDevice::wait`].
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Waited {
+pub(crate) enum WaitResult {
     Done(Completed),
     TimedOut,
     /// The device is lost: submissions that are not done yet never will be.
@@ -193,7 +193,7 @@ pub(crate) enum Waited {
 
 /// The result of [`Gpu::poll`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Polled {
+pub(crate) enum PollResult {
     /// No submission is in flight.
     Idle,
     /// Submissions are in flight.
@@ -245,5 +245,5 @@ pub(crate) struct SubmitError {
     pub(crate) reason: PresentError,
     /// The GPU may have accepted the work in spite of the error, and may be writing the buffers: they must
     /// not be used again.
-    pub(crate) may_be_running: bool,
+    pub(crate) may_be_in_flight: bool,
 }

@@ -37,7 +37,7 @@ use crate::context::Purpose;
 use crate::delivery::{Message, Outbox, Recipients, Reply};
 use crate::frame::CopyLayout;
 use crate::frame::Snapshot;
-use crate::gpu::{Gpu, Polled, WgpuCore};
+use crate::gpu::{Gpu, PollResult, WgpuCore};
 use crate::staging::StagingRing;
 
 /// Presents the canvases of one `Global`.
@@ -324,7 +324,7 @@ impl Presenter {
     /// Runs closures, and lets wgpu-core release what is not used any more. A destroyed device is polled to its end.
     fn poll(&self, device: DeviceId) {
         let Submitter { gpu, poller, .. } = &self.submitter;
-        if poll_contained(&**gpu, device) == Polled::Busy && poller.is_retired(device) {
+        if poll_contained(&**gpu, device) == PollResult::Busy && poller.is_retired(device) {
             poller.remind(device);
         }
     }

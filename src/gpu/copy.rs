@@ -12,7 +12,7 @@ use wgpu_core::global::Global;
 use wgpu_core::id::{CommandBufferId, CommandEncoderId, DeviceId, QueueId};
 use wgpu_types as wgt;
 
-use super::{Submission, SubmitError, TextureCopy};
+use super::{ReadbackCopy, Submission, SubmitError};
 use crate::api::error::PresentError;
 use crate::api::ids::EncoderIds;
 
@@ -22,9 +22,9 @@ pub(super) fn submit(
     device: DeviceId,
     queue: QueueId,
     ids: Option<EncoderIds>,
-    copies: &[TextureCopy],
+    copies: &[ReadbackCopy],
 ) -> Result<Submission, SubmitError> {
-    let refused = |reason| SubmitError { reason, may_be_running: false };
+    let refused = |reason| SubmitError { reason, may_be_in_flight: false };
     let command_buffer = record(global, device, ids, copies).map_err(refused)?;
     // The last thing that `queue_submit` does is to run closures of the engine's. If one panics, the work was
     // accepted.
@@ -35,9 +35,10 @@ pub(super) fn submit(
         Ok(Ok(index)) => Ok(Submission { device, index }),
         Ok(Err(error)) => Err(error),
         Err(_) => {
-            // The index of the submission is lost, so nothing can wait for it. That is how a lost device looks.
+            // The index of the submission is lost, so nothing can wait for it. That is how a lost device
+            // looks.
             log::error!("webgpu-presentation: a closure of the engine panicked in queue_submit");
-            Err(SubmitError { reason: PresentError::DeviceLost, may_be_running: true })
+            Err(SubmitError { reason: PresentError::DeviceLost, may_be_in_flight: true })
         }
     }
 }
@@ -47,7 +48,7 @@ fn record(
     global: &Global,
     device: DeviceId,
     ids: Option<EncoderIds>,
-    copies: &[TextureCopy],
+    copies: &[ReadbackCopy],
 ) -> Result<CommandBufferId, PresentError> {
     let label = wgt::CommandEncoderDescriptor { label: Some("canvas present".into()) };
     let (encoder, error) =
@@ -79,7 +80,7 @@ fn record(
 fn record_copies(
     global: &Global,
     encoder: CommandEncoderId,
-    copies: &[TextureCopy],
+    copies: &[ReadbackCopy],
 ) -> Result<(), PresentError> {
     copies.iter().try_for_each(|copy| record_copy(global, encoder, copy))?;
     // The barrier to MAP_READ makes the copied bytes visible to the CPU. wgpu-core inserts none for owned
@@ -91,7 +92,7 @@ fn record_copies(
     recorded.map_err(|error| encoder_error(error.into()))
 }
 
-fn record_copy(global: &Global, encoder: CommandEncoderId, copy: &TextureCopy) -> Result<(), PresentError> {
+fn record_copy(global: &Global, encoder: CommandEncoderId, copy: &ReadbackCopy) -> Result<(), PresentError> {
     let source = wgt::TexelCopyTextureInfo {
         texture: copy.texture,
         mip_level: 0,
@@ -116,7 +117,7 @@ fn device_error(error: &DeviceError) -> PresentError {
 
 /// Translates an error of `queue_submit`, and says whether the GPU may have accepted the work.
 fn submit_error(error: QueueSubmitError) -> SubmitError {
-    let (reason, may_be_running) = match error {
+    let (reason, may_be_in_flight) = match error {
         // Among the known errors, only those of the queue can arise after the driver has accepted the work.
         QueueSubmitError::Queue(error) => {
             (device_error(&error), !matches!(error, DeviceError::DeviceMismatch(_)))
@@ -129,7 +130,7 @@ fn submit_error(error: QueueSubmitError) -> SubmitError {
             (PresentError::DeviceLost, true)
         }
     };
-    SubmitError { reason, may_be_running }
+    SubmitError { reason, may_be_in_flight }
 }
 
 /// Translates an error of recording commands. The GPU has accepted nothing then.

@@ -17,8 +17,8 @@ use wgpu_core::id::{BufferId, CommandBufferId, CommandEncoderId, DeviceId, Id, Q
 
 use super::memory::{HostMemory, HubMemory, Unmapped};
 use super::{
-    Completed, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, TextureCopy,
-    Waited,
+    Completed, CreateBufferError, Gpu, GpuDevice, IdleMemory, PollResult, ReadbackCopy, Submission,
+    SubmitError, WaitResult,
 };
 use crate::api::error::PresentError;
 use crate::api::ids::EncoderIds;
@@ -113,7 +113,7 @@ pub(crate) enum Fault {
 }
 
 /// A copy in flight: its destination, its extent, and the color that the texture had when it was submitted.
-type SubmittedCopy = (Arc<FakeMemory>, TextureCopy, Pixel);
+type SubmittedCopy = (Arc<FakeMemory>, ReadbackCopy, Pixel);
 
 #[derive(Default)]
 struct DeviceState {
@@ -184,8 +184,8 @@ impl FakeGpu {
     }
 
     /// Lets the next submission that would be accepted fail.
-    pub(crate) fn fail_next_submit(&self, reason: PresentError, may_be_running: bool) {
-        self.0.state.lock().fail_next_submit = Some(SubmitError { reason, may_be_running });
+    pub(crate) fn fail_next_submit(&self, reason: PresentError, may_be_in_flight: bool) {
+        self.0.state.lock().fail_next_submit = Some(SubmitError { reason, may_be_in_flight });
     }
 
     /// Lets the next `count` reads of portable memory fail, as if wgpu-core had not mapped it.
@@ -253,13 +253,13 @@ impl Gpu for FakeGpu {
         self.0.state.lock().devices.entry(id).or_default().dropped = true;
     }
 
-    fn poll(&self, id: DeviceId) -> Polled {
+    fn poll(&self, id: DeviceId) -> PollResult {
         let mut state = self.0.state.lock();
         let device = state.devices.entry(id).or_default();
         assert!(!device.dropped, "{id:?} was dropped");
         device.polled = device.done;
         device.polls += 1;
-        if device.running.is_empty() { Polled::Idle } else { Polled::Busy }
+        if device.running.is_empty() { PollResult::Idle } else { PollResult::Busy }
     }
 }
 
@@ -326,9 +326,9 @@ impl GpuDevice for FakeDevice {
         &self,
         queue: QueueId,
         encoder: Option<EncoderIds>,
-        copies: &[TextureCopy],
+        copies: &[ReadbackCopy],
     ) -> Result<Submission, SubmitError> {
-        let refused = |reason| SubmitError { reason, may_be_running: false };
+        let refused = |reason| SubmitError { reason, may_be_in_flight: false };
         let mut state = self.gpu.0.state.lock();
         let state = &mut *state;
         assert_eq!(queue, self::queue(self.id.unzip().0), "not the queue of {:?}", self.id);
@@ -359,12 +359,12 @@ impl GpuDevice for FakeDevice {
         }
         device.submitted += 1;
         let failed = state.fail_next_submit.take();
-        if failed.as_ref().is_none_or(|error| error.may_be_running) {
+        if failed.as_ref().is_none_or(|error| error.may_be_in_flight) {
             device.running.push_back((device.submitted, resolved));
         }
         match failed {
             Some(error) => {
-                device.lost |= error.may_be_running;
+                device.lost |= error.may_be_in_flight;
                 Err(error)
             }
             None => {
@@ -374,19 +374,19 @@ impl GpuDevice for FakeDevice {
         }
     }
 
-    fn wait(&self, index: SubmissionIndex, timeout: Duration) -> Waited {
+    fn wait(&self, index: SubmissionIndex, timeout: Duration) -> WaitResult {
         let deadline = Instant::now() + timeout;
         let mut state = self.gpu.0.state.lock();
         loop {
             let device = state.devices.entry(self.id).or_default();
             if device.done >= index {
-                return Waited::Done(Completed { device: self.id, index });
+                return WaitResult::Done(Completed { device: self.id, index });
             }
             if device.lost {
-                return Waited::Lost;
+                return WaitResult::Lost;
             }
             if self.gpu.0.changed.wait_until(&mut state, deadline).timed_out() {
-                return Waited::TimedOut;
+                return WaitResult::TimedOut;
             }
         }
     }

@@ -144,9 +144,9 @@ impl InFlightMemory {
 
     /// Makes the bytes readable, if `completed` covers the submission that wrote them last.
     ///
-    /// Of portable memory the first `len` bytes are copied, to the vector that `spare` returns. If that is
-    /// too small it is enlarged to `len` bytes, or to a quarter more where this memory has headroom too,
-    /// because the canvas grows.
+    /// The first `len` bytes of portable memory are copied to the vector that `spare` returns. If that is too
+    /// small it is enlarged to `len` bytes, or to a quarter more where this memory has headroom too, because
+    /// the canvas grows.
     pub(crate) fn complete(
         self,
         completed: &Completed,

@@ -31,7 +31,7 @@ use wgpu_types::{BufferUsages, PollType};
 
 use super::memory::{HubMemory, Unmapped};
 use super::{
-    Completed, CreateBufferError, GpuDevice, IdleMemory, Submission, SubmitError, TextureCopy, Waited,
+    Completed, CreateBufferError, GpuDevice, IdleMemory, ReadbackCopy, Submission, SubmitError, WaitResult,
     with_headroom,
 };
 use crate::api::ids::EncoderIds;
@@ -82,7 +82,10 @@ impl PortableBuffers {
     }
 
     /// Returns the portable buffers among the destinations of `copies`.
-    fn written_by<'a>(&'a self, copies: &'a [TextureCopy]) -> impl Iterator<Item = Arc<PortableBuffer>> + 'a {
+    fn written_by<'a>(
+        &'a self,
+        copies: &'a [ReadbackCopy],
+    ) -> impl Iterator<Item = Arc<PortableBuffer>> + 'a {
         copies.iter().filter_map(|copy| self.0.lock().get(&copy.buffer).cloned())
     }
 
@@ -92,11 +95,11 @@ impl PortableBuffers {
     /// A buffer that wgpu-core maps at this moment, in a poll on another thread, cannot be unmapped:
     /// wgpu-core treats it as not mapped until that poll is over. Only one poll maps at a time, so after
     /// another one it can be.
-    fn unmap(&self, global: &Global, device: DeviceId, copies: &[TextureCopy]) {
+    fn unmap(&self, global: &Global, device: DeviceId, copies: &[ReadbackCopy]) {
         let missed = self.written_by(copies).filter(|buffer| !buffer.unmap()).count();
         if missed > 0 {
-            // The poll runs closures of the engine's, which may panic. Its result is of no use: the submission
-            // will tell whether the device is lost.
+            // The poll runs closures of the engine's, which may panic. Its result is of no use: the
+            // submission will tell whether the device is lost.
             contain_panic(|| drop(global.device_poll(device, PollType::Poll)));
             for buffer in self.written_by(copies) {
                 // A buffer that still is not mapped never will be.
@@ -108,7 +111,7 @@ impl PortableBuffers {
     /// Requests that the destinations of `copies` be mapped, after these were submitted. It must be done even
     /// if the submission failed: a buffer may be in flight for an earlier one, whose mapping
     /// [`unmap`](Self::unmap) has ended.
-    fn map(&self, copies: &[TextureCopy]) {
+    fn map(&self, copies: &[ReadbackCopy]) {
         for buffer in self.written_by(copies) {
             if let Some(id) = *buffer.id.lock() {
                 buffer.mapping.store(true, Ordering::Relaxed);
@@ -222,7 +225,7 @@ impl<A: Api> GpuDevice for PortableDevice<A> {
         &self,
         queue: QueueId,
         encoder: Option<EncoderIds>,
-        copies: &[TextureCopy],
+        copies: &[ReadbackCopy],
     ) -> Result<Submission, SubmitError> {
         if !self.must_poll() {
             return super::copy::submit(&self.global, self.id, queue, encoder, copies);
@@ -233,18 +236,18 @@ impl<A: Api> GpuDevice for PortableDevice<A> {
         submitted
     }
 
-    fn wait(&self, index: SubmissionIndex, timeout: Duration) -> Waited {
+    fn wait(&self, index: SubmissionIndex, timeout: Duration) -> WaitResult {
         let start = Instant::now();
         let mut pause = FIRST_SLEEP;
         loop {
             // SAFETY: the fence was taken from this device, and their guards keep both alive.
             match unsafe { self.device.get_fence_value(&self.fence) } {
-                Ok(value) if value >= index => return Waited::Done(Completed { device: self.id, index }),
-                Ok(_) if start.elapsed() >= timeout => return Waited::TimedOut,
+                Ok(value) if value >= index => return WaitResult::Done(Completed { device: self.id, index }),
+                Ok(_) if start.elapsed() >= timeout => return WaitResult::TimedOut,
                 Ok(_) => thread::sleep(pause),
                 Err(error) => {
                     log::warn!("webgpu-presentation: waiting for {:?}: {error}", self.id);
-                    return Waited::Lost;
+                    return WaitResult::Lost;
                 }
             }
             pause = (pause * 2).min(LONGEST_SLEEP);
@@ -353,7 +356,7 @@ mod tests {
         for step in 0..8 {
             let (buffer, _memory) = device.create_buffer(BYTES, 0, None).unwrap();
             let copy =
-                TextureCopy { texture: TextureId::zip(0, 1), buffer, size: Default::default(), stride: 0 };
+                ReadbackCopy { texture: TextureId::zip(0, 1), buffer, size: Default::default(), stride: 0 };
             buffers.map(&[copy]);
             thread::scope(|scope| {
                 scope.spawn(|| global.device_poll(id, PollType::Poll).unwrap());

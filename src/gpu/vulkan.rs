@@ -25,7 +25,7 @@ use wgpu_types::BufferUsages;
 use super::memory::HostMemory;
 use super::portable::{Guard, PortableDevice};
 use super::{
-    Completed, CreateBufferError, GpuDevice, IdleMemory, Submission, SubmitError, TextureCopy, Waited,
+    Completed, CreateBufferError, GpuDevice, IdleMemory, ReadbackCopy, Submission, SubmitError, WaitResult,
     with_headroom,
 };
 use crate::api::ids::EncoderIds;
@@ -124,20 +124,20 @@ impl GpuDevice for VulkanDevice {
         &self,
         queue: QueueId,
         encoder: Option<EncoderIds>,
-        copies: &[TextureCopy],
+        copies: &[ReadbackCopy],
     ) -> Result<Submission, SubmitError> {
         self.device.submit(queue, encoder, copies)
     }
 
-    fn wait(&self, index: SubmissionIndex, timeout: Duration) -> Waited {
+    fn wait(&self, index: SubmissionIndex, timeout: Duration) -> WaitResult {
         let PortableDevice { id, device, fence, .. } = &self.device;
         // SAFETY: the fence was taken from this device, and their guards keep both alive.
         match unsafe { device.wait(fence, index, Some(timeout)) } {
-            Ok(true) => Waited::Done(Completed { device: *id, index }),
-            Ok(false) => Waited::TimedOut,
+            Ok(true) => WaitResult::Done(Completed { device: *id, index }),
+            Ok(false) => WaitResult::TimedOut,
             Err(error) => {
                 log::warn!("webgpu-presentation: waiting for {id:?}: {error}");
-                Waited::Lost
+                WaitResult::Lost
             }
         }
     }

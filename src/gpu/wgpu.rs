@@ -16,7 +16,8 @@ use wgpu_types as wgt;
 
 use super::portable::{PortableBuffers, PortableDevice};
 use super::{
-    CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, TextureCopy, Waited,
+    CreateBufferError, Gpu, GpuDevice, IdleMemory, PollResult, ReadbackCopy, Submission, SubmitError,
+    WaitResult,
 };
 use crate::api::error::PresentError;
 use crate::api::ids::EncoderIds;
@@ -99,13 +100,13 @@ impl Gpu for WgpuCore {
         self.global.device_drop(id);
     }
 
-    fn poll(&self, id: DeviceId) -> Polled {
+    fn poll(&self, id: DeviceId) -> PollResult {
         match self.global.device_poll(id, wgt::PollType::Poll) {
-            Ok(status) if status.is_queue_empty() => Polled::Idle,
-            Ok(_) => Polled::Busy,
+            Ok(status) if status.is_queue_empty() => PollResult::Idle,
+            Ok(_) => PollResult::Busy,
             Err(error) => {
                 log::warn!("webgpu-presentation: polling {id:?}: {error}");
-                Polled::Lost
+                PollResult::Lost
             }
         }
     }
@@ -141,13 +142,13 @@ impl GpuDevice for UnsupportedDevice {
         &self,
         _: QueueId,
         _: Option<EncoderIds>,
-        _: &[TextureCopy],
+        _: &[ReadbackCopy],
     ) -> Result<Submission, SubmitError> {
-        Err(SubmitError { reason: PresentError::UnsupportedBackend, may_be_running: false })
+        Err(SubmitError { reason: PresentError::UnsupportedBackend, may_be_in_flight: false })
     }
 
-    fn wait(&self, _: SubmissionIndex, _: Duration) -> Waited {
-        Waited::MustPoll
+    fn wait(&self, _: SubmissionIndex, _: Duration) -> WaitResult {
+        WaitResult::MustPoll
     }
 
     fn must_poll(&self) -> bool {

@@ -16,7 +16,7 @@ use crate::context::ContextData;
 use crate::context::{MOST_IN_FLIGHT, Purpose, Ticket};
 use crate::delivery::{Message, Outbox, Reply};
 use crate::frame::CopyLayout;
-use crate::gpu::{Gpu, GpuDevice, SubmitError, TextureCopy};
+use crate::gpu::{Gpu, GpuDevice, ReadbackCopy, SubmitError};
 use crate::staging::AvailableBuffer;
 use crate::staging::StagingRing;
 
@@ -50,7 +50,7 @@ const LONGEST_SPIN: Duration = Duration::from_secs(1);
 struct Scratch {
     group: Vec<QueuedCopy>,
     ready: Vec<PreparedCopy>,
-    copies: Vec<TextureCopy>,
+    copies: Vec<ReadbackCopy>,
 }
 
 pub(crate) enum TextureFate {
@@ -164,7 +164,7 @@ impl Submitter {
             }
         }
         let Err(error) = self.try_submit(&device, queue, ready, copies) else { return };
-        if ready.len() == 1 || error.may_be_running {
+        if ready.len() == 1 || error.may_be_in_flight {
             ready.drain(..).for_each(|refused| self.give_up(refused, &error));
             return;
         }
@@ -237,7 +237,7 @@ impl Submitter {
         device: &Arc<dyn GpuDevice>,
         queue: QueueId,
         ready: &mut Vec<PreparedCopy>,
-        copies: &mut Vec<TextureCopy>,
+        copies: &mut Vec<ReadbackCopy>,
     ) -> Result<(), SubmitError> {
         let Some(first) = ready.first() else { return Ok(()) };
         copies.clear();
@@ -269,13 +269,13 @@ impl Submitter {
         let PreparedCopy { queued, target } = refused;
         match target {
             Destination::Fresh(buffer, superseded) => {
-                if error.may_be_running {
+                if error.may_be_in_flight {
                     buffer.abandon();
                 }
                 self.restore(&queued, superseded);
             }
             // Its bytes may be those of the failed copy.
-            Destination::Taken(ticket) if error.may_be_running => {
+            Destination::Taken(ticket) if error.may_be_in_flight => {
                 queued.data.fail_taken(ticket, &error.reason)
             }
             Destination::Taken(ticket) => self.restore(&queued, Some(ticket)),
@@ -329,10 +329,10 @@ impl QueuedCopy {
 }
 
 impl PreparedCopy {
-    fn copy(&self) -> Option<TextureCopy> {
+    fn copy(&self) -> Option<ReadbackCopy> {
         let QueuedCopy { texture, layout, .. } = &self.queued;
         let buffer = self.target.id()?;
-        Some(TextureCopy {
+        Some(ReadbackCopy {
             texture: texture.texture_id,
             buffer,
             size: layout.size(),

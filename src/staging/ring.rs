@@ -2,8 +2,8 @@
 //!
 //! The presenter owns one [`StagingRing`] for each context, and calls it on the WebGPU thread only. The ring
 //! has a slot for each of its buffer ids. A slot holds memory only while its buffer rests: a buffer that is
-//! written or read is lent, and its slot keeps the id without the memory. Lent buffers return to the [`Recycler`],
-//! on any thread, and the ring [collects](StagingRing::collect) them from there.
+//! written or read is lent, and its slot keeps the id without the memory. Lent buffers return to the
+//! [`Recycler`], on any thread, and the ring [collects](StagingRing::collect) them from there.
 //!
 //! # How large buffers are
 //!

@@ -10,7 +10,7 @@ use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 use super::owners::{PAGE, assert_deleted_last, assert_each_once, create, descriptor, present};
 use super::world::*;
 use crate::gpu::{fake::self, fake::FakeGpu};
-use crate::gpu::{TextureCopy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, Waited};
+use crate::gpu::{ReadbackCopy, CreateBufferError, Gpu, GpuDevice, IdleMemory, PollResult, Submission, SubmitError, WaitResult};
 use crate::{
     CanvasEpoch, Contents, ContextMap, EncoderIds, FrameMemoryKind, GetImageError, PresentEnd, PresentError, Presenter,
     PresenterOptions,
@@ -57,7 +57,7 @@ impl Gpu for Interrupted {
         self.gpu.drop_device(id);
     }
 
-    fn poll(&self, id: DeviceId) -> Polled {
+    fn poll(&self, id: DeviceId) -> PollResult {
         self.gpu.poll(id)
     }
 }
@@ -78,17 +78,17 @@ impl GpuDevice for InterruptedDevice {
     fn create_buffer(
         &self,
         bytes: usize,
-        room: usize,
+        headroom: usize,
         id: Option<BufferId>,
     ) -> Result<(BufferId, IdleMemory), CreateBufferError> {
-        self.device.create_buffer(bytes, room, id)
+        self.device.create_buffer(bytes, headroom, id)
     }
 
     fn submit(
         &self,
         queue: QueueId,
         encoder: Option<EncoderIds>,
-        copies: &[TextureCopy],
+        copies: &[ReadbackCopy],
     ) -> Result<Submission, SubmitError> {
         let interrupt = self.interrupt.lock().take();
         if let Some(interrupt) = interrupt {
@@ -97,7 +97,7 @@ impl GpuDevice for InterruptedDevice {
         self.device.submit(queue, encoder, copies)
     }
 
-    fn wait(&self, index: SubmissionIndex, timeout: Duration) -> Waited {
+    fn wait(&self, index: SubmissionIndex, timeout: Duration) -> WaitResult {
         self.device.wait(index, timeout)
     }
 
@@ -129,8 +129,8 @@ fn an_owner_dies_in_the_middle_of_a_submission() {
         for _ in 0..in_flight {
             present(&gpu, &mut presenter, id, RED).unwrap();
         }
-        if let Some(may_be_running) = refusal {
-            gpu.fail_next_submit(PresentError::DeviceLost, may_be_running);
+        if let Some(may_be_in_flight) = refusal {
+            gpu.fail_next_submit(PresentError::DeviceLost, may_be_in_flight);
         }
         *interrupt.lock() = Some(Box::new({
             let map = map.clone();

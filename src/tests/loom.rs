@@ -1,9 +1,9 @@
 //! Pollers, a renderer, the WebGPU thread and a thread that ends contexts, at the same time. Loom runs each
 //! test once for every order in which these threads can take the locks of [`sync`](crate::sync).
 //!
-//! The tests have no GPU and no presenter: a present is a buffer whose copy is done already, and a poller is
-//! a thread that completes it. Of the GPU's side only the memory is real enough to show whether a locked
-//! frame is overwritten.
+//! The tests have no GPU and no presenter. A present is a buffer whose copy is done already, and a poller is
+//! a thread that completes it. Returned buffers are overwritten, which shows whether a locked frame stays as
+//! it is.
 //!
 //! `cargo xtask test --only loom` builds and runs them. By hand, this command builds the test program, whose
 //! tests with `tests::loom` in their names are to be run:
@@ -138,9 +138,9 @@ impl Scene {
     fn canvas(&self, id: u64) -> Canvas {
         let (outbox, map) = (self.outbox.clone(), self.map.clone());
         let (fallback, waiters) = (map.fallback(), map.waiters());
-        let make = |offers| {
+        let make = |generations| {
             let size = Size2D::new(4, 2);
-            Arc::new(ContextData::new(ContextId(id), OWNER, size, offers, outbox, fallback, waiters))
+            Arc::new(ContextData::new(ContextId(id), OWNER, size, generations, outbox, fallback, waiters))
         };
         let context = map.insert(ContextId(id), make).unwrap();
         context.set_key(key(id));
@@ -196,7 +196,8 @@ impl Scene {
 }
 
 impl Canvas {
-    /// Presents a frame whose bytes all are `byte`, as far as its copy's being done. Returns its ticket.
+    /// Presents a frame whose bytes all are `byte`, up to the point where its copy is done. Returns the
+    /// number of its ticket.
     fn present(&self, byte: u8, height: u32, epoch: u64) -> u64 {
         let present = self.context.begin(CanvasEpoch(epoch), AlphaMode::Premultiplied).unwrap();
         let layout = layout(height);

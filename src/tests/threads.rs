@@ -15,7 +15,7 @@ mod slow {
     use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 
     use super::*;
-    use crate::gpu::{TextureCopy, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, UnsupportedDevice, Waited};
+    use crate::gpu::{ReadbackCopy, CreateBufferError, Gpu, GpuDevice, IdleMemory, PollResult, Submission, SubmitError, UnsupportedDevice, WaitResult};
     use crate::{EncoderIds, FrameMemoryKind};
 
     #[derive(Default)]
@@ -45,8 +45,8 @@ mod slow {
 
         fn drop_device(&self, _: DeviceId) {}
 
-        fn poll(&self, _: DeviceId) -> Polled {
-            Polled::Idle
+        fn poll(&self, _: DeviceId) -> PollResult {
+            PollResult::Idle
         }
     }
 
@@ -66,22 +66,22 @@ mod slow {
         fn create_buffer(
             &self,
             bytes: usize,
-            room: usize,
+            headroom: usize,
             id: Option<BufferId>,
         ) -> Result<(BufferId, IdleMemory), CreateBufferError> {
-            self.0.create_buffer(bytes, room, id)
+            self.0.create_buffer(bytes, headroom, id)
         }
 
         fn submit(
             &self,
             queue: QueueId,
             encoder: Option<EncoderIds>,
-            copies: &[TextureCopy],
+            copies: &[ReadbackCopy],
         ) -> Result<Submission, SubmitError> {
             self.0.submit(queue, encoder, copies)
         }
 
-        fn wait(&self, index: SubmissionIndex, timeout: Duration) -> Waited {
+        fn wait(&self, index: SubmissionIndex, timeout: Duration) -> WaitResult {
             self.0.wait(index, timeout)
         }
 
