@@ -1,4 +1,8 @@
-//! The renderer's side: lock and unlock.
+//! The renderer's side of the crate: WebRender locks a canvas to read its bytes, and unlocks it.
+//!
+//! An engine makes one [`ExternalImages`] for each WebRender instance, and that instance calls it on its
+//! renderer thread. Contexts are found in the [`ContextMap`] that the presenters fill. What is locked is kept
+//! here, not in the context, so it stays readable after its context was destroyed.
 
 use std::sync::{Arc, Weak};
 
@@ -16,52 +20,61 @@ use crate::sync::{self, thread};
 
 /// Hands the frames of canvases to one WebRender instance.
 ///
-/// Called on the renderer's thread. It waits neither for the GPU nor for snapshots nor for other canvases, and it frees no
-/// frame's memory. Each value has its own locks; dropping it releases them, and waits until all memory is freed that it let go.
+/// Called on that instance's renderer thread. No method but dropping waits for anything: neither for the GPU,
+/// nor for a snapshot, nor for another canvas. None frees the memory of a frame either; a thread that is
+/// started for it does. Each value has its own locks. Dropping it releases them, and waits until all memory
+/// that it has let go of is freed.
 ///
-/// A generation is one of 256: a renderer that draws a canvas which another one draws too must not fall 255 updates behind that
-/// one, or else it may show another frame of the canvas, or none.
+/// WebRender names a frame by its generation, one of 256 numbers. A renderer that draws a canvas which
+/// another renderer draws too must not fall 255 updates behind that one. If it does, it may show another
+/// frame of the canvas, or none.
 ///
-/// An engine that multiplexes handlers calls [`lock`](Self::lock) and [`unlock`](Self::unlock); another one gives this to
-/// `Renderer::set_external_image_handler`.
+/// An engine that has several handlers behind one `ExternalImageHandler` calls [`lock`](Self::lock) and
+/// [`unlock`](Self::unlock). Any other engine gives this value to `Renderer::set_external_image_handler`.
 pub struct ExternalImages {
     map: ContextMap,
     id: HandlerId,
-    /// What is locked now.
-    locks: FxHashMap<ExternalImageId, SmallVec<[Held; 1]>>,
-    /// They free memory.
+    /// The locks of each image, oldest first. No list is empty.
+    locks: FxHashMap<ExternalImageId, SmallVec<[ImageLock; 1]>>,
+    /// The threads that free memory. They are joined when this value is dropped.
     threads: Vec<thread::JoinHandle<()>>,
 }
 
-struct Held {
+/// What is locked of an image for one generation. Locks of the same generation share it.
+struct ImageLock {
+    /// The context that had the image's id when it was locked. Its id may name another context by now.
     context: Weak<ContextData>,
-    /// `None` if the engine does not pass it on.
+    /// `None` if the engine does not pass the generation on.
     generation: Option<u8>,
     locked: Locked,
+    /// How many locks are not unlocked yet: at least one.
     count: usize,
 }
 
 impl ExternalImages {
-    /// For one WebRender instance; several may share a map.
+    /// Makes the handler of one WebRender instance. Several handlers may share a map.
     pub fn new(map: &ContextMap) -> Self {
         Self { map: map.clone(), id: map.new_handler(), locks: FxHashMap::default(), threads: Vec::new() }
     }
 
-    /// The bytes of an image: those that the image update of this generation described, or a newer frame's of the same
-    /// layout. They stay as they are until the last [`unlock`](Self::unlock), whatever happens to the context.
+    /// Returns the bytes of an image: those of the image update with this generation, or of a newer frame
+    /// with the same layout. They stay as they are until the last [`unlock`](Self::unlock), whatever happens
+    /// to the context.
     ///
-    /// `generation` is the `channel_index` that WebRender passes. With `None` the newest update answers: then a
-    /// canvas that changes its size while frames are queued, or one with tiles, may show two frames at once.
+    /// `generation` is the `channel_index` that WebRender passes. With `None` the newest update answers. A
+    /// canvas that changes its size while frames are queued, or one that is drawn in tiles, may then show two
+    /// frames at once.
     ///
-    /// Locks nest. `ExternalImageSource::Invalid` for an id that is no living context's, unless this generation of it is
-    /// locked: it need not be unlocked.
+    /// Locks nest: each needs its own [`unlock`](Self::unlock). The result is `ExternalImageSource::Invalid`,
+    /// which need not be unlocked, if no living context has the id and this generation of the image is not
+    /// locked already.
     pub fn lock(&mut self, id: ExternalImageId, generation: Option<u8>) -> ExternalImageSource<'_> {
         let context = self.map.get(ContextId(id.0));
-        // The id may name another context by now, which has the same generations.
-        let held = |held: &Held| {
-            held.generation == generation && context.as_ref().is_none_or(|context| held.is_of(context))
+        // A new context that took over the id of a locked one uses the same generations for other frames.
+        let is_asked_for = |lock: &ImageLock| {
+            lock.generation == generation && context.as_ref().is_none_or(|context| lock.is_of(context))
         };
-        let known = self.locks.get(&id).and_then(|locks| locks.iter().rposition(held));
+        let known = self.locks.get(&id).and_then(|locks| locks.iter().rposition(is_asked_for));
         let fresh = match (known, context) {
             (Some(_), _) => None,
             (None, None) => return ExternalImageSource::Invalid,
@@ -69,60 +82,55 @@ impl ExternalImages {
                 let Some(locked) = context.lock(self.id, generation) else {
                     return ExternalImageSource::Invalid;
                 };
-                Some(Held { context: Arc::downgrade(&context), generation, locked, count: 0 })
+                Some(ImageLock { context: Arc::downgrade(&context), generation, locked, count: 0 })
             }
         };
         let locks = self.locks.entry(id).or_default();
         let index = known.unwrap_or(locks.len());
         locks.extend(fresh);
-        let held = &mut locks[index];
-        held.count += 1;
-        ExternalImageSource::RawData(held.bytes())
+        let lock = &mut locks[index];
+        lock.count += 1;
+        ExternalImageSource::RawData(lock.bytes())
     }
 
-    /// Takes back a lock of an image, of the generation that was locked last. No effect without one.
+    /// Releases one lock of an image, of the generation that was locked last. Has no effect if the image is
+    /// not locked.
     pub fn unlock(&mut self, id: ExternalImageId) {
-        let newest = self.locks.get(&id).map_or(0, SmallVec::len);
-        if let Some(index) = newest.checked_sub(1) {
-            self.release(id, index);
-        }
+        self.release(id, |locks| locks.len().checked_sub(1));
     }
 
+    /// Releases one lock of this generation of an image. Has no effect if it is not locked.
     fn unlock_generation(&mut self, id: ExternalImageId, generation: u8) {
-        let locks = self.locks.get(&id);
-        let index =
-            locks.and_then(|locks| locks.iter().rposition(|held| held.generation == Some(generation)));
-        if let Some(index) = index {
-            self.release(id, index);
-        }
+        self.release(id, |locks| locks.iter().rposition(|lock| lock.generation == Some(generation)));
     }
 
-    fn release(&mut self, id: ExternalImageId, index: usize) {
+    /// Releases one of the locks of an image. `choose` returns its index, if any is meant.
+    fn release(&mut self, id: ExternalImageId, choose: impl FnOnce(&[ImageLock]) -> Option<usize>) {
         let Some(locks) = self.locks.get_mut(&id) else { return };
-        if let Some(held) = locks.get_mut(index) {
-            held.count -= 1;
-            if held.count == 0 {
-                let held = locks.remove(index);
-                if locks.is_empty() {
-                    self.locks.remove(&id);
-                }
-                self.drop_elsewhere(held.locked);
+        let Some(index) = choose(locks) else { return };
+        let lock = &mut locks[index];
+        lock.count -= 1;
+        if lock.count == 0 {
+            let lock = locks.remove(index);
+            if locks.is_empty() {
+                self.locks.remove(&id);
             }
+            self.let_go(lock.locked);
         }
     }
 
-    /// Drops a frame without freeing its memory on this thread.
-    fn drop_elsewhere(&mut self, locked: Locked) {
+    /// Drops what was locked. If that frees memory, which takes milliseconds, a thread is started for it.
+    fn let_go(&mut self, locked: Locked) {
         if let Locked::Frame(frame) = locked
             && let Some(frame) = frame.into_orphan()
         {
             self.threads.retain(|thread| !sync::is_finished(thread));
-            self.threads.extend(sync::elsewhere(move || drop::<Frame>(frame)));
+            self.threads.extend(sync::spawn_or_run(move || drop::<Frame>(frame)));
         }
     }
 }
 
-impl Held {
+impl ImageLock {
     fn is_of(&self, context: &Arc<ContextData>) -> bool {
         std::ptr::eq(self.context.as_ptr(), Arc::as_ptr(context))
     }
@@ -130,13 +138,14 @@ impl Held {
     fn bytes(&self) -> &[u8] {
         match &self.locked {
             Locked::Frame(frame) => frame.bytes(),
-            Locked::Zeros(blank) => blank,
+            Locked::Zeros(zeros) => zeros,
         }
     }
 }
 
 impl Drop for ExternalImages {
-    /// Nothing of a GPU is freed after it: a process that ends unloads the driver.
+    /// Releases all locks and waits until the memory of their frames is freed. A process that ends afterwards
+    /// unloads the GPU's driver, which no thread may be using then.
     fn drop(&mut self) {
         self.map.forget_handler(self.id);
         self.locks.clear();
@@ -151,7 +160,7 @@ impl Drop for ExternalImages {
 impl ExternalImageHandler for ExternalImages {
     fn lock(&mut self, id: ExternalImageId, channel_index: u8, _is_composited: bool) -> ExternalImage<'_> {
         let source = ExternalImages::lock(self, id, Some(channel_index));
-        // The uv rectangle is for texture handles.
+        // WebRender reads the uv rectangle of texture handles only.
         ExternalImage { uv: TexelRect::new(0.0, 0.0, 0.0, 0.0), source }
     }
 
@@ -162,9 +171,9 @@ impl ExternalImageHandler for ExternalImages {
 
 #[cfg(test)]
 impl ExternalImages {
-    /// What is locked of an image, oldest first: the generation, how often, the bytes.
+    /// Returns what is locked of an image, oldest first: the generation, the number of locks, and the bytes.
     pub(crate) fn held(&self, id: ExternalImageId) -> impl Iterator<Item = (Option<u8>, usize, &[u8])> {
         let locks = self.locks.get(&id).into_iter().flatten();
-        locks.map(|held| (held.generation, held.count, held.bytes()))
+        locks.map(|lock| (lock.generation, lock.count, lock.bytes()))
     }
 }

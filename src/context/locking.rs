@@ -30,7 +30,7 @@ impl ContextData {
             // A frame that was held back is offered now. Another thread tells the sink, so that this one is not kept waiting.
             let outbox = self.outbox.clone();
             // That thread frees nothing, so it need not be joined.
-            let _ = sync::elsewhere(move || outbox.drain());
+            let _ = sync::spawn_or_run(move || outbox.drain());
         }
         Some(locked)
     }

@@ -16,11 +16,11 @@ use euclid::default::Size2D;
 
 use super::{Choices, Violation, run_all};
 use crate::AlphaMode;
-use crate::frame::{Frame, SharedFrame, WeakFrame};
-use crate::frame::testing::marked_frame;
+use crate::delivery::Generations;
 use crate::frame::FrameLayout;
 use crate::frame::testing::frame_layout;
-use crate::delivery::Generations;
+use crate::frame::testing::marked_frame;
+use crate::frame::{Frame, SharedFrame, WeakFrame};
 
 const MOST_LARGE: usize = 3;
 const MOST_PIXELS: usize = 2;

@@ -92,9 +92,8 @@ impl History {
             let (newest, _) = life.newest(ends, ends.len());
             // What superseded it may be lost.
             let engine = &self.engines[life.at];
-            let is_lost = |index: usize| {
-                life.presents[index].device.is_some_and(|device| self.is_lost(engine, device))
-            };
+            let is_lost =
+                |index: usize| life.presents[index].device.is_some_and(|device| self.is_lost(engine, device));
             if let Some(superseded) = superseded
                 && life.is_alive()
                 && engine.may_lack_mappings == 0
@@ -292,14 +291,18 @@ impl History {
             assert_eq!(engine.gpu.textures(), 0, "textures of {at} are dropped");
             assert_eq!(engine.returned(), engine.handed_in, "each id comes back once");
         }
-        let told = |engine: &Engine| engine.recorder.get(|record| {
-            (record.calls.len(), record.order.len(), record.ids.len())
-        });
+        let told = |engine: &Engine| {
+            engine.recorder.get(|record| (record.calls.len(), record.order.len(), record.ids.len()))
+        };
         let before: Vec<_> = self.engines.iter().map(told).collect();
         self.at.iter().for_each(|at| self.engines[*at].presenter = None);
         self.renderers = std::array::from_fn(|_| super::renderer::Renderer::new(&Default::default()));
         self.map = Default::default();
-        assert_eq!(self.engines.iter().map(told).collect::<Vec<_>>(), before, "there was nothing more to tell");
+        assert_eq!(
+            self.engines.iter().map(told).collect::<Vec<_>>(),
+            before,
+            "there was nothing more to tell"
+        );
         for index in 0..self.waits.len() {
             assert_eq!(self.awaited.get(|answers| answers[index].len()), 1, "each wait is told once");
         }

@@ -9,7 +9,7 @@ use webrender_api::{ImageDescriptor, ImageKey};
 use wgpu_core::id::BufferId;
 
 use super::super::world::*;
-use crate::gpu::{fake::self, fake::FakeGpu};
+use crate::gpu::{fake, fake::FakeGpu};
 use crate::{ContextId, ContextMap, PresentEnd, Presenter, ReturnedId};
 
 /// So many buffer ids.

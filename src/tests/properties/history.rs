@@ -12,7 +12,7 @@ use super::model::{Compositors, Life, Picture, Present, Read, State, Wait};
 use super::renderer::Renderer;
 use super::step::{Step, Texture, Trouble};
 use crate::gpu::Gpu;
-use crate::gpu::{fake::self, fake::Fault};
+use crate::gpu::{fake, fake::Fault};
 use crate::{
     AlphaMode, Awaited, BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId,
     ContextMap, CreateContextError, EncoderIds, GetImageError, OwnerId, PendingTexture, PixelFormat,
@@ -153,11 +153,11 @@ impl History {
                 engine.gpu.fail_next_creations(count);
                 engine.may_lack_memory += count;
             }
-            Step::FailSubmit { at, may_be_running } => {
+            Step::FailSubmit { at, may_be_in_flight } => {
                 let engine = self.engine(at);
-                engine.gpu.fail_next_submit(PresentError::OutOfMemory, may_be_running);
+                engine.gpu.fail_next_submit(PresentError::OutOfMemory, may_be_in_flight);
                 // All of a batch, and what they were to supersede.
-                engine.may_lack_memory += if may_be_running { 8 } else { 1 };
+                engine.may_lack_memory += if may_be_in_flight { 8 } else { 1 };
             }
             Step::FailMappings { at, count } => {
                 let engine = self.engine(at);
@@ -196,12 +196,12 @@ impl History {
         let taken = self.named(context).is_some();
         let engine = &mut self.engines[at];
         let ids = engine.free_ids(ids);
-        let buffer_ids =
-            if ids.is_empty() { BufferIds::Allocated } else { BufferIds::Provided(ids.clone()) };
+        let buffer_ids = if ids.is_empty() { BufferIds::Allocated } else { BufferIds::Provided(ids.clone()) };
         let size = size(6, 3);
-        let created = engine
-            .presenter()
-            .create_context(ContextId(context), ContextDescriptor { owner: OwnerId(owner), size, buffer_ids });
+        let created = engine.presenter().create_context(
+            ContextId(context),
+            ContextDescriptor { owner: OwnerId(owner), size, buffer_ids },
+        );
         if taken {
             assert_eq!(created, Err(CreateContextError::Duplicate(ContextId(context))));
             return;
@@ -268,8 +268,7 @@ impl History {
             engine.hand_in(ReturnedId::CommandEncoder(command_encoder));
             engine.hand_in(ReturnedId::CommandBuffer(command_buffer));
         }
-        let configuration =
-            ContextConfiguration { format, alpha_mode, ..configuration(number, size) };
+        let configuration = ContextConfiguration { format, alpha_mode, ..configuration(number, size) };
         let picture = if size.is_empty() {
             Picture::cleared(size, opaque)
         } else {
@@ -411,9 +410,7 @@ impl History {
         let life = &mut self.lives[life];
         let compositor = life.images.last().map(|image| self.engines[at].images[*image].0.0);
         life.state = match (after, compositor) {
-            (Some(transaction), Some(compositor))
-                if !self.compositors.have_done(compositor, transaction) =>
-            {
+            (Some(transaction), Some(compositor)) if !self.compositors.have_done(compositor, transaction) => {
                 State::Lingering(compositor, transaction)
             }
             _ => State::Gone,

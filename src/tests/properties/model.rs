@@ -82,9 +82,7 @@ impl Present {
             PresentEnd::Presented => Some(self.picture),
             PresentEnd::Failed(
                 PresentError::TextureInvalid | PresentError::TextureDestroyed | PresentError::TooLarge(_),
-            ) => {
-                Some(Picture::cleared(self.picture.size, self.picture.is_opaque()))
-            }
+            ) => Some(Picture::cleared(self.picture.size, self.picture.is_opaque())),
             _ => None,
         }
     }

@@ -74,9 +74,9 @@ impl Renderer {
         let newest = match generation {
             Some(generation) => {
                 ExternalImageHandler::unlock(&mut self.images, ExternalImageId(context), generation);
-                self.locks.iter().rposition(|lock| {
-                    lock.context == context && lock.generation == Some(generation)
-                })
+                self.locks
+                    .iter()
+                    .rposition(|lock| lock.context == context && lock.generation == Some(generation))
             }
             // The one that was locked last.
             None => {
@@ -104,9 +104,8 @@ impl Renderer {
             let expected = self.locks.iter().filter(|lock| lock.context == context);
             let expected = expected.map(|lock| (lock.generation, lock.count, &lock.bytes[..]));
             let held = self.images.held(ExternalImageId(context));
-            let held = held.map(|(generation, count, bytes)| {
-                (generation, count, &bytes[..bytes.len().min(LARGEST)])
-            });
+            let held = held
+                .map(|(generation, count, bytes)| (generation, count, &bytes[..bytes.len().min(LARGEST)]));
             assert!(held.eq(expected), "a lock of {context} was lost, or its bytes changed");
         }
     }

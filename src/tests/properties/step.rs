@@ -115,7 +115,7 @@ pub(super) enum Step {
     },
     FailSubmit {
         at: usize,
-        may_be_running: bool,
+        may_be_in_flight: bool,
     },
     FailMappings {
         at: usize,
@@ -209,9 +209,9 @@ fn set_key() -> impl Strategy<Value = Step> {
 }
 
 fn present() -> impl Strategy<Value = Step> {
-    (at(), context(), 0..30u64, texture(), any::<bool>()).prop_map(|(at, context, epoch, texture, batched)| {
-        Step::Present { at, context, epoch, texture, batched }
-    })
+    (at(), context(), 0..30u64, texture(), any::<bool>()).prop_map(
+        |(at, context, epoch, texture, batched)| Step::Present { at, context, epoch, texture, batched },
+    )
 }
 
 fn clear() -> impl Strategy<Value = Step> {
@@ -248,7 +248,7 @@ fn failure() -> impl Strategy<Value = Step> {
     prop_oneof![
         (at(), 1..3usize).prop_map(|(at, count)| Step::FailCreations { at, count }),
         (at(), prop::bool::weighted(0.2))
-            .prop_map(|(at, may_be_running)| Step::FailSubmit { at, may_be_running }),
+            .prop_map(|(at, may_be_in_flight)| Step::FailSubmit { at, may_be_in_flight }),
         (at(), 1..3usize).prop_map(|(at, count)| Step::FailMappings { at, count }),
     ]
 }
@@ -302,8 +302,7 @@ fn step() -> impl Strategy<Value = Step> {
 pub(super) fn script() -> impl Strategy<Value = Vec<Step>> {
     let ids = || prop_oneof![3 => Just(0usize), 1 => 1..6usize];
     let page = (ids(), ids(), ids(), any::<bool>()).prop_map(|(first, second, third, key)| {
-        let create =
-            |(context, ids)| Step::Create { at: 0, context, owner: context % 2, ids };
+        let create = |(context, ids)| Step::Create { at: 0, context, owner: context % 2, ids };
         let set_key = |context| Step::SetKey { at: 0, context, compositor: 1 };
         let contexts = [(0, first), (1, second), (2, third)].map(create).into_iter();
         contexts.chain((0..2 + u64::from(key)).map(set_key)).collect::<Vec<_>>()
