@@ -117,7 +117,7 @@ impl ExternalImages {
             && let Some(frame) = frame.into_orphan()
         {
             self.threads.retain(|thread| !sync::is_finished(thread));
-            self.threads.extend(sync::elsewhere(move || drop::<Frame>(frame)));
+            self.threads.extend(sync::spawn_or_run(move || drop::<Frame>(frame)));
         }
     }
 }

@@ -1,6 +1,17 @@
-//! The seam to the GPU: everything the presenter asks of wgpu-core. No file outside this folder calls it.
+//! The seam to wgpu-core: whatever the presenter and its pollers ask of the GPU goes through the traits of
+//! this folder.
 //!
-//! [`wgpu`] is the real one; `fake` (tests only) completes, fails and loses on command.
+//! [`Gpu`] stands for a `wgpu_core::global::Global`, [`GpuDevice`] for one of its devices. [`WgpuCore`]
+//! implements them for real devices, and `fake`, in tests, for devices that complete, fail and are lost on
+//! command. The WebGPU thread creates, submits and drops; pollers wait and poll. No pointer to memory that
+//! wgpu-core can free leaves the folder.
+//!
+//! Besides the traits the folder hands out copies and submissions, the proof that a submission is done
+//! ([`Completed`]), and memory whose type says whether the GPU may be writing it. It may import `api` and
+//! `sync`.
+//!
+//! Only the upload belt calls wgpu-core outside this folder. It has calls of its own in `belt/device.rs` and
+//! `belt/upload.rs`, and shares [`each_backend`] alone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +25,9 @@ use crate::api::error::PresentError;
 use crate::api::ids::EncoderIds;
 use crate::api::report::FrameMemoryKind;
 
-/// Calls a macro with the name of each backend's API, as far as wgpu-core has it here and this crate's features name it.
+/// Expands a macro once for each backend that wgpu-core has on this platform and this crate's features
+/// enable. The argument is the name of the backend's type in `wgpu_core::api`. `Noop` comes last and is
+/// always there.
 macro_rules! each_backend {
     ($look:ident) => {
         #[cfg(all(
@@ -36,7 +49,7 @@ macro_rules! each_backend {
 }
 pub(crate) use each_backend;
 
-pub(crate) mod memory;
+mod memory;
 mod copy;
 mod portable;
 #[cfg(all(
@@ -54,70 +67,106 @@ pub(crate) use self::memory::{FrameMemory, IdleMemory, InFlightMemory, Readable,
 pub(crate) use self::wgpu::UnsupportedDevice;
 pub(crate) use self::wgpu::WgpuCore;
 
-/// A `wgpu_core::global::Global`. Called on the WebGPU thread only, but for [`open`](Self::open)ed devices' waits and polls.
+/// What the presenter asks of a `wgpu_core::global::Global`.
+///
+/// [`open`](Self::open) and [`poll`](Self::poll) are called on any thread, all other methods on the WebGPU
+/// thread only.
+///
+/// Precondition: an id that is passed to a method is in the hub, which is wgpu-core's table of ids. wgpu-core
+/// panics at an unknown id.
 pub(crate) trait Gpu: Send + Sync {
-    /// What the presenter keeps of a device; it outlives `device_drop`.
+    /// Opens a device for submissions and waits. The result stays usable after
+    /// [`drop_device`](Self::drop_device): it can still wait for submissions, while new ones fail.
     fn open(&self, device: DeviceId) -> Arc<dyn GpuDevice>;
+
+    /// Removes a buffer from the hub. wgpu-core keeps its memory until the submissions that use it are done.
     fn drop_buffer(&self, id: BufferId);
+
+    /// Frees the memory of a texture once the submissions that use it are done. Its id stays in the hub.
     fn destroy_texture(&self, id: TextureId);
+
+    /// Removes a texture from the hub.
     fn drop_texture(&self, id: TextureId);
+
+    /// Makes a device unusable; wgpu-core frees its buffers and textures in a later poll. Its id stays in the
+    /// hub.
     fn destroy_device(&self, id: DeviceId);
+
+    /// Removes a device from the hub.
     fn drop_device(&self, id: DeviceId);
-    /// `device_poll(Poll)`: runs callbacks of finished work. Never for a dropped device.
-    fn poll(&self, id: DeviceId) -> Polled;
+
+    /// Polls a device without waiting: runs the engine's closures for finished submissions.
+    fn poll(&self, id: DeviceId) -> PollResult;
 }
 
-/// One device of a [`Gpu`].
+/// What the presenter asks of one device of a [`Gpu`].
+///
+/// [`create_buffer`](Self::create_buffer) and [`submit`](Self::submit) are called on the WebGPU thread only,
+/// all other methods on any thread.
 pub(crate) trait GpuDevice: Send + Sync {
     fn id(&self) -> DeviceId;
 
-    /// The kind of memory that its frames are read from; `None` if they cannot be.
+    /// Returns the kind of memory that the device's frames are usually read from, or `None` if this crate was
+    /// built without its backend.
     fn memory(&self) -> Option<FrameMemoryKind>;
 
-    /// No texture of the device is wider or higher.
+    /// Returns the largest width and height, in pixels, that a texture of the device can have.
     fn largest_texture(&self) -> u32;
 
-    /// Makes a buffer of at least `bytes` bytes that the GPU can copy to, with `room` more if they can be had. After an error
-    /// `id` is free again.
+    /// Creates a buffer that textures can be copied to, of `bytes + headroom` bytes, or of `bytes` if there
+    /// is not enough memory for more.
+    ///
+    /// The buffer gets `id`, or if that is `None` an id that wgpu-core allocates. After an error `id` is free
+    /// again.
     fn create_buffer(
         &self,
         bytes: usize,
-        room: usize,
+        headroom: usize,
         id: Option<BufferId>,
     ) -> Result<(BufferId, IdleMemory), CreateBufferError>;
 
-    /// Records all copies in one encoder and submits it. The ids of `encoder` are free again afterwards.
+    /// Records all copies in one command encoder and submits it.
+    ///
+    /// The ids of `encoder` are free again when this returns. Without any, wgpu-core allocates them.
     fn submit(
         &self,
         queue: QueueId,
         encoder: Option<EncoderIds>,
-        copies: &[TextureCopy],
+        copies: &[ReadbackCopy],
     ) -> Result<Submission, SubmitError>;
 
-    /// Waits, outside all locks, until a submission is done.
-    fn wait(&self, index: SubmissionIndex, timeout: Duration) -> Waited;
+    /// Waits until a submission is done, without holding any lock of wgpu-core.
+    ///
+    /// Precondition: wgpu-core has returned `index` for a submission to this device. Another index may cause
+    /// a panic.
+    fn wait(&self, index: SubmissionIndex, timeout: Duration) -> WaitResult;
 
-    /// Whether the device must be polled, once a submission is done, before the memory that it wrote can be read.
+    /// Returns whether frames of this device become readable only when it is polled after their submission is
+    /// done.
     fn must_poll(&self) -> bool;
 }
 
-/// A copy of a whole texture into the beginning of a buffer.
+/// A copy of a whole texture to the beginning of a buffer.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct TextureCopy {
+pub(crate) struct ReadbackCopy {
     pub(crate) texture: TextureId,
     pub(crate) buffer: BufferId,
+    /// Size of the texture in pixels.
     pub(crate) size: Size2D<u32>,
+    /// Distance of two rows in the buffer, in bytes.
     pub(crate) stride: u32,
 }
 
-/// A submission that the GPU has accepted.
+/// A submission that wgpu-core has accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Submission {
     pub(crate) device: DeviceId,
+    /// Counts the submissions of the device.
     pub(crate) index: SubmissionIndex,
 }
 
-/// Proof that all submissions of a device up to an index are done. Made by [`GpuDevice::wait`].
+/// Proof that all submissions to a device up to an index are done. Outside tests only [`GpuDevice::wait`]
+/// makes one, after the device's fence has reached the index.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Completed {
     device: DeviceId,
@@ -125,31 +174,38 @@ pub(crate) struct Completed {
 }
 
 impl Completed {
+    /// Returns whether `submission` is done.
     pub(crate) fn covers(&self, submission: &Submission) -> bool {
         self.device == submission.device && submission.index <= self.index
     }
 }
 
+/// The result of [`GpuDevice::wait`].
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Waited {
+pub(crate) enum WaitResult {
     Done(Completed),
     TimedOut,
-    /// The device is lost: what was not done will never be.
+    /// The device is lost: submissions that are not done yet never will be.
     Lost,
-    /// This device cannot be waited for outside wgpu-core: it must be polled.
+    /// This crate has no access to the device's fence. [`Gpu::poll`] tells whether submissions are done.
     MustPoll,
 }
 
+/// The result of [`Gpu::poll`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Polled {
-    /// Nothing is in flight.
+pub(crate) enum PollResult {
+    /// No submission is in flight.
     Idle,
+    /// Submissions are in flight.
     Busy,
+    /// The device is lost.
     Lost,
 }
 
+/// Why [`GpuDevice::create_buffer`] failed.
 #[derive(Clone, Debug, Error)]
 pub(crate) enum CreateBufferError {
+    /// This crate was built without the device's backend.
     #[error("unsupported backend")]
     UnsupportedBackend,
     #[error("out of memory")]
@@ -168,14 +224,14 @@ impl From<CreateBufferError> for PresentError {
     }
 }
 
-/// Tries to make something with room, and without if there is no memory for that.
-fn with_room<T>(
+/// Creates something of `bytes + headroom` bytes, or of `bytes` if there is not enough memory for more.
+fn with_headroom<T>(
     bytes: usize,
-    room: usize,
+    headroom: usize,
     create: impl Fn(usize) -> Result<T, CreateBufferError>,
 ) -> Result<T, CreateBufferError> {
-    if room > 0 {
-        match create(bytes + room) {
+    if headroom > 0 {
+        match create(bytes + headroom) {
             Err(CreateBufferError::OutOfMemory) => {}
             created => return created,
         }
@@ -183,10 +239,11 @@ fn with_room<T>(
     create(bytes)
 }
 
-/// Why a submission was not made.
+/// Why [`GpuDevice::submit`] failed.
 #[derive(Clone, Debug)]
 pub(crate) struct SubmitError {
     pub(crate) reason: PresentError,
-    /// The GPU may have accepted the work all the same: the buffers must not be used again.
-    pub(crate) may_be_running: bool,
+    /// The GPU may have accepted the work in spite of the error, and may be writing the buffers: they must
+    /// not be used again.
+    pub(crate) may_be_in_flight: bool,
 }

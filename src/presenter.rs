@@ -37,7 +37,7 @@ use crate::api::report::Statistics;
 use crate::context::{ContextData, ContextMap, Purpose};
 use crate::delivery::{Message, Outbox, Recipients, Reply};
 use crate::frame::{CopyLayout, Snapshot};
-use crate::gpu::{Gpu, Polled, WgpuCore};
+use crate::gpu::{Gpu, PollResult, WgpuCore};
 use crate::staging::StagingRing;
 
 pub use self::batch::Batch;
@@ -396,7 +396,7 @@ impl Presenter {
     /// Polls a device: closures of finished work run, and wgpu-core releases what is not used any more. A destroyed device that is
     /// still busy asks for the next maintenance, so that it is polled to its end.
     fn poll(&self, device: DeviceId) {
-        if poll_contained(&*self.gpu, device) == Polled::Busy && self.poller.is_retired(device) {
+        if poll_contained(&*self.gpu, device) == PollResult::Busy && self.poller.is_retired(device) {
             self.poller.remind(device);
         }
     }

@@ -1,7 +1,12 @@
-//! Locks and threads, as far as what renderers, pollers and the WebGPU thread share is made of them.
+//! Locks and threads: what the threads of the crate share is built from these.
 //!
-//! Under `cfg(loom)`, in tests only, they are loom's, which tries all orders in which threads can take them. Pollers are not
-//! tested that way, nor are waits with a time: they have locks of their own.
+//! Contexts and their map, outboxes, recyclers and the fallback image use the locks of this module. In a
+//! normal build these are `parking_lot`'s. In tests with `cfg(loom)` they are loom's, which runs a test once
+//! for every order in which its threads can take them; `src/tests/loom.rs` holds those tests. Everything else
+//! that has a lock uses `parking_lot` directly and is not explored: pollers, the pool of frames, the code
+//! that calls wgpu-core, the WebRender sink, and waits with a time-out.
+//!
+//! The module also starts threads and contains panics of the engine's code. It imports nothing of the crate.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -11,14 +16,14 @@ pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 pub(crate) use std::thread::{self, ThreadId};
 
 #[cfg(all(test, loom))]
-pub(crate) use self::doubles::{Condvar, Mutex, MutexGuard, RwLock};
+pub(crate) use self::loom_locks::{Condvar, Mutex, MutexGuard, RwLock};
 #[cfg(all(test, loom))]
 pub(crate) use loom::thread::{self, ThreadId};
 
-/// Does something rare on a thread of its own, because this one must not be kept waiting; or on this one, if there can be
-/// no other.
+/// Runs `action` on a new thread, because the calling thread must not wait for it. If no thread can be
+/// started, runs it on the calling thread and returns `None`.
 #[cfg(not(all(test, loom)))]
-pub(crate) fn elsewhere<F: FnOnce() + Send + 'static>(action: F) -> Option<thread::JoinHandle<()>> {
+pub(crate) fn spawn_or_run<F: FnOnce() + Send + 'static>(action: F) -> Option<thread::JoinHandle<()>> {
     use std::sync::Arc;
 
     fn run<F: FnOnce()>(slot: &Mutex<Option<F>>) {
@@ -27,10 +32,11 @@ pub(crate) fn elsewhere<F: FnOnce() + Send + 'static>(action: F) -> Option<threa
             action();
         }
     }
+    // `spawn` consumes its closure even if it fails, so the action itself stays reachable from here.
     let slot = Arc::new(Mutex::new(Some(action)));
-    let theirs = slot.clone();
+    let threads_slot = slot.clone();
     let thread = thread::Builder::new().name("webgpu presentation".into());
-    let spawned = thread.spawn(move || run(&theirs));
+    let spawned = thread.spawn(move || run(&threads_slot));
     if let Err(error) = &spawned {
         log::error!("webgpu-presentation: no thread: {error}");
         run(&slot);
@@ -38,32 +44,35 @@ pub(crate) fn elsewhere<F: FnOnce() + Send + 'static>(action: F) -> Option<threa
     spawned.ok()
 }
 
+/// Runs `action` on a new thread of loom's.
 #[cfg(all(test, loom))]
-pub(crate) fn elsewhere<F: FnOnce() + Send + 'static>(action: F) -> Option<thread::JoinHandle<()>> {
+pub(crate) fn spawn_or_run<F: FnOnce() + Send + 'static>(action: F) -> Option<thread::JoinHandle<()>> {
     Some(thread::spawn(action))
 }
 
-/// A panic of the engine's code must not stop what comes after it.
+/// Runs code of the engine's. A panic in it is logged and goes no further, so that the caller's next steps
+/// happen.
 pub(crate) fn contain_panic(call: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(call)).is_err() {
         log::error!("webgpu-presentation: a callback of the engine panicked");
     }
 }
 
+/// Returns whether joining the thread would return at once.
 #[cfg(not(all(test, loom)))]
 pub(crate) fn is_finished(thread: &thread::JoinHandle<()>) -> bool {
     thread.is_finished()
 }
 
-/// Loom's threads do not tell.
+/// Returns `false`: a thread of loom's cannot be asked.
 #[cfg(all(test, loom))]
 pub(crate) fn is_finished(_: &thread::JoinHandle<()>) -> bool {
     false
 }
 
-/// Loom's, in the shape of parking_lot's.
+/// Loom's locks with the interface of `parking_lot`'s: locking returns a guard instead of a result.
 #[cfg(all(test, loom))]
-mod doubles {
+mod loom_locks {
     use std::ops::{Deref, DerefMut};
 
     use loom::sync;
@@ -71,7 +80,7 @@ mod doubles {
     #[derive(Default)]
     pub(crate) struct Mutex<T>(sync::Mutex<T>);
 
-    /// Empty while a [`Condvar`] waits.
+    /// Holds `None` only inside [`Condvar::wait`], which borrows the guard exclusively.
     pub(crate) struct MutexGuard<'a, T>(Option<sync::MutexGuard<'a, T>>);
 
     impl<T> Mutex<T> {

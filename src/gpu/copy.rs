@@ -1,4 +1,7 @@
-//! Copies from textures to buffers on wgpu-core, and what its errors mean.
+//! Submits copies from textures to buffers, and translates wgpu-core's errors.
+//!
+//! Devices of every backend call [`submit`] on the WebGPU thread. The command encoder and the command buffer
+//! that it creates have left the hub when it returns, with or without an error.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -9,21 +12,22 @@ use wgpu_core::global::Global;
 use wgpu_core::id::{CommandBufferId, CommandEncoderId, DeviceId, QueueId};
 use wgpu_types as wgt;
 
-use super::{Submission, SubmitError, TextureCopy};
+use super::{ReadbackCopy, Submission, SubmitError};
 use crate::api::error::PresentError;
 use crate::api::ids::EncoderIds;
 
-/// Records `copies` in one encoder and submits it; neither encoder nor command buffer stays in the hub.
+/// Records `copies` in one command encoder and submits it.
 pub(super) fn submit(
     global: &Global,
     device: DeviceId,
     queue: QueueId,
     ids: Option<EncoderIds>,
-    copies: &[TextureCopy],
+    copies: &[ReadbackCopy],
 ) -> Result<Submission, SubmitError> {
-    let refused = |reason| SubmitError { reason, may_be_running: false };
+    let refused = |reason| SubmitError { reason, may_be_in_flight: false };
     let command_buffer = record(global, device, ids, copies).map_err(refused)?;
-    // It runs closures of the engine's, last of all.
+    // The last thing that `queue_submit` does is to run closures of the engine's. If one panics, the work was
+    // accepted.
     let submit = || global.queue_submit(queue, &[command_buffer]).map_err(|(_, error)| submit_error(error));
     let submitted = catch_unwind(AssertUnwindSafe(submit));
     global.command_buffer_drop(command_buffer);
@@ -31,17 +35,20 @@ pub(super) fn submit(
         Ok(Ok(index)) => Ok(Submission { device, index }),
         Ok(Err(error)) => Err(error),
         Err(_) => {
+            // The index of the submission is lost, so nothing can wait for it. That is how a lost device
+            // looks.
             log::error!("webgpu-presentation: a closure of the engine panicked in queue_submit");
-            Err(SubmitError { reason: PresentError::DeviceLost, may_be_running: true })
+            Err(SubmitError { reason: PresentError::DeviceLost, may_be_in_flight: true })
         }
     }
 }
 
+/// Records `copies` and returns the command buffer.
 fn record(
     global: &Global,
     device: DeviceId,
     ids: Option<EncoderIds>,
-    copies: &[TextureCopy],
+    copies: &[ReadbackCopy],
 ) -> Result<CommandBufferId, PresentError> {
     let label = wgt::CommandEncoderDescriptor { label: Some("canvas present".into()) };
     let (encoder, error) =
@@ -68,14 +75,16 @@ fn record(
     finished
 }
 
-/// All copies, and then one barrier for all of them: wgpu-core looks at every buffer of the device for each.
+/// Records all copies, and then one barrier for all of them: for each barrier wgpu-core visits every buffer
+/// of the device.
 fn record_copies(
     global: &Global,
     encoder: CommandEncoderId,
-    copies: &[TextureCopy],
+    copies: &[ReadbackCopy],
 ) -> Result<(), PresentError> {
     copies.iter().try_for_each(|copy| record_copy(global, encoder, copy))?;
-    // The barrier to MAP_READ makes the copies available to the host: wgpu-core never maps owned memory itself.
+    // The barrier to MAP_READ makes the copied bytes visible to the CPU. wgpu-core inserts none for owned
+    // memory, because it never maps that.
     let readable = copies
         .iter()
         .map(|copy| wgt::BufferTransition { buffer: copy.buffer, state: wgt::BufferUses::MAP_READ });
@@ -83,7 +92,7 @@ fn record_copies(
     recorded.map_err(|error| encoder_error(error.into()))
 }
 
-fn record_copy(global: &Global, encoder: CommandEncoderId, copy: &TextureCopy) -> Result<(), PresentError> {
+fn record_copy(global: &Global, encoder: CommandEncoderId, copy: &ReadbackCopy) -> Result<(), PresentError> {
     let source = wgt::TexelCopyTextureInfo {
         texture: copy.texture,
         mip_level: 0,
@@ -106,9 +115,10 @@ fn device_error(error: &DeviceError) -> PresentError {
     }
 }
 
+/// Translates an error of `queue_submit`, and says whether the GPU may have accepted the work.
 fn submit_error(error: QueueSubmitError) -> SubmitError {
-    let (reason, may_be_running) = match error {
-        // The only errors that can follow the driver's submit.
+    let (reason, may_be_in_flight) = match error {
+        // Among the known errors, only those of the queue can arise after the driver has accepted the work.
         QueueSubmitError::Queue(error) => {
             (device_error(&error), !matches!(error, DeviceError::DeviceMismatch(_)))
         }
@@ -120,9 +130,10 @@ fn submit_error(error: QueueSubmitError) -> SubmitError {
             (PresentError::DeviceLost, true)
         }
     };
-    SubmitError { reason, may_be_running }
+    SubmitError { reason, may_be_in_flight }
 }
 
+/// Translates an error of recording commands. The GPU has accepted nothing then.
 fn encoder_error(error: CommandEncoderError) -> PresentError {
     match &error {
         CommandEncoderError::Device(error) => device_error(error),

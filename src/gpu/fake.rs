@@ -1,7 +1,8 @@
-//! A GPU that completes, fails and loses on command. As strict as wgpu-core: unknown ids panic.
+//! A GPU for tests, which completes, fails and loses submissions on command.
 //!
-//! Textures have one colour. A submission does nothing until [`FakeGpu::finish`] lets it, so a frame that is read too early
-//! shows.
+//! A submission does nothing until [`FakeGpu::finish`] lets it, so that a frame that is read too early has
+//! the wrong bytes. Each texture has a single color. The fake is as strict as wgpu-core: unknown ids panic,
+//! and portable memory is readable only after a poll. It can be used on any thread.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ptr::NonNull;
@@ -16,25 +17,29 @@ use wgpu_core::id::{BufferId, CommandBufferId, CommandEncoderId, DeviceId, Id, Q
 
 use super::memory::{HostMemory, HubMemory, Unmapped};
 use super::{
-    Completed, CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, TextureCopy,
-    Waited,
+    Completed, CreateBufferError, Gpu, GpuDevice, IdleMemory, PollResult, ReadbackCopy, Submission,
+    SubmitError, WaitResult,
 };
 use crate::api::error::PresentError;
 use crate::api::ids::EncoderIds;
 use crate::api::report::FrameMemoryKind;
 
+/// Returns the id of a device, which need not be created first.
 pub(crate) fn device(index: u32) -> DeviceId {
     Id::zip(index, 1)
 }
 
+/// Returns the id of the queue of [`device(index)`](device).
 pub(crate) fn queue(index: u32) -> QueueId {
     Id::zip(index, 1)
 }
 
+/// Returns a buffer id, for a buffer that is to be created with it.
 pub(crate) fn buffer(index: u32) -> BufferId {
     Id::zip(index, 1)
 }
 
+/// Returns ids for a command encoder and a command buffer.
 pub(crate) fn encoder_ids(index: u32) -> EncoderIds {
     EncoderIds {
         command_encoder: CommandEncoderId::zip(index, 1),
@@ -42,75 +47,86 @@ pub(crate) fn encoder_ids(index: u32) -> EncoderIds {
     }
 }
 
-/// Idle memory that has these bytes already.
+/// Returns idle memory that belongs to no buffer and holds `bytes`, as if they had been copied to it already.
 pub(crate) fn memory(bytes: &[u8]) -> IdleMemory {
     let memory = Arc::new(FakeMemory::new(bytes.len()));
     memory.write(0, bytes);
     IdleMemory::owned(Box::new(FakeBuffer(memory)))
 }
 
-/// The first submission to device 0.
+/// Returns the first submission to device 0.
 pub(crate) fn submission() -> Submission {
     Submission { device: device(0), index: 1 }
 }
 
-/// Proof that [`submission`] is done.
+/// Returns proof that [`submission`] is done, whether or not it was made.
 pub(crate) fn completed() -> Completed {
     Completed { device: device(0), index: 1 }
 }
 
+/// A `Global` with its devices. Clones share them.
 #[derive(Clone, Default)]
-pub(crate) struct FakeGpu(Arc<Shared>);
+pub(crate) struct FakeGpu(Arc<FakeGpuShared>);
 
 #[derive(Default)]
-struct Shared {
+struct FakeGpuShared {
+    /// The kind of memory of all buffers.
     memory: FrameMemoryKind,
-    state: Mutex<State>,
+    state: Mutex<FakeGpuState>,
+    /// Submissions were finished, or a device was lost.
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct FakeGpuState {
     next_id: u32,
     buffers: HashMap<BufferId, (DeviceId, Arc<FakeMemory>)>,
-    textures: HashMap<TextureId, Texture>,
-    devices: HashMap<DeviceId, Device>,
+    textures: HashMap<TextureId, FakeTexture>,
+    devices: HashMap<DeviceId, DeviceState>,
     encoders: HashSet<EncoderIds>,
+    /// How many of the next buffers cannot be created.
     fail_next_creations: usize,
     fail_next_submit: Option<SubmitError>,
+    /// How many of the next reads of portable memory find it unmapped.
     fail_next_mappings: usize,
+    /// How many submissions were accepted.
     submits: usize,
+    /// How many buffers were created.
     created: usize,
 }
 
 #[derive(Clone)]
-struct Texture {
+struct FakeTexture {
     device: DeviceId,
     pixel: Pixel,
     fault: Option<Fault>,
 }
 
-/// 4 or 8 bytes.
+/// The bytes of one pixel: 4, or 8 of half floats.
 type Pixel = ArrayVec<u8, 8>;
 
-/// What is wrong with a texture.
+/// What is wrong with a texture: a submission that copies it is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     Invalid,
     Destroyed,
 }
 
-/// A copy that was submitted: where, what, and the colour of the texture at that time.
-type Resolved = (Arc<FakeMemory>, TextureCopy, Pixel);
+/// A copy in flight: its destination, its extent, and the color that the texture had when it was submitted.
+type SubmittedCopy = (Arc<FakeMemory>, ReadbackCopy, Pixel);
 
 #[derive(Default)]
-struct Device {
+struct DeviceState {
+    /// The last submission.
     submitted: SubmissionIndex,
+    /// The last submission that is done.
     done: SubmissionIndex,
-    /// What was done at the last poll, which maps.
+    /// The last submission that was done at the last poll, which mapped the portable memory that it wrote.
     polled: SubmissionIndex,
+    /// How often the device was polled.
     polls: u64,
-    running: VecDeque<(SubmissionIndex, Vec<Resolved>)>,
+    /// The submissions that are not done, in order.
+    running: VecDeque<(SubmissionIndex, Vec<SubmittedCopy>)>,
     lost: bool,
     destroyed: bool,
     dropped: bool,
@@ -118,25 +134,25 @@ struct Device {
 
 impl FakeGpu {
     pub(crate) fn new(memory: FrameMemoryKind) -> Self {
-        Self(Arc::new(Shared { memory, ..Shared::default() }))
+        Self(Arc::new(FakeGpuShared { memory, ..FakeGpuShared::default() }))
     }
 
-    /// A texture on the device in which every pixel is `pixel`.
+    /// Creates a texture whose pixels all are `pixel`.
     pub(crate) fn texture(&self, device: DeviceId, pixel: [u8; 4], fault: Option<Fault>) -> TextureId {
         self.texture_of(device, &pixel, fault)
     }
 
-    /// The same, of pixels of any number of bytes.
+    /// Creates a texture whose pixels all are `pixel`, which has 4 or 8 bytes.
     pub(crate) fn texture_of(&self, device: DeviceId, pixel: &[u8], fault: Option<Fault>) -> TextureId {
         let pixel = pixel.iter().copied().collect();
         let mut state = self.0.state.lock();
         state.next_id += 1;
         let id = TextureId::zip(state.next_id, 1);
-        state.textures.insert(id, Texture { device, pixel, fault });
+        state.textures.insert(id, FakeTexture { device, pixel, fault });
         id
     }
 
-    /// Lets everything that was submitted to a device finish, in order.
+    /// Finishes all submissions to a device, in order.
     pub(crate) fn finish(&self, id: DeviceId) {
         let mut state = self.0.state.lock();
         let device = state.devices.entry(id).or_default();
@@ -152,7 +168,7 @@ impl FakeGpu {
         self.0.changed.notify_all();
     }
 
-    /// Loses a device: nothing that runs will finish.
+    /// Loses a device: waits for its submissions fail from now on.
     pub(crate) fn lose(&self, id: DeviceId) {
         self.0.state.lock().devices.entry(id).or_default().lost = true;
         self.0.changed.notify_all();
@@ -162,46 +178,48 @@ impl FakeGpu {
         self.0.state.lock().devices.get(&id).is_some_and(|device| device.lost)
     }
 
+    /// Lets the next `count` creations of buffers fail for want of memory.
     pub(crate) fn fail_next_creations(&self, count: usize) {
         self.0.state.lock().fail_next_creations = count;
     }
 
-    pub(crate) fn fail_next_submit(&self, reason: PresentError, may_be_running: bool) {
-        self.0.state.lock().fail_next_submit = Some(SubmitError { reason, may_be_running });
+    /// Lets the next submission that would be accepted fail.
+    pub(crate) fn fail_next_submit(&self, reason: PresentError, may_be_in_flight: bool) {
+        self.0.state.lock().fail_next_submit = Some(SubmitError { reason, may_be_in_flight });
     }
 
-    /// The mappings of portable memory that are asked for next never come.
+    /// Lets the next `count` reads of portable memory fail, as if wgpu-core had not mapped it.
     pub(crate) fn fail_next_mappings(&self, count: usize) {
         self.0.state.lock().fail_next_mappings = count;
     }
 
-    /// How many submissions were accepted.
+    /// Returns how many submissions were accepted.
     pub(crate) fn submits(&self) -> usize {
         self.0.state.lock().submits
     }
 
-    /// How often a device was polled.
+    /// Returns how often a device was polled.
     pub(crate) fn polls(&self, id: DeviceId) -> u64 {
         self.0.state.lock().devices.get(&id).map_or(0, |device| device.polls)
     }
 
-    /// How many buffers were made.
+    /// Returns how many buffers were created.
     pub(crate) fn created(&self) -> usize {
         self.0.state.lock().created
     }
 
-    /// Bytes of the largest buffer in the hub.
+    /// Returns the size of the largest buffer in the hub, in bytes.
     pub(crate) fn largest_buffer(&self) -> usize {
         let state = self.0.state.lock();
         state.buffers.values().map(|(_, memory)| memory.len).max().unwrap_or(0)
     }
 
-    /// How many buffers are in the hub.
+    /// Returns how many buffers are in the hub.
     pub(crate) fn buffers(&self) -> usize {
         self.0.state.lock().buffers.len()
     }
 
-    /// How many textures are in the hub.
+    /// Returns how many textures are in the hub.
     pub(crate) fn textures(&self) -> usize {
         self.0.state.lock().textures.len()
     }
@@ -235,16 +253,17 @@ impl Gpu for FakeGpu {
         self.0.state.lock().devices.entry(id).or_default().dropped = true;
     }
 
-    fn poll(&self, id: DeviceId) -> Polled {
+    fn poll(&self, id: DeviceId) -> PollResult {
         let mut state = self.0.state.lock();
         let device = state.devices.entry(id).or_default();
         assert!(!device.dropped, "{id:?} was dropped");
         device.polled = device.done;
         device.polls += 1;
-        if device.running.is_empty() { Polled::Idle } else { Polled::Busy }
+        if device.running.is_empty() { PollResult::Idle } else { PollResult::Busy }
     }
 }
 
+/// A device that was opened.
 struct FakeDevice {
     gpu: FakeGpu,
     id: DeviceId,
@@ -297,19 +316,19 @@ impl GpuDevice for FakeDevice {
     fn create_buffer(
         &self,
         bytes: usize,
-        room: usize,
+        headroom: usize,
         id: Option<BufferId>,
     ) -> Result<(BufferId, IdleMemory), CreateBufferError> {
-        super::with_room(bytes, room, |bytes| self.create(bytes, id))
+        super::with_headroom(bytes, headroom, |bytes| self.create(bytes, id))
     }
 
     fn submit(
         &self,
         queue: QueueId,
         encoder: Option<EncoderIds>,
-        copies: &[TextureCopy],
+        copies: &[ReadbackCopy],
     ) -> Result<Submission, SubmitError> {
-        let refused = |reason| SubmitError { reason, may_be_running: false };
+        let refused = |reason| SubmitError { reason, may_be_in_flight: false };
         let mut state = self.gpu.0.state.lock();
         let state = &mut *state;
         assert_eq!(queue, self::queue(self.id.unzip().0), "not the queue of {:?}", self.id);
@@ -320,7 +339,8 @@ impl GpuDevice for FakeDevice {
         if device.lost || device.destroyed {
             return Err(refused(PresentError::DeviceLost));
         }
-        // Refused or not, portable memory is unmapped first, and mapped again by a poll.
+        // As with wgpu-core, a submission unmaps portable memory even if it is refused then. A poll maps it
+        // again.
         for copy in copies {
             state.buffers[&copy.buffer].1.unmapped.store(device.polls, Ordering::Relaxed);
         }
@@ -339,12 +359,12 @@ impl GpuDevice for FakeDevice {
         }
         device.submitted += 1;
         let failed = state.fail_next_submit.take();
-        if failed.as_ref().is_none_or(|error| error.may_be_running) {
+        if failed.as_ref().is_none_or(|error| error.may_be_in_flight) {
             device.running.push_back((device.submitted, resolved));
         }
         match failed {
             Some(error) => {
-                device.lost |= error.may_be_running;
+                device.lost |= error.may_be_in_flight;
                 Err(error)
             }
             None => {
@@ -354,19 +374,19 @@ impl GpuDevice for FakeDevice {
         }
     }
 
-    fn wait(&self, index: SubmissionIndex, timeout: Duration) -> Waited {
+    fn wait(&self, index: SubmissionIndex, timeout: Duration) -> WaitResult {
         let deadline = Instant::now() + timeout;
         let mut state = self.gpu.0.state.lock();
         loop {
             let device = state.devices.entry(self.id).or_default();
             if device.done >= index {
-                return Waited::Done(Completed { device: self.id, index });
+                return WaitResult::Done(Completed { device: self.id, index });
             }
             if device.lost {
-                return Waited::Lost;
+                return WaitResult::Lost;
             }
             if self.gpu.0.changed.wait_until(&mut state, deadline).timed_out() {
-                return Waited::TimedOut;
+                return WaitResult::TimedOut;
             }
         }
     }
@@ -376,7 +396,7 @@ impl GpuDevice for FakeDevice {
     }
 }
 
-/// A buffer that is wgpu-core's.
+/// Portable memory, which can be read as long as its buffer is in the hub.
 struct FakeHubBuffer {
     gpu: FakeGpu,
     device: DeviceId,
@@ -389,7 +409,8 @@ impl HubMemory for FakeHubBuffer {
         self.buffer.len()
     }
 
-    /// Only what is in the hub, and was mapped by a poll of its device, which lives.
+    /// Fails unless the buffer is in the hub, its device lives, and a poll has mapped it since it was last
+    /// unmapped.
     fn copy_out(&self, len: usize, into: &mut Vec<u8>) -> Result<(), Unmapped> {
         let mut state = self.gpu.0.state.lock();
         let memory = &self.buffer.0;
@@ -407,7 +428,9 @@ impl HubMemory for FakeHubBuffer {
             state.fail_next_mappings -= 1;
             return Err(Unmapped);
         }
-        // SAFETY: as for a frame of owned memory: the submission that wrote is done, and `len` is no more than was made.
+        // SAFETY: `len` is limited to the bytes that the allocation has, and `self` keeps it alive. The fake
+        // writes them only when it finishes a submission that copies to this buffer, and
+        // `InFlightMemory::complete` demands proof that the last one is done.
         into.extend_from_slice(unsafe {
             std::slice::from_raw_parts(memory.pointer.as_ptr(), len.min(memory.len))
         });
@@ -415,21 +438,24 @@ impl HubMemory for FakeHubBuffer {
     }
 }
 
-/// Bytes that the fake GPU writes and a frame reads, never at the same time.
+/// The bytes of a buffer. The fake GPU writes them and frames read them, never at the same time.
 struct FakeMemory {
+    /// Held while the fake GPU writes.
     writing: Mutex<()>,
     pointer: NonNull<u8>,
     len: usize,
-    /// The last submission that is done and wrote.
+    /// The last submission that is done and has written these bytes.
     written: AtomicU64,
-    /// How often its device had been polled when a submission was tried that copies to it.
+    /// How often the device had been polled when a submission last unmapped the buffer. A later poll maps it
+    /// again.
     unmapped: AtomicU64,
 }
 
-// SAFETY: the pointer is to a leaked allocation of its own, freed on drop; whoever reads or writes through it keeps the
-// rules of `HostMemory`.
+// SAFETY: the pointer is to an allocation that this value owns, and any thread may access and free it.
+// Accesses do not race, because the state machine of `memory.rs` keeps reading and writing apart.
 unsafe impl Send for FakeMemory {}
-// SAFETY: as above.
+// SAFETY: a shared reference lets the fake GPU write in `write` and a holder of memory read. The state
+// machine of `memory.rs` keeps the two apart, and `writing` keeps two writes apart.
 unsafe impl Sync for FakeMemory {}
 
 impl FakeMemory {
@@ -448,21 +474,26 @@ impl FakeMemory {
     fn write(&self, offset: usize, bytes: &[u8]) {
         assert!(offset + bytes.len() <= self.len, "a copy overruns its buffer");
         let _writing = self.writing.lock();
-        // SAFETY: in bounds; the copy is one that was submitted, so nobody reads until it is done.
+        // SAFETY: the range is in bounds, as was asserted, and `bytes` is no part of it, because only this
+        // file has the pointer. Nothing reads it meanwhile: either the copy was submitted and is not done, or
+        // the memory is new.
         unsafe { self.pointer.as_ptr().add(offset).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
     }
 }
 
 impl Drop for FakeMemory {
     fn drop(&mut self) {
-        // SAFETY: leaked in `new`, with this length.
+        // SAFETY: `new` leaked the allocation with this length, and this value, which owns it, is going away.
         drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(self.pointer.as_ptr(), self.len)) });
     }
 }
 
+/// Owned memory: the bytes can be read where they are.
 struct FakeBuffer(Arc<FakeMemory>);
 
-// SAFETY: the allocation lives as long as the Arc; the fake GPU writes only for submitted copies, when they finish.
+// SAFETY: the allocation lives as long as the `Arc`, and is initialized. The fake GPU writes it only when it
+// finishes a submission that copies to its buffer. Besides that only the holder of this value accesses it:
+// `FakeHubBuffer`, which reads it too, holds one.
 unsafe impl HostMemory for FakeBuffer {
     fn pointer(&self) -> NonNull<u8> {
         self.0.pointer

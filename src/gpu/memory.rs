@@ -1,49 +1,63 @@
-//! Memory that the GPU writes and the CPU reads, one type per state, so that nobody reads what is being written.
+//! Memory that the GPU writes and the CPU reads, with one type for each state, so that nothing reads what is
+//! being written.
 //!
 //! ```text
 //! IdleMemory ── written_by(Submission) ──▶ InFlightMemory ── complete(Completed) ──▶ FrameMemory      (owned)
 //!     ▲                                      │   ▲     │                                  │
-//!     │                                      └───┘ rewritten_by(Submission)               │
-//!     ├──────────────────────────── into_idle() ────────────┼──────────────────────────────────┘
-//!     └──────────────────────── complete(Completed) ───┴───▶ a copy of the bytes           (portable)
+//!     │             rewritten_by(Submission) └───┘     │                                  │
+//!     ├──────────────────────────── into_idle() ───────┼──────────────────────────────────┘
+//!     └──────────────────────── complete(Completed) ───┴───▶ a copy of the bytes                    (portable)
 //! ```
 //!
-//! *Owned* memory is ours: it is read where it is. *Portable* memory is wgpu-core's, which may free it at any time: it is copied
-//! out under wgpu-core's guard, and can be written again.
+//! The WebGPU thread moves memory from idle to in flight when a submission was accepted. A poller completes
+//! it with the proof that the submission is done. From then on any thread may read the frame.
+//!
+//! *Owned* memory is allocated by this crate and read where it is. *Portable* memory belongs to wgpu-core,
+//! which may free it at any time: its bytes are copied out under a guard of wgpu-core's, and the memory is
+//! idle again at once.
 
 use std::ptr::NonNull;
 
 use super::{Completed, Submission};
 use crate::api::error::PresentError;
 
-/// Host memory that a GPU can write.
+/// Owned memory, which stays mapped for as long as it exists.
 ///
 /// # Safety
 ///
-/// Until `self` is dropped, `pointer()` is valid for reads and writes of `len()` bytes, nothing but the GPU and the
-/// holder of `self` accesses them, and the GPU writes them only for submissions that copy to the buffer made with it.
-pub(crate) unsafe trait HostMemory: Send + Sync {
+/// The implementation promises, until `self` is dropped:
+///
+/// - `pointer()` always returns the same pointer, which is valid for reads and writes of `len()` bytes, and
+///   these are initialized.
+/// - Nothing accesses the bytes but the GPU and the holder of `self`.
+/// - The GPU writes the bytes only for submissions that copy to the buffer that was made with this memory.
+pub(super) unsafe trait HostMemory: Send + Sync {
     fn pointer(&self) -> NonNull<u8>;
+
+    /// Capacity in bytes.
     fn len(&self) -> usize;
+
     /// Makes what the GPU wrote visible to the CPU.
     fn invalidate(&self);
+
     /// Makes what the CPU wrote visible to the GPU.
     fn flush(&self);
 }
 
-/// Memory that wgpu-core maps, and may free.
-pub(crate) trait HubMemory: Send + Sync {
+/// Portable memory: a buffer in wgpu-core's hub, which wgpu-core maps and may free.
+pub(super) trait HubMemory: Send + Sync {
     /// Capacity in bytes.
     fn len(&self) -> usize;
 
-    /// Appends the first `len` bytes, once the submission that wrote them is done and its device was polled since. What was
-    /// appended before an error is not to be used.
+    /// Appends the first `len` bytes to `into`. After an error, what was appended must not be used.
+    ///
+    /// Precondition: the last submission that copies to the buffer is done, and its device was polled since.
     fn copy_out(&self, len: usize, into: &mut Vec<u8>) -> Result<(), Unmapped>;
 }
 
-/// The bytes are not there: the device was destroyed or lost, or wgpu-core dropped the mapping.
+/// The bytes cannot be read, because the device was destroyed or lost, or wgpu-core dropped the mapping.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Unmapped;
+pub(super) struct Unmapped;
 
 enum Memory {
     Owned(Box<dyn HostMemory>),
@@ -59,15 +73,15 @@ impl Memory {
     }
 }
 
-/// Nobody writes it, and there is nothing in it worth reading.
+/// Memory that no submission writes and nothing reads.
 pub(crate) struct IdleMemory(Memory);
 
 impl IdleMemory {
-    pub(crate) fn owned(memory: Box<dyn HostMemory>) -> Self {
+    pub(super) fn owned(memory: Box<dyn HostMemory>) -> Self {
         Self(Memory::Owned(memory))
     }
 
-    pub(crate) fn portable(memory: Box<dyn HubMemory>) -> Self {
+    pub(super) fn portable(memory: Box<dyn HubMemory>) -> Self {
         Self(Memory::Portable(memory))
     }
 
@@ -76,39 +90,45 @@ impl IdleMemory {
         self.0.len()
     }
 
-    /// Whether what is copied to it arrives though wgpu-core forgets its buffer meanwhile.
-    pub(crate) fn outlives_its_buffer(&self) -> bool {
+    /// Returns whether the memory, and what a submission copies to it, stays readable after
+    /// [`Gpu::drop_buffer`] of its buffer.
+    ///
+    /// [`Gpu::drop_buffer`]: super::Gpu::drop_buffer
+    pub(crate) fn survives_buffer_drop(&self) -> bool {
         matches!(self.0, Memory::Owned(_))
     }
 
-    /// A submission was accepted that copies to it.
+    /// Notes that `submission`, which copies to the memory's buffer, was accepted.
     pub(crate) fn written_by(self, submission: Submission) -> InFlightMemory {
         InFlightMemory { memory: self.0, submission }
     }
 }
 
-/// The GPU may be writing it.
+/// Memory that the GPU may be writing.
 pub(crate) struct InFlightMemory {
     memory: Memory,
+    /// The last submission that copies to the memory's buffer.
     submission: Submission,
 }
 
-/// What became of memory in flight whose submission is done.
+/// The readable bytes of a submission that is done.
 pub(crate) enum Readable {
+    /// Owned memory, read where it is.
     InPlace(FrameMemory),
-    /// The bytes, and what can be written again.
+    /// A copy of the bytes of portable memory, and that memory, which can be written again.
     Copied(Vec<u8>, IdleMemory),
 }
 
 /// Why memory in flight cannot be read.
 pub(crate) enum Unreadable {
-    /// The submission is not done.
+    /// The submission is not known to be done.
     InFlight(InFlightMemory),
-    /// It will never be readable.
+    /// The bytes will never be readable. The memory was freed.
     Failed(PresentError),
 }
 
 impl InFlightMemory {
+    /// Capacity in bytes.
     pub(crate) fn len(&self) -> usize {
         self.memory.len()
     }
@@ -117,13 +137,16 @@ impl InFlightMemory {
         self.submission
     }
 
-    /// A later submission of the same queue was accepted that copies to it too.
+    /// Notes that `submission`, a later one of the same queue, overwrites the memory.
     pub(crate) fn rewritten_by(self, submission: Submission) -> Self {
         Self { submission, ..self }
     }
 
-    /// Readable, if the submission that last wrote it is done. If the first `len` bytes must be copied for that, `spare` gives
-    /// a vector with room for them, perhaps. A new one gets a quarter more than that if this memory has: the canvas grows.
+    /// Makes the bytes readable, if `completed` covers the submission that wrote them last.
+    ///
+    /// The first `len` bytes of portable memory are copied to the vector that `spare` returns. If that is too
+    /// small it is enlarged to `len` bytes, or to a quarter more where this memory has headroom too, because
+    /// the canvas grows.
     pub(crate) fn complete(
         self,
         completed: &Completed,
@@ -142,9 +165,11 @@ impl InFlightMemory {
                 let mut bytes = spare();
                 bytes.clear();
                 if bytes.capacity() < len {
-                    let roomy = memory.len().min(len + len / 4);
-                    let room = bytes.try_reserve_exact(roomy).or_else(|_| bytes.try_reserve_exact(len));
-                    room.map_err(|_| Unreadable::Failed(PresentError::OutOfMemory))?;
+                    let with_headroom = memory.len().min(len + len / 4);
+                    bytes
+                        .try_reserve_exact(with_headroom)
+                        .or_else(|_| bytes.try_reserve_exact(len))
+                        .map_err(|_| Unreadable::Failed(PresentError::OutOfMemory))?;
                 }
                 memory
                     .copy_out(len, &mut bytes)
@@ -155,7 +180,7 @@ impl InFlightMemory {
     }
 }
 
-/// The GPU is done with it: its bytes are those of a frame.
+/// Owned memory that holds the bytes of a frame. No submission writes it.
 pub(crate) struct FrameMemory(Box<dyn HostMemory>);
 
 impl FrameMemory {
@@ -165,20 +190,27 @@ impl FrameMemory {
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        // SAFETY: `HostMemory` promises validity for `len` bytes while `self.0` lives, which the borrow of `self` ensures.
-        // Nobody writes: a `FrameMemory` is only made by `InFlightMemory::complete`, after the last submission that
-        // copies to it was done, and only `rest` makes memory that a submission can be recorded for; the CPU writes
-        // through `edit` alone, which borrows `self` exclusively.
+        // SAFETY: `HostMemory` promises `len` valid, initialized bytes for as long as `self.0` exists, and
+        // the result borrows `self`. Nothing writes them meanwhile:
+        // - The GPU writes them only for submissions that copy to the memory's buffer.
+        //   `InFlightMemory::complete`, which alone makes a `FrameMemory`, demands proof that the last one is
+        //   done. A further submission needs `IdleMemory`, and only `into_idle` makes that of a frame; it
+        //   consumes `self`.
+        // - The CPU writes them only in `edit`, which borrows `self` exclusively.
         unsafe { std::slice::from_raw_parts(self.0.pointer().as_ptr(), self.0.len()) }
     }
 
     /// Changes the bytes in place.
     pub(crate) fn edit(&mut self, change: impl FnOnce(&mut [u8])) {
-        // SAFETY: as in `bytes`; and `self` is borrowed exclusively, so there is no other reference to the bytes.
+        // SAFETY: `HostMemory` promises `len` valid, initialized bytes for as long as `self.0` exists, and
+        // the slice does not outlive this call. `bytes` says why the GPU does not write them. No other
+        // reference to them exists: references are made here and in `bytes` only, and `self` is borrowed
+        // exclusively.
         change(unsafe { std::slice::from_raw_parts_mut(self.0.pointer().as_ptr(), self.0.len()) });
         self.0.flush();
     }
 
+    /// Gives up the bytes, so that the memory can be written again.
     pub(crate) fn into_idle(self) -> IdleMemory {
         IdleMemory::owned(self.0)
     }

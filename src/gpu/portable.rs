@@ -1,11 +1,15 @@
-//! A device of any backend: frame memory that belongs to wgpu-core, and is copied out before anybody sees it.
+//! Devices of any backend, and portable memory: frame memory that belongs to wgpu-core.
 //!
-//! The buffers are wgpu-core's own and are mapped by it, which frees them, mapped or not, when their device is destroyed. So no
-//! pointer of theirs leaves this file: the bytes are copied in pieces, each under wgpu-core's guard of the buffer, which keeps
-//! a destruction waiting meanwhile.
+//! wgpu-core maps the buffers of portable memory, and frees them, mapped or not, when their device is
+//! destroyed. So no pointer to them leaves this file. The bytes of a frame are copied out in pieces, each
+//! under wgpu-core's guard of the buffer, for which a destruction waits.
 //!
-//! Mapping is asked for without a callback: after the submission is done and the device was polled the buffer is mapped, or
-//! never will be. There is no callback that wgpu-core could lose (gfx-rs/wgpu#9511) or call with stale news.
+//! The WebGPU thread creates, unmaps, maps and drops the buffers; a poller's thread copies them out. The lock
+//! of [`PortableBuffer::id`] keeps the two apart.
+//!
+//! Mapping is requested without a callback. Once the submission is done and the device was polled, the buffer
+//! either is mapped or never will be, and the copying finds out which. So wgpu-core has no callback to lose
+//! (<https://github.com/gfx-rs/wgpu/issues/9511>), nor one to call with news that do not hold any more.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -27,40 +31,49 @@ use wgpu_types::{BufferUsages, PollType};
 
 use super::memory::{HubMemory, Unmapped};
 use super::{
-    Completed, CreateBufferError, GpuDevice, IdleMemory, Submission, SubmitError, TextureCopy, Waited,
-    with_room,
+    Completed, CreateBufferError, GpuDevice, IdleMemory, ReadbackCopy, Submission, SubmitError, WaitResult,
+    with_headroom,
 };
 use crate::api::ids::EncoderIds;
 use crate::api::report::FrameMemoryKind;
 use crate::sync::contain_panic;
 
-/// So many bytes are copied at a time: tens of microseconds, for which a destruction may have to wait.
-const PIECE: usize = 256 << 10;
+/// Bytes that are copied under one guard. It takes tens of microseconds, for which a destruction may have to
+/// wait.
+const PIECE_LEN: usize = 256 << 10;
 
-/// How long a wait sleeps between two looks at the fence: doubled from the first to the second.
-const BACK_OFF: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(1));
+/// How long a wait sleeps after its first look at the fence. Each later sleep is twice as long as the one
+/// before.
+const FIRST_SLEEP: Duration = Duration::from_micros(50);
 
-/// wgpu-core's guard of a hal object: it holds no lock and keeps the object alive, past `device_drop` and past `Global`.
+/// The longest sleep between two looks at the fence.
+const LONGEST_SLEEP: Duration = Duration::from_millis(1);
+
+/// wgpu-core's guard of a device or a fence. It holds no lock, and keeps the object alive even after
+/// `device_drop` and after the `Global` was dropped.
 pub(super) type Guard<T> = Arc<dyn Deref<Target = T> + Send + Sync>;
 
-/// The buffers that wgpu-core maps for us, of all devices of a `Global`.
+/// All portable buffers of a `Global`, whatever their devices.
 #[derive(Default)]
 pub(super) struct PortableBuffers(Mutex<FxHashMap<BufferId, Arc<PortableBuffer>>>);
 
-/// A buffer in the hub, while its id is ours.
+/// A buffer that wgpu-core maps. Shared by [`PortableBuffers`] and by the memory that is read through it.
 struct PortableBuffer {
     global: Arc<Global>,
-    /// `None` once it was dropped: the id may name another one. Locked while the buffer is read, unmapped or dropped.
+    /// `None` once the buffer was dropped, because the id may name another buffer from then on. Locked while
+    /// the buffer is read, mapped, unmapped or dropped.
     id: Mutex<Option<BufferId>>,
-    /// It was to be mapped, and was not unmapped since. Of the WebGPU thread alone.
+    /// Mapping was requested, and the buffer was not unmapped since. Accessed only on the WebGPU thread.
     mapping: AtomicBool,
     copy_piece: CopyPiece,
 }
 
+/// [`copy_piece`] for the backend of the buffer's device.
 type CopyPiece = fn(&Global, BufferId, usize, usize, &mut Vec<u8>) -> Result<(), Unmapped>;
 
 impl PortableBuffers {
-    /// The id is about to be dropped. Waits for a piece that is being copied.
+    /// Makes the bytes of a buffer unreadable, before its id is dropped. Waits for a piece that is being
+    /// copied.
     pub(super) fn forget(&self, id: BufferId) {
         let buffer = self.0.lock().remove(&id);
         if let Some(buffer) = buffer {
@@ -68,33 +81,43 @@ impl PortableBuffers {
         }
     }
 
-    fn of<'a>(&'a self, copies: &'a [TextureCopy]) -> impl Iterator<Item = Arc<PortableBuffer>> + 'a {
+    /// Returns the portable buffers among the destinations of `copies`.
+    fn written_by<'a>(
+        &'a self,
+        copies: &'a [ReadbackCopy],
+    ) -> impl Iterator<Item = Arc<PortableBuffer>> + 'a {
         copies.iter().filter_map(|copy| self.0.lock().get(&copy.buffer).cloned())
     }
 
-    /// Before a submission that copies to them: wgpu-core refuses what is mapped, or about to be.
+    /// Unmaps the destinations of `copies` before they are submitted: wgpu-core refuses to submit copies to a
+    /// buffer that is mapped, or whose mapping is requested.
     ///
-    /// A buffer that wgpu-core maps at this very moment, in a poll on another thread, counts as not mapped until that is over.
-    /// Only one poll maps at a time: ours comes after it.
-    pub(super) fn unmap(&self, global: &Global, device: DeviceId, copies: &[TextureCopy]) {
-        let missed = self.of(copies).filter(|buffer| !buffer.unmap()).count();
+    /// A buffer that wgpu-core maps at this moment, in a poll on another thread, cannot be unmapped:
+    /// wgpu-core treats it as not mapped until that poll is over. Only one poll maps at a time, so after
+    /// another one it can be.
+    fn unmap(&self, global: &Global, device: DeviceId, copies: &[ReadbackCopy]) {
+        let missed = self.written_by(copies).filter(|buffer| !buffer.unmap()).count();
         if missed > 0 {
-            // What a lost device says of itself is known. The engine's closures run in it, and may panic.
+            // The poll runs closures of the engine's, which may panic. Its result is of no use: the
+            // submission will tell whether the device is lost.
             contain_panic(|| drop(global.device_poll(device, PollType::Poll)));
-            for buffer in self.of(copies) {
-                // What is not mapped now never will be.
+            for buffer in self.written_by(copies) {
+                // A buffer that still is not mapped never will be.
                 buffer.unmap();
             }
         }
     }
 
-    /// After it, successful or not: a buffer that was in flight before still is.
-    pub(super) fn map(&self, copies: &[TextureCopy]) {
-        for buffer in self.of(copies) {
+    /// Requests that the destinations of `copies` be mapped, after these were submitted. It must be done even
+    /// if the submission failed: a buffer may be in flight for an earlier one, whose mapping
+    /// [`unmap`](Self::unmap) has ended.
+    fn map(&self, copies: &[ReadbackCopy]) {
+        for buffer in self.written_by(copies) {
             if let Some(id) = *buffer.id.lock() {
                 buffer.mapping.store(true, Ordering::Relaxed);
                 let read = BufferMapOperation { host: HostMap::Read, callback: None };
-                // Its submission may be over, its device gone: `copy_out` finds out.
+                // An error, for example of a device that is gone, is not handled: `copy_out` finds the buffer
+                // unmapped.
                 if let Err(error) = buffer.global.buffer_map_async(id, 0, None, read) {
                     log::debug!("webgpu-presentation: mapping {id:?}: {error}");
                 }
@@ -104,7 +127,8 @@ impl PortableBuffers {
 }
 
 impl PortableBuffer {
-    /// False if it should have been mapped, and was not.
+    /// Unmaps the buffer. Returns `false` if mapping was requested and wgpu-core says that the buffer is not
+    /// mapped.
     fn unmap(&self) -> bool {
         let id = self.id.lock();
         let Some(id) = *id else { return true };
@@ -114,7 +138,7 @@ impl PortableBuffer {
     }
 }
 
-/// What a presenter keeps of a device of the backend `A`.
+/// A device of the backend `A`, whose frames are read from portable memory.
 pub(super) struct PortableDevice<A: Api> {
     pub(super) global: Arc<Global>,
     pub(super) id: DeviceId,
@@ -122,22 +146,26 @@ pub(super) struct PortableDevice<A: Api> {
     pub(super) fence: Guard<A::Fence>,
     largest_texture: u32,
     buffers: Arc<PortableBuffers>,
-    /// A buffer was made.
-    used: AtomicBool,
+    /// A portable buffer was created, so the device must be polled from now on. A Vulkan device with enough
+    /// owned memory never creates one.
+    has_portable: AtomicBool,
 }
 
 impl<A: Api> PortableDevice<A> {
-    /// `None` if the device is of another backend.
+    /// Opens a device, or returns `None` if its backend is not `A`.
     pub(super) fn open(global: &Arc<Global>, buffers: &Arc<PortableBuffers>, id: DeviceId) -> Option<Self> {
-        // SAFETY: neither handle is ever destroyed by us.
+        // SAFETY: wgpu-core demands that the raw handles are not destroyed by hand. This crate only calls
+        // methods of the device that leave both alive.
         let (device, fence) =
             unsafe { (global.device_as_hal::<A>(id)?, global.device_fence_as_hal::<A>(id)?) };
         let largest_texture = global.device_limits(id).max_texture_dimension_2d;
         let (device, fence) = (Arc::new(device), Arc::new(fence));
         let (global, buffers) = (global.clone(), buffers.clone());
-        Some(Self { global, id, device, fence, largest_texture, buffers, used: AtomicBool::new(false) })
+        let has_portable = AtomicBool::new(false);
+        Some(Self { global, id, device, fence, largest_texture, buffers, has_portable })
     }
 
+    /// Creates a buffer that wgpu-core allocates and will map.
     fn create_portable(
         &self,
         bytes: usize,
@@ -151,7 +179,7 @@ impl<A: Api> PortableDevice<A> {
         };
         let (id, error) = self.global.device_create_buffer(self.id, &descriptor, id);
         if let Some(error) = error {
-            // wgpu-core keeps an invalid entry under the id.
+            // wgpu-core has put an invalid buffer under the id.
             self.global.buffer_drop(id);
             if let CoreError::Device(DeviceError::Lost) = error {
                 return Err(CreateBufferError::DeviceLost);
@@ -159,7 +187,7 @@ impl<A: Api> PortableDevice<A> {
             log::warn!("webgpu-presentation: no staging buffer of {bytes} bytes: {error}");
             return Err(CreateBufferError::OutOfMemory);
         }
-        self.used.store(true, Ordering::Relaxed);
+        self.has_portable.store(true, Ordering::Relaxed);
         let buffer = Arc::new(PortableBuffer {
             global: self.global.clone(),
             id: Mutex::new(Some(id)),
@@ -187,17 +215,17 @@ impl<A: Api> GpuDevice for PortableDevice<A> {
     fn create_buffer(
         &self,
         bytes: usize,
-        room: usize,
+        headroom: usize,
         id: Option<BufferId>,
     ) -> Result<(BufferId, IdleMemory), CreateBufferError> {
-        with_room(bytes, room, |bytes| self.create_portable(bytes, id))
+        with_headroom(bytes, headroom, |bytes| self.create_portable(bytes, id))
     }
 
     fn submit(
         &self,
         queue: QueueId,
         encoder: Option<EncoderIds>,
-        copies: &[TextureCopy],
+        copies: &[ReadbackCopy],
     ) -> Result<Submission, SubmitError> {
         if !self.must_poll() {
             return super::copy::submit(&self.global, self.id, queue, encoder, copies);
@@ -208,31 +236,33 @@ impl<A: Api> GpuDevice for PortableDevice<A> {
         submitted
     }
 
-    fn wait(&self, index: SubmissionIndex, timeout: Duration) -> Waited {
+    fn wait(&self, index: SubmissionIndex, timeout: Duration) -> WaitResult {
         let start = Instant::now();
-        let mut pause = BACK_OFF.0;
+        let mut pause = FIRST_SLEEP;
         loop {
-            // SAFETY: the fence belongs to the device, and both are kept alive by their guards.
+            // SAFETY: the fence was taken from this device, and their guards keep both alive.
             match unsafe { self.device.get_fence_value(&self.fence) } {
-                Ok(value) if value >= index => return Waited::Done(Completed { device: self.id, index }),
-                Ok(_) if start.elapsed() >= timeout => return Waited::TimedOut,
+                Ok(value) if value >= index => return WaitResult::Done(Completed { device: self.id, index }),
+                Ok(_) if start.elapsed() >= timeout => return WaitResult::TimedOut,
                 Ok(_) => thread::sleep(pause),
                 Err(error) => {
                     log::warn!("webgpu-presentation: waiting for {:?}: {error}", self.id);
-                    return Waited::Lost;
+                    return WaitResult::Lost;
                 }
             }
-            pause = (pause * 2).min(BACK_OFF.1);
+            pause = (pause * 2).min(LONGEST_SLEEP);
         }
     }
 
     fn must_poll(&self) -> bool {
-        self.used.load(Ordering::Relaxed)
+        self.has_portable.load(Ordering::Relaxed)
     }
 }
 
+/// The memory of a [`PortableBuffer`]. It alone reads the buffer.
 struct PortableMemory {
     buffer: Arc<PortableBuffer>,
+    /// Capacity in bytes.
     len: usize,
 }
 
@@ -243,18 +273,21 @@ impl HubMemory for PortableMemory {
 
     fn copy_out(&self, len: usize, into: &mut Vec<u8>) -> Result<(), Unmapped> {
         let len = len.min(self.len);
-        for start in (0..len).step_by(PIECE) {
+        for start in (0..len).step_by(PIECE_LEN) {
             let id = self.buffer.id.lock();
             let known = id.as_ref().ok_or(Unmapped)?;
-            (self.buffer.copy_piece)(&self.buffer.global, *known, start, PIECE.min(len - start), into)?;
-            // Between two pieces others have their turn.
+            (self.buffer.copy_piece)(&self.buffer.global, *known, start, PIECE_LEN.min(len - start), into)?;
+            // A thread that waits for the lock gets it before the next piece is copied.
             MutexGuard::unlock_fair(id);
         }
         Ok(())
     }
 }
 
-/// Appends a piece of a mapped buffer. The caller holds the lock of the buffer's id.
+/// Appends `len` bytes of a mapped buffer to `into`, from the byte `start` on.
+///
+/// Preconditions: the caller holds the lock of [`PortableBuffer::id`], and the last submission that copies to
+/// the buffer is done.
 fn copy_piece<A: Api>(
     global: &Global,
     id: BufferId,
@@ -262,7 +295,7 @@ fn copy_piece<A: Api>(
     len: usize,
     into: &mut Vec<u8>,
 ) -> Result<(), Unmapped> {
-    // From the beginning: wgpu-core wants offsets and sizes aligned.
+    // The range is the whole buffer, because wgpu-core demands that its offset and size be aligned.
     let (pointer, mapped) = global.buffer_get_mapped_range(id, 0, None).map_err(|error| {
         log::debug!("webgpu-presentation: reading {id:?}: {error}");
         Unmapped
@@ -270,15 +303,22 @@ fn copy_piece<A: Api>(
     if usize::try_from(mapped).is_ok_and(|mapped| mapped < start + len) {
         return Err(Unmapped);
     }
-    // SAFETY: the handle is not touched at all.
+    // SAFETY: wgpu-core demands that the raw handle is not destroyed by hand. It is not touched here.
     let guard = unsafe { global.buffer_as_hal::<A>(id) }.ok_or(Unmapped)?;
-    // SAFETY: `pointer` is valid for reads of `mapped` bytes, which is not fewer, for as long as the buffer is mapped, and the
-    // buffer is not destroyed. The first would take `buffer_unmap` or `buffer_drop`, which this crate alone calls for this id
-    // and only with the lock that the caller holds. The second, by `device_destroy` and what follows it, takes the lock
-    // that the guard holds; if it happened before, there was no guard. The GPU does not write: `InFlightMemory::complete`
-    // asks for this only once the last submission that copies to the buffer is done, and nobody else can record one while it
-    // has the memory. (That the buffer is mapped proves nothing: of two mappings that were asked for the first can map
-    // for the second, whose submission is not done.)
+    // SAFETY: wgpu-core says that `pointer` is valid for reads of `mapped` initialized bytes, and `start +
+    // len` is at most that. It stays so during the copy, because the buffer can neither be unmapped nor freed
+    // meanwhile:
+    // - Unmapping takes `buffer_unmap` or `buffer_drop`. For this id only this file's users call them, after
+    //   taking the lock that the caller holds (`PortableBuffer::unmap`, `PortableBuffers::forget`).
+    // - `device_destroy` frees the buffer, in a later poll or submission, after taking its raw handle. Taking
+    //   that waits for the lock that `guard` holds. A handle that was taken before never comes back, so then
+    //   there is no guard.
+    //
+    // The GPU does not write the bytes during the copy: the last submission that copies to the buffer is
+    // done, for which `InFlightMemory::complete` demands proof, and another one cannot be made while that
+    // function holds the memory. (The engine promises to use the ids of staging buffers for nothing else.)
+    // That the buffer is mapped would prove nothing: if mapping was requested twice, the poll for the first
+    // submission may map the buffer for the second one too, which is not done.
     into.extend_from_slice(unsafe { std::slice::from_raw_parts(pointer.as_ptr().add(start), len) });
     drop(guard);
     Ok(())
@@ -292,7 +332,7 @@ mod tests {
 
     use super::*;
 
-    /// A device that does nothing, but maps.
+    /// A device of the no-op backend: it copies no textures, but maps buffers.
     fn device(buffers: &Arc<PortableBuffers>) -> PortableDevice<Noop> {
         let mut descriptor = wgt::InstanceDescriptor::new_without_display_handle();
         descriptor.backends = wgt::Backends::NOOP;
@@ -304,7 +344,8 @@ mod tests {
         PortableDevice::open(&global, buffers, device).unwrap()
     }
 
-    /// It takes wgpu-core a while to map so much for the first time: it fills it with zeros.
+    /// wgpu-core fills a buffer with zeros when it maps it for the first time, which takes a while for so
+    /// many bytes.
     const BYTES: usize = 8 << 20;
 
     #[test]
@@ -315,7 +356,7 @@ mod tests {
         for step in 0..8 {
             let (buffer, _memory) = device.create_buffer(BYTES, 0, None).unwrap();
             let copy =
-                TextureCopy { texture: TextureId::zip(0, 1), buffer, size: Default::default(), stride: 0 };
+                ReadbackCopy { texture: TextureId::zip(0, 1), buffer, size: Default::default(), stride: 0 };
             buffers.map(&[copy]);
             thread::scope(|scope| {
                 scope.spawn(|| global.device_poll(id, PollType::Poll).unwrap());

@@ -1,4 +1,9 @@
-//! The real GPU: wgpu-core.
+//! [`Gpu`] on wgpu-core: opens devices by their backend and forwards everything else to the `Global`.
+//!
+//! The presenter makes one [`WgpuCore`] for its `Global`. Devices are opened once each. Under Vulkan they are
+//! `VulkanDevice`s, which may have owned memory; under every other backend they are [`PortableDevice`]s. A
+//! device whose backend this crate was built without becomes an [`UnsupportedDevice`], so that it can at
+//! least be polled.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,45 +16,48 @@ use wgpu_types as wgt;
 
 use super::portable::{PortableBuffers, PortableDevice};
 use super::{
-    CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, TextureCopy, Waited,
+    CreateBufferError, Gpu, GpuDevice, IdleMemory, PollResult, ReadbackCopy, Submission, SubmitError,
+    WaitResult,
 };
 use crate::api::error::PresentError;
 use crate::api::ids::EncoderIds;
 use crate::api::report::FrameMemoryKind;
 
+/// The `Global` of one presenter.
 pub(crate) struct WgpuCore {
     global: Arc<Global>,
+    /// The kind of frame memory that the engine wants. A device without it has portable memory.
     #[cfg_attr(
         not(all(
             feature = "vulkan",
             any(windows, target_os = "linux", target_os = "android", target_os = "freebsd")
         )),
-        expect(dead_code, reason = "all is portable")
+        expect(dead_code, reason = "without Vulkan all memory is portable")
     )]
     memory: FrameMemoryKind,
-    portable: Arc<PortableBuffers>,
+    portable_buffers: Arc<PortableBuffers>,
 }
 
 impl WgpuCore {
-    /// `memory` is the kind that is wanted, where it can be had.
+    /// `memory` is the kind of frame memory that devices have if they can.
     pub(crate) fn new(global: Arc<Global>, memory: FrameMemoryKind) -> Self {
-        Self { global, memory, portable: Arc::default() }
+        Self { global, memory, portable_buffers: Arc::default() }
     }
 
-    fn portable<A: Api>(&self, id: DeviceId) -> Option<PortableDevice<A>> {
-        PortableDevice::open(&self.global, &self.portable, id)
+    fn open_portable<A: Api>(&self, id: DeviceId) -> Option<PortableDevice<A>> {
+        PortableDevice::open(&self.global, &self.portable_buffers, id)
     }
 
-    /// Finds the backend.
-    fn device(&self, id: DeviceId) -> Option<Arc<dyn GpuDevice>> {
+    /// Opens a device with the backend that it has, or returns `None` if this crate was built without that.
+    fn open_supported(&self, id: DeviceId) -> Option<Arc<dyn GpuDevice>> {
         macro_rules! look {
             (Vulkan) => {
-                if let Some(device) = self.portable::<api::Vulkan>(id) {
+                if let Some(device) = self.open_portable::<api::Vulkan>(id) {
                     return Some(Arc::new(super::vulkan::VulkanDevice::new(device, self.memory)));
                 }
             };
             ($api:ident) => {
-                if let Some(device) = self.portable::<api::$api>(id) {
+                if let Some(device) = self.open_portable::<api::$api>(id) {
                     return Some(Arc::new(device));
                 }
             };
@@ -61,7 +69,7 @@ impl WgpuCore {
 
 impl Gpu for WgpuCore {
     fn open(&self, id: DeviceId) -> Arc<dyn GpuDevice> {
-        let device = self.device(id).unwrap_or_else(|| Arc::new(UnsupportedDevice(id)));
+        let device = self.open_supported(id).unwrap_or_else(|| Arc::new(UnsupportedDevice(id)));
         match device.memory() {
             Some(memory) => log::info!("webgpu-presentation: {id:?} has {memory:?} frame memory"),
             None => log::warn!(
@@ -72,7 +80,7 @@ impl Gpu for WgpuCore {
     }
 
     fn drop_buffer(&self, id: BufferId) {
-        self.portable.forget(id);
+        self.portable_buffers.forget(id);
         self.global.buffer_drop(id);
     }
 
@@ -92,19 +100,20 @@ impl Gpu for WgpuCore {
         self.global.device_drop(id);
     }
 
-    fn poll(&self, id: DeviceId) -> Polled {
+    fn poll(&self, id: DeviceId) -> PollResult {
         match self.global.device_poll(id, wgt::PollType::Poll) {
-            Ok(status) if status.is_queue_empty() => Polled::Idle,
-            Ok(_) => Polled::Busy,
+            Ok(status) if status.is_queue_empty() => PollResult::Idle,
+            Ok(_) => PollResult::Busy,
             Err(error) => {
                 log::warn!("webgpu-presentation: polling {id:?}: {error}");
-                Polled::Lost
+                PollResult::Lost
             }
         }
     }
 }
 
-/// A device of a backend that this crate was built without. It can still be polled for the engine's closures.
+/// A device whose backend this crate was built without. Nothing can be presented from it, but it can be
+/// polled for the engine's closures.
 pub(crate) struct UnsupportedDevice(pub(crate) DeviceId);
 
 impl GpuDevice for UnsupportedDevice {
@@ -133,13 +142,13 @@ impl GpuDevice for UnsupportedDevice {
         &self,
         _: QueueId,
         _: Option<EncoderIds>,
-        _: &[TextureCopy],
+        _: &[ReadbackCopy],
     ) -> Result<Submission, SubmitError> {
-        Err(SubmitError { reason: PresentError::UnsupportedBackend, may_be_running: false })
+        Err(SubmitError { reason: PresentError::UnsupportedBackend, may_be_in_flight: false })
     }
 
-    fn wait(&self, _: SubmissionIndex, _: Duration) -> Waited {
-        Waited::MustPoll
+    fn wait(&self, _: SubmissionIndex, _: Duration) -> WaitResult {
+        WaitResult::MustPoll
     }
 
     fn must_poll(&self) -> bool {

@@ -30,7 +30,7 @@ impl Presenter {
         if self.last_settled.is_none_or(|last| now.saturating_duration_since(last) >= IDLE) {
             self.last_settled = Some(now);
             for entry in self.entries.iter_mut() {
-                entry.ring.settle(&*self.gpu);
+                entry.ring.shrink_to_demand(&*self.gpu);
             }
             budget::enforce(&mut self.entries, &*self.gpu);
         }

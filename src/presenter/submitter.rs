@@ -19,7 +19,7 @@ use crate::api::ids::{ContextId, EncoderIds, ReturnedId};
 use crate::context::{ContextData, MOST_IN_FLIGHT, Purpose, Ticket};
 use crate::delivery::{Message, Outbox};
 use crate::frame::CopyLayout;
-use crate::gpu::{Gpu, GpuDevice, SubmitError, TextureCopy};
+use crate::gpu::{Gpu, GpuDevice, ReadbackCopy, SubmitError};
 use crate::staging::{AvailableBuffer, StagingRing};
 
 /// Upper bound of the time that a flush spins.
@@ -48,7 +48,7 @@ pub(super) struct Submitter {
 struct Scratch {
     group: Vec<QueuedCopy>,
     prepared: Vec<PreparedCopy>,
-    copies: Vec<TextureCopy>,
+    copies: Vec<ReadbackCopy>,
 }
 
 /// What is to become of a texture once what was queued before is submitted.
@@ -165,7 +165,7 @@ impl Submitter {
             }
         }
         let Err(error) = self.try_submit(&device, queue, prepared, copies) else { return };
-        if prepared.len() == 1 || error.may_be_running {
+        if prepared.len() == 1 || error.may_be_in_flight {
             prepared.drain(..).for_each(|refused| self.give_up(refused, &error));
             return;
         }
@@ -239,7 +239,7 @@ impl Submitter {
         device: &Arc<dyn GpuDevice>,
         queue: QueueId,
         prepared: &mut Vec<PreparedCopy>,
-        copies: &mut Vec<TextureCopy>,
+        copies: &mut Vec<ReadbackCopy>,
     ) -> Result<(), SubmitError> {
         let Some(first) = prepared.first() else { return Ok(()) };
         copies.clear();
@@ -271,13 +271,13 @@ impl Submitter {
         let PreparedCopy { queued, destination } = refused;
         match destination {
             Destination::Fresh(buffer, superseded) => {
-                if error.may_be_running {
+                if error.may_be_in_flight {
                     buffer.abandon();
                 }
                 self.restore(&queued, superseded);
             }
             // The GPU may have copied to its buffer all the same, so its bytes may be those of the failed copy.
-            Destination::Taken(ticket) if error.may_be_running => {
+            Destination::Taken(ticket) if error.may_be_in_flight => {
                 queued.data.fail_taken(ticket, &error.reason)
             }
             Destination::Taken(ticket) => self.restore(&queued, Some(ticket)),
@@ -289,7 +289,7 @@ impl Submitter {
     /// Puts a ticket that was to be superseded back in flight, and waits for it again under its new name.
     fn restore(&mut self, queued: &QueuedCopy, ticket: Option<Ticket>) {
         let Some(ticket) = ticket else { return };
-        let submission = ticket.buffer.as_ref().and_then(|buffer| buffer.submission());
+        let submission = ticket.buffer.as_ref().map(|buffer| buffer.submission());
         let number = queued.data.restore(ticket);
         if let Some(submission) = submission {
             let then = Continuation::Complete { context: Arc::downgrade(&queued.data), number };
@@ -328,10 +328,10 @@ impl QueuedCopy {
 }
 
 impl PreparedCopy {
-    fn copy(&self) -> Option<TextureCopy> {
+    fn copy(&self) -> Option<ReadbackCopy> {
         let QueuedCopy { texture, layout, .. } = &self.queued;
         let buffer = self.destination.buffer_id()?;
-        Some(TextureCopy {
+        Some(ReadbackCopy {
             texture: texture.texture_id,
             buffer,
             size: layout.size(),

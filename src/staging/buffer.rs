@@ -1,4 +1,4 @@
-//! A staging buffer on its way: one type per state, so that a buffer is in exactly one place.
+//! Staging buffers outside their ring, with one type for each state.
 //!
 //! ```text
 //!                 StagingRing                                Ticket                  Frame
@@ -9,31 +9,41 @@
 //!       └────────────────────── dropped while the GPU writes ───┘
 //! ```
 //!
-//! The states are Servo's. A buffer that leaves its ring is *lent*: it carries a [`Loan`], and when it is dropped, on
-//! whatever thread, what is left of it goes to the ring's [`Recycler`]. The ring keeps the id, so that ids can go back to
-//! the engine at once when a context is destroyed, while frames live on.
+//! The states are those of Servo's canvas contexts. The ring lends a buffer on the WebGPU thread, where it is
+//! also submitted; a poller completes it; any thread may drop it. A lent buffer carries the [`Loan`] under
+//! which the ring lent it, and when it is dropped, what is left of it goes to the ring's [`Recycler`]. The
+//! ring keeps the buffer's id meanwhile, so that the ids of a destroyed context return to the engine at once,
+//! while its frames live on.
 //!
-//! Portable memory is copied out when it completes: its buffer is back in the ring then, and the frame holds a vector, which
-//! goes to the recycler as a *spare* for the next one.
+//! A frame in *owned* memory reads the buffer itself. *Portable* memory is copied out when the copy
+//! completes: the buffer is then given back at once, and the frame holds a vector, which is later given back
+//! as a *spare*.
 
 use std::sync::Arc;
 
+use scopeguard::ScopeGuard;
 use wgpu_core::id::{BufferId, DeviceId};
 
-use super::recycler::{Counted, Loan, Recycler, Returned, Use};
+use super::recycler::{LentBytesGuard, LentKind, Loan, Recycler, ReturnedBuffer};
 use crate::api::error::PresentError;
 use crate::api::report::FrameMemoryKind;
 use crate::gpu::{Completed, FrameMemory, IdleMemory, InFlightMemory, Readable, Submission, Unreadable};
 
-/// What becomes of a buffer's memory when the buffer is dropped.
+/// The memory of a lent buffer; the implementing type says what state the buffer is in.
 pub(crate) trait BufferMemory {
-    const USE: Use;
+    /// What the recycler counts the memory as.
+    const KIND: LentKind;
+
+    /// Capacity in bytes.
     fn len(&self) -> usize;
+
+    /// Returns the memory for another copy when the buffer is dropped, or `None` if it cannot be used again.
     fn into_idle(self) -> Option<IdleMemory>;
 }
 
 impl BufferMemory for IdleMemory {
-    const USE: Use = Use::InFlight;
+    /// A buffer without a submission counts as in flight: it was acquired to be submitted next.
+    const KIND: LentKind = LentKind::InFlight;
 
     fn len(&self) -> usize {
         IdleMemory::len(self)
@@ -45,20 +55,21 @@ impl BufferMemory for IdleMemory {
 }
 
 impl BufferMemory for InFlightMemory {
-    const USE: Use = Use::InFlight;
+    const KIND: LentKind = LentKind::InFlight;
 
     fn len(&self) -> usize {
         InFlightMemory::len(self)
     }
 
-    /// The GPU may be writing: wgpu-core frees it once that is over.
+    /// The GPU may still be writing, so the memory is not used again. wgpu-core frees it after the
+    /// submission.
     fn into_idle(self) -> Option<IdleMemory> {
         None
     }
 }
 
 impl BufferMemory for FrameMemory {
-    const USE: Use = Use::Frame;
+    const KIND: LentKind = LentKind::Frame;
 
     fn len(&self) -> usize {
         FrameMemory::len(self)
@@ -69,146 +80,167 @@ impl BufferMemory for FrameMemory {
     }
 }
 
-/// Lent, and nobody uses it.
+/// A lent buffer that no submission copies to.
 pub(crate) type AvailableBuffer = Buffer<IdleMemory>;
-/// In flight: the GPU copies into it.
+
+/// A lent buffer in flight: the GPU copies into it.
 pub(crate) type MappingBuffer = Buffer<InFlightMemory>;
 
-/// A lent staging buffer in the state that `M` says.
+/// A lent staging buffer in the state that `M` names. Dropping it gives it back to the recycler, on any
+/// thread.
 pub(crate) struct Buffer<M: BufferMemory> {
-    counted: Counted,
+    parts: ScopeGuard<Parts<M>, fn(Parts<M>)>,
+}
+
+/// A buffer that does not return by itself: [`Lease::hold`] or [`Lease::end`] must follow.
+struct Parts<M> {
+    lease: Lease,
+    memory: M,
+}
+
+/// What a lent buffer keeps through all its states.
+struct Lease {
+    lent: LentBytesGuard,
     loan: Loan,
     id: BufferId,
-    device: DeviceId,
-    /// Taken only by a transition, which consumes the buffer.
-    memory: Option<M>,
+}
+
+impl Lease {
+    /// Joins the lease with the memory of the buffer's current state.
+    fn hold<M: BufferMemory>(self, memory: M) -> Buffer<M> {
+        let give_back = |Parts { lease, memory }: Parts<M>| lease.end(memory.into_idle());
+        Buffer { parts: scopeguard::guard(Parts { lease: self, memory }, give_back) }
+    }
+
+    /// Gives the buffer back to the recycler: with memory for another copy, or without any.
+    fn end(self, memory: Option<IdleMemory>) {
+        self.lent.recycler().put(ReturnedBuffer { loan: self.loan, memory });
+    }
 }
 
 impl<M: BufferMemory> Buffer<M> {
     pub(crate) fn id(&self) -> BufferId {
-        self.id
+        self.parts.lease.id
     }
 
-    pub(crate) fn loan(&self) -> Loan {
-        self.loan
+    pub(super) fn loan(&self) -> Loan {
+        self.parts.lease.loan
     }
 
-    pub(crate) fn device(&self) -> DeviceId {
-        self.device
+    fn into_parts(self) -> Parts<M> {
+        ScopeGuard::into_inner(self.parts)
     }
 
-    fn with_memory<N: BufferMemory>(&self, memory: Option<N>) -> Buffer<N> {
-        let counted = self.counted.more(N::USE, memory.as_ref().map_or(0, N::len));
-        Buffer { counted, loan: self.loan, id: self.id, device: self.device, memory }
-    }
-
-    fn give_back(&self, memory: Option<IdleMemory>) {
-        self.counted.recycler().put(Returned { loan: self.loan, memory });
-    }
-}
-
-impl<M: BufferMemory> Drop for Buffer<M> {
-    fn drop(&mut self) {
-        if let Some(memory) = self.memory.take() {
-            self.give_back(memory.into_idle());
-        }
+    /// Moves the buffer to another state.
+    fn transition<N: BufferMemory>(self, change: impl FnOnce(M) -> N) -> Buffer<N> {
+        let Parts { mut lease, memory } = self.into_parts();
+        let memory = change(memory);
+        lease.lent.recount(N::KIND, memory.len());
+        lease.hold(memory)
     }
 }
 
 impl AvailableBuffer {
-    pub(crate) fn lent(
+    /// Lends `memory`, which the GPU on `device` writes through the buffer `id`.
+    pub(super) fn lent(
         recycler: Arc<Recycler>,
         loan: Loan,
         id: BufferId,
         device: DeviceId,
         memory: IdleMemory,
     ) -> Self {
-        let counted = Counted::new(recycler, device, Use::InFlight, memory.len());
-        Self { counted, loan, id, device, memory: Some(memory) }
+        let lent = LentBytesGuard::new(recycler, device, IdleMemory::KIND, memory.len());
+        Lease { lent, loan, id }.hold(memory)
     }
 
     /// Capacity in bytes.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.memory.as_ref().map_or(0, IdleMemory::len)
+        self.parts.memory.len()
     }
 
-    /// A submission that copies to it was accepted.
-    pub(crate) fn submitted(mut self, submission: Submission) -> MappingBuffer {
-        let memory = self.memory.take();
-        self.with_memory(memory.map(|memory| memory.written_by(submission)))
+    /// Notes that `submission`, which copies to the buffer, was accepted.
+    pub(crate) fn submitted(self, submission: Submission) -> MappingBuffer {
+        self.transition(|memory| memory.written_by(submission))
     }
 
-    /// A submission that copies to it failed, and the GPU may have accepted it: never use it again.
-    pub(crate) fn abandon(mut self) {
-        self.memory = None;
-        self.give_back(None);
+    /// Gives the buffer back without its memory, after a submission that failed although the GPU may have
+    /// accepted it: the memory may be written at any time and is never used again.
+    pub(crate) fn abandon(self) {
+        let Parts { lease, memory } = self.into_parts();
+        drop(memory);
+        lease.end(None);
     }
 }
 
 impl MappingBuffer {
     /// Capacity in bytes.
     pub(crate) fn len(&self) -> usize {
-        self.memory.as_ref().map_or(0, InFlightMemory::len)
+        self.parts.memory.len()
     }
 
-    pub(crate) fn submission(&self) -> Option<Submission> {
-        self.memory.as_ref().map(InFlightMemory::submission)
+    /// Returns the submission that writes the buffer last.
+    pub(crate) fn submission(&self) -> Submission {
+        self.parts.memory.submission()
     }
 
-    /// A later submission of the same queue copies to it too: only that one's bytes count.
-    pub(crate) fn resubmitted(mut self, submission: Submission) -> Self {
-        let memory = self.memory.take();
-        self.with_memory(memory.map(|memory| memory.rewritten_by(submission)))
+    /// Returns the device whose GPU writes the buffer.
+    pub(crate) fn device(&self) -> DeviceId {
+        self.submission().device
     }
 
-    /// Mapped, if its submission is done. `len` is how many bytes will be read.
-    pub(crate) fn complete(mut self, completed: &Completed, len: usize) -> Result<MappedBuffer, NotMapped> {
-        let memory = self.memory.take();
-        let spare = || self.counted.recycler().take_spare(len);
-        match memory.map(|memory| memory.complete(completed, len, spare)) {
-            Some(Ok(Readable::InPlace(memory))) => {
-                Ok(MappedBuffer(Bytes::InPlace(self.with_memory(Some(memory)))))
+    /// Notes that a later `submission` of the same queue overwrites the buffer: only its bytes count.
+    pub(crate) fn resubmitted(self, submission: Submission) -> Self {
+        self.transition(|memory| memory.rewritten_by(submission))
+    }
+
+    /// Makes the bytes readable, if `completed` covers the buffer's submission. `len` is how many bytes of
+    /// the buffer will be read.
+    pub(crate) fn complete(self, completed: &Completed, len: usize) -> Result<MappedBuffer, NotMapped> {
+        let Parts { mut lease, memory } = self.into_parts();
+        let spare = || lease.lent.recycler().take_spare(len);
+        match memory.complete(completed, len, spare) {
+            Ok(Readable::InPlace(memory)) => {
+                lease.lent.recount(FrameMemory::KIND, memory.len());
+                Ok(MappedBuffer(Bytes::InPlace(lease.hold(memory))))
             }
-            Some(Ok(Readable::Copied(bytes, memory))) => {
-                let counted = self.counted.more(Use::Frame, bytes.capacity());
-                self.give_back(Some(memory));
-                Ok(MappedBuffer(Bytes::Copied(PooledBytes { counted, bytes })))
+            Ok(Readable::Copied(bytes, memory)) => {
+                let lent = lease.lent.count_more(LentKind::Frame, bytes.capacity());
+                lease.end(Some(memory));
+                Ok(MappedBuffer(Bytes::Copied(PooledBytes { lent, bytes })))
             }
-            Some(Err(Unreadable::InFlight(memory))) => {
-                self.memory = Some(memory);
-                Err(NotMapped::InFlight(self))
-            }
-            Some(Err(Unreadable::Failed(error))) => {
-                self.give_back(None);
+            Err(Unreadable::InFlight(memory)) => Err(NotMapped::InFlight(lease.hold(memory))),
+            Err(Unreadable::Failed(error)) => {
+                lease.end(None);
                 Err(NotMapped::Failed(error))
             }
-            // Cannot be: only transitions, which consume the buffer, take its memory.
-            None => Err(NotMapped::Failed(PresentError::DeviceLost)),
         }
     }
 }
 
-/// Why a buffer in flight is not mapped.
+/// Why [`MappingBuffer::complete`] made no bytes readable.
 pub(crate) enum NotMapped {
-    /// Its submission is not done.
+    /// The buffer's submission is not covered yet.
     InFlight(MappingBuffer),
-    /// It never will be.
+    /// The bytes will never be readable. The buffer was given back without its memory.
     Failed(PresentError),
 }
 
-/// Inside a frame.
+/// The readable bytes of a completed copy. They belong to a frame, which may change them before it is shared.
 pub(crate) struct MappedBuffer(Bytes);
 
 enum Bytes {
+    /// Owned memory, read where the GPU wrote it.
     InPlace(Buffer<FrameMemory>),
+    /// A copy of portable memory.
     Copied(PooledBytes),
 }
 
 impl MappedBuffer {
+    /// Returns at least as many bytes as were completed. Padding and excess capacity may follow the pixels.
     pub(crate) fn bytes(&self) -> &[u8] {
         match &self.0 {
-            Bytes::InPlace(buffer) => buffer.memory.as_ref().map_or(&[], FrameMemory::bytes),
+            Bytes::InPlace(buffer) => buffer.parts.memory.bytes(),
             Bytes::Copied(pooled) => pooled.bytes(),
         }
     }
@@ -220,42 +252,40 @@ impl MappedBuffer {
         }
     }
 
-    /// Whether dropping it frees memory instead of giving it back.
+    /// Returns whether dropping the buffer would free memory, because the recycler is closed.
     pub(crate) fn is_orphan(&self) -> bool {
         match &self.0 {
-            Bytes::InPlace(buffer) => buffer.counted.recycler().is_closed(),
+            Bytes::InPlace(buffer) => buffer.parts.lease.lent.recycler().is_closed(),
             Bytes::Copied(pooled) => pooled.is_orphan(),
         }
     }
 
+    /// Changes the bytes in place.
     pub(crate) fn edit(&mut self, change: impl FnOnce(&mut [u8])) {
         match &mut self.0 {
-            Bytes::InPlace(buffer) => {
-                if let Some(memory) = &mut buffer.memory {
-                    memory.edit(change);
-                }
-            }
+            Bytes::InPlace(buffer) => buffer.parts.memory.edit(change),
             Bytes::Copied(pooled) => change(pooled.bytes_mut()),
         }
     }
 
-    /// As many bytes of the same context, with anything in them. `None` if there is no memory.
+    /// Returns `len` bytes of unspecified content, taken from the same recycler and counted for the same
+    /// device, or `None` if memory cannot be allocated.
     pub(crate) fn spare(&self, len: usize) -> Option<PooledBytes> {
-        let counted = match &self.0 {
-            Bytes::InPlace(buffer) => &buffer.counted,
-            Bytes::Copied(pooled) => &pooled.counted,
+        let lent = match &self.0 {
+            Bytes::InPlace(buffer) => &buffer.parts.lease.lent,
+            Bytes::Copied(pooled) => &pooled.lent,
         };
-        let mut bytes = counted.recycler().take_spare(len);
+        let mut bytes = lent.recycler().take_spare(len);
         bytes.truncate(len);
         bytes.try_reserve_exact(len - bytes.len()).ok()?;
         bytes.resize(len, 0);
-        Some(PooledBytes { counted: counted.more(Use::Frame, bytes.capacity()), bytes })
+        Some(PooledBytes { lent: lent.count_more(LentKind::Frame, bytes.capacity()), bytes })
     }
 }
 
-/// Bytes of a frame that go to the recycler as a spare.
+/// A frame's bytes in ordinary memory. Dropping them gives the vector back to the recycler as a spare.
 pub(crate) struct PooledBytes {
-    counted: Counted,
+    lent: LentBytesGuard,
     bytes: Vec<u8>,
 }
 
@@ -268,14 +298,14 @@ impl PooledBytes {
         &mut self.bytes
     }
 
-    /// Whether dropping it frees memory instead of giving it back.
+    /// Returns whether dropping the bytes would free memory, because the recycler is closed.
     pub(crate) fn is_orphan(&self) -> bool {
-        self.counted.recycler().is_closed()
+        self.lent.recycler().is_closed()
     }
 }
 
 impl Drop for PooledBytes {
     fn drop(&mut self) {
-        self.counted.recycler().put_spare(std::mem::take(&mut self.bytes));
+        self.lent.recycler().put_spare(std::mem::take(&mut self.bytes));
     }
 }

@@ -1,4 +1,12 @@
-//! Where lent staging buffers return to, and what is counted of them meanwhile.
+//! The recycler of a ring: where lent buffers return to, and where the bytes that are lent are counted.
+//!
+//! A [`StagingRing`](super::StagingRing) shares one [`Recycler`] with every buffer that it lends. Buffers are
+//! dropped on any thread: a renderer's, a poller's, or one that reads a snapshot. The recycler is what they
+//! reach from there; the WebGPU thread moves its content back into the ring. It outlives the ring: after
+//! [`close`](Recycler::close) whatever returns is freed at once.
+//!
+//! No memory is freed while the recycler's mutex is held, and until it is closed, giving memory back frees
+//! none. A renderer's thread, which must not spend milliseconds on freeing a frame, relies on the second.
 
 use std::sync::Arc;
 
@@ -7,93 +15,105 @@ use wgpu_core::id::DeviceId;
 use crate::gpu::IdleMemory;
 use crate::sync::Mutex;
 
-/// So many spares are kept: one to copy into while one frame is shown and another one is still locked.
-const MOST_SPARES: usize = 2;
+/// How many spares survive [`Recycler::collect`]: one to copy into while one frame is shown and another is
+/// locked.
+const KEPT_SPARES: usize = 2;
 
-/// Memory serves for what is no smaller than this part of it, so that a shrunken canvas gives its memory back.
-pub(crate) const LARGEST_EXCESS: usize = 4;
+/// A request is served by memory of at most this many times its size, so that a canvas that shrinks a lot
+/// gives its memory back at once.
+pub(super) const LARGEST_EXCESS: usize = 4;
 
-/// Names one lending of a buffer, never another.
+/// Names one lending of one buffer. A ring never uses the same number twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Loan(pub(crate) u64);
+pub(super) struct Loan(pub(super) u64);
 
-/// Outlives its ring: what returns later is freed.
+/// The memory that has returned to a ring and was not collected yet, and the count of what is still lent.
 #[derive(Default)]
-pub(crate) struct Recycler(Mutex<State>);
+pub(crate) struct Recycler(Mutex<RecyclerState>);
 
 #[derive(Default)]
-struct State {
+struct RecyclerState {
+    /// The ring is gone, so nothing is kept any more.
     closed: bool,
-    returned: Vec<Returned>,
-    /// More than are kept, until one is taken or the ring collects: a renderer's thread frees nothing.
+    returned: Vec<ReturnedBuffer>,
+    /// Vectors for the bytes of portable or converted frames. Any number of them may return;
+    /// [`Recycler::collect`] frees all but [`KEPT_SPARES`].
     spares: Vec<Vec<u8>>,
-    /// By device.
-    lent: Vec<Lent>,
+    lent: Vec<DeviceEntry>,
     next_serial: u64,
 }
 
-/// A buffer that is not lent any more; without memory if the GPU may still be writing that.
-pub(crate) struct Returned {
-    pub(crate) loan: Loan,
-    pub(crate) memory: Option<IdleMemory>,
+/// A buffer that is no longer lent.
+pub(super) struct ReturnedBuffer {
+    pub(super) loan: Loan,
+    /// `None` if the memory cannot be used again, because the GPU may still be writing it or its bytes were
+    /// lost.
+    pub(super) memory: Option<IdleMemory>,
 }
 
-/// Bytes that are lent, of one device.
+/// How many bytes of one device are lent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LentBytes {
-    /// Being written, or about to be.
+    /// Bytes of buffers that the GPU writes, or that were acquired to be submitted.
     pub(crate) in_flight: usize,
-    /// Of frames: shown, about to be shown, locked, or in snapshots.
+    /// Bytes of frames: shown, about to be shown, locked by a renderer, or held by snapshots.
     pub(crate) frames: usize,
-    /// The device was destroyed or dropped. Frames of owned memory keep what is left of it.
+    /// The device was destroyed or dropped. Frames in owned memory keep alive what is left of it.
     pub(crate) device_gone: bool,
 }
 
-struct Lent {
+/// The lent bytes of one device, from the first byte that is lent until the last one returns.
+struct DeviceEntry {
+    /// Names the entry for its guards: a device's id may be given to another device while bytes are lent.
     serial: u64,
     device: DeviceId,
     bytes: LentBytes,
 }
 
+/// What lent bytes are counted as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Use {
+pub(crate) enum LentKind {
     InFlight,
     Frame,
 }
 
 impl Recycler {
-    pub(crate) fn put(&self, returned: Returned) {
+    /// Takes a buffer back.
+    pub(super) fn put(&self, returned: ReturnedBuffer) {
         let mut state = self.0.lock();
         if !state.closed {
             state.returned.push(returned);
         }
-        // Otherwise `returned` is freed here, after the lock is released: it was declared before.
+        // If the recycler is closed, `returned` is freed here: a parameter is dropped after the guard of the
+        // mutex.
     }
 
-    /// Moves everything that has returned into `into`. Of spares it frees those that are too many, or larger than `largest`.
-    pub(crate) fn collect(&self, into: &mut Vec<Returned>, largest: usize) {
+    /// Moves everything that has returned into `into`. Frees the spares with more than `largest` bytes, and
+    /// of the others all but [`KEPT_SPARES`].
+    pub(super) fn collect(&self, into: &mut Vec<ReturnedBuffer>, largest: usize) {
         let mut state = self.0.lock();
         into.append(&mut state.returned);
-        let large = |spare: &mut Vec<u8>| spare.capacity() > largest;
-        let mut surplus: Vec<_> = state.spares.extract_if(.., large).collect();
-        let kept = state.spares.len().min(MOST_SPARES);
+        let too_large = |spare: &mut Vec<u8>| spare.capacity() > largest;
+        let mut surplus: Vec<_> = state.spares.extract_if(.., too_large).collect();
+        let kept = state.spares.len().min(KEPT_SPARES);
         surplus.extend(state.spares.drain(kept..));
         drop(state);
         drop(surplus);
     }
 
-    /// Frees what nobody uses.
-    pub(crate) fn trim(&self) {
+    /// Frees all spares.
+    pub(super) fn free_spares(&self) {
         let spares = std::mem::take(&mut self.0.lock().spares);
         drop(spares);
     }
 
-    /// The sizes of spares.
-    pub(crate) fn spares(&self) -> Vec<usize> {
+    /// Returns the capacity of each spare in bytes.
+    pub(super) fn spare_sizes(&self) -> Vec<usize> {
         self.0.lock().spares.iter().map(Vec::capacity).collect()
     }
 
-    pub(crate) fn free_spare(&self, bytes: usize) {
+    /// Frees one spare with a capacity of exactly `bytes`, if there still is one.
+    pub(super) fn free_spare(&self, bytes: usize) {
         let mut state = self.0.lock();
         let index = state.spares.iter().position(|spare| spare.capacity() == bytes);
         let spare = index.map(|index| state.spares.swap_remove(index));
@@ -101,19 +121,22 @@ impl Recycler {
         drop(spare);
     }
 
-    pub(crate) fn put_spare(&self, bytes: Vec<u8>) {
+    /// Takes a spare back.
+    pub(super) fn put_spare(&self, bytes: Vec<u8>) {
         let mut state = self.0.lock();
         if !state.closed {
             state.spares.push(bytes);
         }
     }
 
-    /// A vector with room for so many bytes, if there is one; otherwise an empty one, and those that do not fit are freed.
-    pub(crate) fn take_spare(&self, len: usize) -> Vec<u8> {
+    /// Returns the smallest spare that holds `len` bytes without being far too large. If none does, frees all
+    /// spares, which are of the wrong size for what is presented now, and returns an empty vector.
+    pub(super) fn take_spare(&self, len: usize) -> Vec<u8> {
         let fits = len..=len.saturating_mul(LARGEST_EXCESS);
         let mut state = self.0.lock();
         let fitting = state.spares.iter().enumerate().filter(|(_, spare)| fits.contains(&spare.capacity()));
-        // The smallest: a canvas of half floats has spares of two sizes.
+        // A canvas of half floats uses spares of two sizes, one for the copied and one for the converted
+        // pixels. The smaller request must leave the larger spare to the larger one.
         match fitting.min_by_key(|(_, spare)| spare.capacity()).map(|(index, _)| index) {
             Some(index) => state.spares.swap_remove(index),
             None => {
@@ -125,7 +148,7 @@ impl Recycler {
         }
     }
 
-    /// Bytes that have returned, and of spares.
+    /// Returns how many bytes rest in the recycler, in returned buffers and in spares.
     pub(crate) fn recycled(&self) -> usize {
         let state = self.0.lock();
         let returned = state.returned.iter().filter_map(|returned| returned.memory.as_ref());
@@ -133,22 +156,25 @@ impl Recycler {
         returned.map(IdleMemory::len).sum::<usize>() + spares
     }
 
+    /// Returns how many bytes are lent, for each device that has any.
     pub(crate) fn lent(&self) -> Vec<LentBytes> {
-        self.0.lock().lent.iter().map(|lent| lent.bytes).collect()
+        self.0.lock().lent.iter().map(|entry| entry.bytes).collect()
     }
 
-    /// The device was destroyed or dropped: its id may name another one.
+    /// Notes that a device was destroyed or dropped. Bytes that are lent later are not counted in its entry,
+    /// because its id may name another device then.
     pub(crate) fn forget_device(&self, gone: DeviceId) {
-        for lent in self.0.lock().lent.iter_mut().filter(|lent| lent.device == gone) {
-            lent.bytes.device_gone = true;
+        for entry in self.0.lock().lent.iter_mut().filter(|entry| entry.device == gone) {
+            entry.bytes.device_gone = true;
         }
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
+    /// Returns whether whatever returns is freed, because the ring is gone.
+    pub(super) fn is_closed(&self) -> bool {
         self.0.lock().closed
     }
 
-    /// The ring is gone.
+    /// Frees what has returned, and from now on whatever returns.
     pub(crate) fn close(&self) {
         let freed = {
             let mut state = self.0.lock();
@@ -159,12 +185,14 @@ impl Recycler {
     }
 }
 
-impl State {
-    fn lent_of(&mut self, device: DeviceId) -> &mut Lent {
-        let living = |lent: &Lent| lent.device == device && !lent.bytes.device_gone;
+impl RecyclerState {
+    /// Returns the entry of a living device, which is made if there is none.
+    fn entry(&mut self, device: DeviceId) -> &mut DeviceEntry {
+        let living = |entry: &DeviceEntry| entry.device == device && !entry.bytes.device_gone;
         let index = self.lent.iter().position(living).unwrap_or_else(|| {
             self.next_serial += 1;
-            self.lent.push(Lent { serial: self.next_serial, device, bytes: LentBytes::default() });
+            let entry = DeviceEntry { serial: self.next_serial, device, bytes: LentBytes::default() };
+            self.lent.push(entry);
             self.lent.len() - 1
         });
         &mut self.lent[index]
@@ -172,57 +200,73 @@ impl State {
 }
 
 impl LentBytes {
-    fn of(&mut self, used: Use) -> &mut usize {
-        match used {
-            Use::InFlight => &mut self.in_flight,
-            Use::Frame => &mut self.frames,
+    fn of(&mut self, kind: LentKind) -> &mut usize {
+        match kind {
+            LentKind::InFlight => &mut self.in_flight,
+            LentKind::Frame => &mut self.frames,
         }
     }
 }
 
-/// Bytes that are counted as lent for as long as this lives.
-pub(crate) struct Counted {
+/// Counts bytes of a device as lent until it is dropped. Usable on any thread.
+pub(super) struct LentBytesGuard {
     recycler: Arc<Recycler>,
+    /// The entry that the bytes are counted in. It exists as long as a guard counts bytes in it.
     serial: u64,
-    used: Use,
+    kind: LentKind,
     bytes: usize,
 }
 
-impl Counted {
-    pub(crate) fn new(recycler: Arc<Recycler>, device: DeviceId, used: Use, bytes: usize) -> Self {
+impl LentBytesGuard {
+    pub(super) fn new(recycler: Arc<Recycler>, device: DeviceId, kind: LentKind, bytes: usize) -> Self {
         let mut state = recycler.0.lock();
-        let lent = state.lent_of(device);
-        *lent.bytes.of(used) += bytes;
-        let serial = lent.serial;
+        let entry = state.entry(device);
+        *entry.bytes.of(kind) += bytes;
+        let serial = entry.serial;
         drop(state);
-        Self { recycler, serial, used, bytes }
+        Self { recycler, serial, kind, bytes }
     }
 
-    pub(crate) fn recycler(&self) -> &Arc<Recycler> {
+    pub(super) fn recycler(&self) -> &Arc<Recycler> {
         &self.recycler
     }
 
-    /// More bytes of the same device, which may be gone.
-    pub(crate) fn more(&self, used: Use, bytes: usize) -> Self {
-        self.change(|lent| *lent.of(used) += bytes);
-        Self { recycler: self.recycler.clone(), serial: self.serial, used, bytes }
+    /// Counts further bytes in the same entry, even if its device is gone.
+    pub(super) fn count_more(&self, kind: LentKind, bytes: usize) -> Self {
+        self.change(|lent| *lent.of(kind) += bytes);
+        Self { recycler: self.recycler.clone(), serial: self.serial, kind, bytes }
+    }
+
+    /// Replaces what this guard counts.
+    pub(super) fn recount(&mut self, kind: LentKind, bytes: usize) {
+        self.change(|lent| {
+            *lent.of(self.kind) -= self.bytes;
+            *lent.of(kind) += bytes;
+        });
+        (self.kind, self.bytes) = (kind, bytes);
     }
 
     fn change(&self, change: impl FnOnce(&mut LentBytes)) {
         let mut state = self.recycler.0.lock();
-        if let Some(index) = state.lent.iter().position(|lent| lent.serial == self.serial) {
-            let bytes = &mut state.lent[index].bytes;
-            change(bytes);
-            if (bytes.in_flight, bytes.frames) == (0, 0) {
-                state.lent.swap_remove(index);
+        let Some(index) = state.lent.iter().position(|entry| entry.serial == self.serial) else {
+            drop(state);
+            if self.bytes > 0 {
+                log::error!("webgpu-presentation: {} lent bytes were not counted", self.bytes);
+                debug_assert!(false, "an entry exists as long as bytes are counted in it");
             }
+            return;
+        };
+        let bytes = &mut state.lent[index].bytes;
+        change(bytes);
+        if (bytes.in_flight, bytes.frames) == (0, 0) {
+            state.lent.swap_remove(index);
         }
     }
 }
 
-impl Drop for Counted {
+impl Drop for LentBytesGuard {
     fn drop(&mut self) {
-        self.change(|lent| *lent.of(self.used) -= self.bytes);
+        self.change(|lent| *lent.of(self.kind) -= self.bytes);
     }
 }
 
@@ -230,7 +274,6 @@ impl Drop for Counted {
 mod tests {
     use super::*;
 
-    // A canvas of half floats in portable memory has spares of two sizes.
     #[test]
     fn the_smallest_spare_that_fits_is_taken() {
         let recycler = Recycler::default();
@@ -239,6 +282,6 @@ mod tests {
         }
         assert_eq!(recycler.take_spare(300).capacity(), 400);
         assert_eq!(recycler.take_spare(400).capacity(), 800);
-        assert_eq!(recycler.spares(), [801]);
+        assert_eq!(recycler.spare_sizes(), [801]);
     }
 }

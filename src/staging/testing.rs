@@ -1,25 +1,42 @@
-//! Staging buffers that belong to no ring, for tests.
+//! Staging buffers for tests: they belong to no ring, and their memory is the fake GPU's.
+//!
+//! The tests of frames, of contexts and of orders of threads make their buffers here. Every buffer is the
+//! first loan of its recycler and belongs to device 0.
 
 use std::sync::Arc;
 
 use super::buffer::{AvailableBuffer, MappedBuffer, MappingBuffer};
 use super::recycler::{Loan, Recycler};
-use crate::gpu::fake;
+use crate::gpu::{IdleMemory, fake};
 
-/// A buffer in flight that has these bytes once [`fake::completed`] covers it, and then returns to the recycler.
+/// Returns a buffer in flight that holds `bytes` once [`fake::completed`] covers it. It returns to
+/// `recycler`.
 pub(crate) fn mapping_buffer(recycler: &Arc<Recycler>, bytes: &[u8]) -> MappingBuffer {
-    let available = AvailableBuffer::lent(
-        recycler.clone(),
-        Loan(0),
-        fake::buffer(0),
-        fake::device(0),
-        fake::memory(bytes),
-    );
-    available.submitted(fake::submission())
+    lend(recycler, fake::memory(bytes)).submitted(fake::submission())
 }
 
-/// A mapped buffer with these bytes.
+/// Returns a mapped buffer that holds `bytes`.
 pub(crate) fn mapped_buffer(bytes: &[u8]) -> MappedBuffer {
     let buffer = mapping_buffer(&Arc::default(), bytes).complete(&fake::completed(), bytes.len());
     buffer.unwrap_or_else(|_| panic!("the submission is done"))
+}
+
+/// Does what a ring and the GPU do with returned memory: lends it again, and lets a submission overwrite all
+/// its bytes.
+#[cfg(loom)]
+pub(crate) fn overwrite_returned(recycler: &Recycler, byte: u8) {
+    let mut returned = Vec::new();
+    recycler.collect(&mut returned, usize::MAX);
+    for memory in returned.into_iter().filter_map(|returned| returned.memory) {
+        let len = memory.len();
+        let mapping = lend(&Arc::default(), memory).submitted(fake::submission());
+        let Ok(mut mapped) = mapping.complete(&fake::completed(), len) else {
+            panic!("the submission is done")
+        };
+        mapped.edit(|bytes| bytes.fill(byte));
+    }
+}
+
+fn lend(recycler: &Arc<Recycler>, memory: IdleMemory) -> AvailableBuffer {
+    AvailableBuffer::lent(recycler.clone(), Loan(0), fake::buffer(0), fake::device(0), memory)
 }

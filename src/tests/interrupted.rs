@@ -10,7 +10,8 @@ use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 use super::owners::{PAGE, assert_deleted_last, assert_each_once, create, descriptor, present};
 use super::world::*;
 use crate::gpu::{
-    CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, TextureCopy, Waited,
+    CreateBufferError, Gpu, GpuDevice, IdleMemory, PollResult, ReadbackCopy, Submission, SubmitError,
+    WaitResult,
 };
 use crate::gpu::{fake, fake::FakeGpu};
 use crate::{
@@ -59,7 +60,7 @@ impl Gpu for Interrupted {
         self.gpu.drop_device(id);
     }
 
-    fn poll(&self, id: DeviceId) -> Polled {
+    fn poll(&self, id: DeviceId) -> PollResult {
         self.gpu.poll(id)
     }
 }
@@ -90,7 +91,7 @@ impl GpuDevice for InterruptedDevice {
         &self,
         queue: QueueId,
         encoder: Option<EncoderIds>,
-        copies: &[TextureCopy],
+        copies: &[ReadbackCopy],
     ) -> Result<Submission, SubmitError> {
         let interrupt = self.interrupt.lock().take();
         if let Some(interrupt) = interrupt {
@@ -99,7 +100,7 @@ impl GpuDevice for InterruptedDevice {
         self.device.submit(queue, encoder, copies)
     }
 
-    fn wait(&self, index: SubmissionIndex, timeout: Duration) -> Waited {
+    fn wait(&self, index: SubmissionIndex, timeout: Duration) -> WaitResult {
         self.device.wait(index, timeout)
     }
 
@@ -131,8 +132,8 @@ fn an_owner_dies_in_the_middle_of_a_submission(#[values(Owned, Portable)] memory
         for _ in 0..in_flight {
             present(&gpu, &mut presenter, id, RED).unwrap();
         }
-        if let Some(may_be_running) = refusal {
-            gpu.fail_next_submit(PresentError::DeviceLost, may_be_running);
+        if let Some(may_be_in_flight) = refusal {
+            gpu.fail_next_submit(PresentError::DeviceLost, may_be_in_flight);
         }
         *interrupt.lock() = Some(Box::new({
             let map = map.clone();

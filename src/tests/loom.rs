@@ -1,8 +1,15 @@
-//! Pollers, a renderer, the WebGPU thread and one that ends an owner at the same time: every order in which they can take the
-//! locks, with so many changes of threads at any point (and any number where one must wait).
+//! Pollers, a renderer, the WebGPU thread and a thread that ends contexts, at the same time. Loom runs each
+//! test once for every order in which these threads can take the locks of [`sync`](crate::sync).
+//!
+//! The tests have no GPU and no presenter. A present is a buffer whose copy is done already, and a poller is
+//! a thread that completes it. Returned buffers are overwritten, which shows whether a locked frame stays as
+//! it is.
+//!
+//! `cargo xtask test --only loom` builds and runs them. By hand, this command builds the test program, whose
+//! tests with `tests::loom` in their names are to be run:
 //!
 //! ```text
-//! cargo rustc --lib --profile test --features webrender -- --cfg loom      (builds the tests; run them with `tests::loom`)
+//! cargo rustc --lib --profile test --features webrender -- --cfg loom
 //! ```
 
 use std::sync::Arc;
@@ -17,57 +24,62 @@ use crate::context::Purpose;
 use crate::delivery::{Outbox, Recipients};
 use crate::frame::CopyLayout;
 use crate::frame::testing::copy_layout;
-use crate::gpu::{Submission, fake};
-use crate::staging::AvailableBuffer;
-use crate::staging::{Loan, Recycler};
+use crate::gpu::fake;
+use crate::staging::Recycler;
+use crate::staging::testing::{mapping_buffer, overwrite_returned};
 use crate::sync::Mutex;
 use crate::{
     AlphaMode, CanvasEpoch, ContextId, ContextMap, ExternalImages, ImageSink, OwnerId, PresentError,
     TransactionId,
 };
 
-/// What two do not find four did not find either, in fifty times the time. `LOOM_MAX_PREEMPTIONS` sets another number.
+/// How often loom may switch from a thread that could go on. (It may switch any number of times where a
+/// thread waits.) Four preemptions found nothing that two do not find, and took fifty times as long. The
+/// environment variable `LOOM_MAX_PREEMPTIONS` sets another number.
 const PREEMPTIONS: usize = 2;
 
 const OWNER: OwnerId = OwnerId(1);
 
 const NAMESPACE: IdNamespace = IdNamespace(1);
 
+/// Runs `scenario` once for every order of its threads.
 fn explore(scenario: impl Fn() + Send + Sync + 'static) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = model.preemption_bound.or(Some(PREEMPTIONS));
     model.check(scenario);
 }
 
+/// One call that reached the compositor or the engine.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Told {
+enum Event {
     Add(ImageKey),
-    /// With a generation.
+    /// An update of an image: its generation, and the epoch that it acknowledges.
     Update(ImageKey, u8, Option<u64>),
     Delete(ImageKey),
-    /// Of a present with this epoch.
+    /// The outcome of the present with this epoch.
     Outcome(ContextId, u64),
-    /// Written down by a test.
+    /// Pushed by a test, to say when.
     Mark,
 }
 
-/// What was told, in order. Telling is a moment at which another thread may come in between.
+/// The events so far, in order. It has a lock that loom explores, so other threads may run between two
+/// events.
 #[derive(Clone, Default)]
-struct Record(Arc<Mutex<Vec<Told>>>);
+struct EventLog(Arc<Mutex<Vec<Event>>>);
 
-impl Record {
-    fn tell(&self, told: Told) {
-        self.0.lock().push(told);
+impl EventLog {
+    fn push(&self, event: Event) {
+        self.0.lock().push(event);
     }
 
-    fn get(&self) -> Vec<Told> {
+    fn get(&self) -> Vec<Event> {
         self.0.lock().clone()
     }
 }
 
-impl ImageSink for Record {
+impl ImageSink for EventLog {
     fn add_image(&self, key: ImageKey, _: ImageDescriptor, _: ExternalImageData) {
-        self.tell(Told::Add(key));
+        self.push(Event::Add(key));
     }
 
     fn update_image(
@@ -77,22 +89,22 @@ impl ImageSink for Record {
         data: ExternalImageData,
         epoch: Option<CanvasEpoch>,
     ) {
-        self.tell(Told::Update(key, data.channel_index, epoch.map(|epoch| epoch.0)));
+        self.push(Event::Update(key, data.channel_index, epoch.map(|epoch| epoch.0)));
     }
 
     fn delete_image(&self, key: ImageKey) {
-        self.tell(Told::Delete(key));
+        self.push(Event::Delete(key));
     }
 }
 
-/// A presenter without pollers and without a GPU: what is in flight is done.
+/// What a presenter shares with other threads.
 struct Scene {
     map: ContextMap,
     outbox: Arc<Outbox>,
-    record: Record,
+    log: EventLog,
 }
 
-/// A context, and where its buffers return to.
+/// A context, and the recycler that its buffers return to.
 #[derive(Clone)]
 struct Canvas {
     context: Arc<ContextData>,
@@ -109,26 +121,26 @@ fn layout(height: u32) -> CopyLayout {
 
 impl Scene {
     fn new() -> Self {
-        let record = Record::default();
-        let outcomes = record.clone();
+        let log = EventLog::default();
+        let outcomes = log.clone();
         let outbox = Outbox::new(Recipients {
-            sink: Arc::new(record.clone()),
+            sink: Arc::new(log.clone()),
             on_outcome: Arc::new(move |outcome| {
-                outcomes.tell(Told::Outcome(outcome.context, outcome.epoch.0))
+                outcomes.push(Event::Outcome(outcome.context, outcome.epoch.0))
             }),
             on_id: Arc::new(|_| ()),
             wake: Arc::new(|| ()),
         });
-        Self { map: ContextMap::default(), outbox: Arc::new(outbox), record }
+        Self { map: ContextMap::default(), outbox: Arc::new(outbox), log }
     }
 
-    /// A context with an image key.
+    /// Makes a context that has an image key. The compositor was told of it when this returns.
     fn canvas(&self, id: u64) -> Canvas {
         let (outbox, map) = (self.outbox.clone(), self.map.clone());
         let (fallback, waiters) = (map.fallback(), map.waiters());
-        let make = |offers| {
+        let make = |generations| {
             let size = Size2D::new(4, 2);
-            Arc::new(ContextData::new(ContextId(id), OWNER, size, offers, outbox, fallback, waiters))
+            Arc::new(ContextData::new(ContextId(id), OWNER, size, generations, outbox, fallback, waiters))
         };
         let context = map.insert(ContextId(id), make).unwrap();
         context.set_key(key(id));
@@ -136,83 +148,83 @@ impl Scene {
         Canvas { context, recycler: Arc::default() }
     }
 
+    /// Returns the generation of the newest image update.
     fn last_generation(&self) -> u8 {
-        let update = |told: &Told| match told {
-            Told::Update(_, generation, _) => Some(*generation),
+        let update = |event: &Event| match event {
+            Event::Update(_, generation, _) => Some(*generation),
             _ => None,
         };
-        self.record.get().iter().rev().find_map(update).unwrap()
+        self.log.get().iter().rev().find_map(update).unwrap()
     }
 
-    /// What must hold of all that was told of one context, in the end. `epochs` are those of its presents.
+    /// Checks all events of one context, once its threads have ended. `epochs` are those of its presents,
+    /// `ended` says whether it was destroyed.
+    ///
+    /// - The image is added first. It is deleted once, and last, if the context was destroyed.
+    /// - Generations and acknowledged epochs never decrease.
+    /// - Each present has one outcome, and before that its epoch or a later one was acknowledged.
     fn check(&self, id: u64, epochs: &[u64], ended: bool) {
-        let told = self.record.get();
+        let events = self.log.get();
         let (its, context) = (key(id), ContextId(id));
-        let images = |told: &&Told| match told {
-            Told::Add(key) | Told::Update(key, ..) | Told::Delete(key) => *key == its,
-            Told::Outcome(..) | Told::Mark => false,
+        let images = |event: &&Event| match event {
+            Event::Add(key) | Event::Update(key, ..) | Event::Delete(key) => *key == its,
+            Event::Outcome(..) | Event::Mark => false,
         };
-        let images: Vec<_> = told.iter().filter(images).copied().collect();
-        assert_eq!(images[0], Told::Add(its));
-        let deletes = images.iter().filter(|told| matches!(told, Told::Delete(_))).count();
-        assert_eq!(deletes, usize::from(ended), "{told:?}");
+        let images: Vec<_> = events.iter().filter(images).copied().collect();
+        assert_eq!(images[0], Event::Add(its));
+        let deletes = images.iter().filter(|event| matches!(event, Event::Delete(_))).count();
+        assert_eq!(deletes, usize::from(ended), "{events:?}");
         if ended {
-            assert_eq!(*images.last().unwrap(), Told::Delete(its), "{told:?}");
+            assert_eq!(*images.last().unwrap(), Event::Delete(its), "{events:?}");
         }
-        let updates = images.iter().filter_map(|told| match told {
-            Told::Update(_, generation, epoch) => Some((*generation, *epoch)),
+        let updates = images.iter().filter_map(|event| match event {
+            Event::Update(_, generation, epoch) => Some((*generation, *epoch)),
             _ => None,
         });
         let updates: Vec<_> = updates.collect();
-        assert!(updates.is_sorted_by_key(|(generation, _)| *generation), "{told:?}");
+        assert!(updates.is_sorted_by_key(|(generation, _)| *generation), "{events:?}");
         let acknowledged = updates.iter().filter_map(|(_, epoch)| *epoch).collect::<Vec<_>>();
-        assert!(acknowledged.is_sorted(), "{told:?}");
+        assert!(acknowledged.is_sorted(), "{events:?}");
         for epoch in epochs {
-            let outcome = Told::Outcome(context, *epoch);
-            assert_eq!(told.iter().filter(|told| **told == outcome).count(), 1, "{told:?}");
-            let until = told.iter().position(|told| *told == outcome).unwrap();
-            let satisfies = |told: &Told| matches!(told, Told::Update(key, _, Some(its)) if *key == self::key(id) && its >= epoch);
-            assert!(told[..until].iter().any(satisfies), "{epoch} is acknowledged first: {told:?}");
+            let outcome = Event::Outcome(context, *epoch);
+            assert_eq!(events.iter().filter(|event| **event == outcome).count(), 1, "{events:?}");
+            let until = events.iter().position(|event| *event == outcome).unwrap();
+            let satisfies = |event: &Event| matches!(event, Event::Update(key, _, Some(its)) if *key == self::key(id) && its >= epoch);
+            assert!(events[..until].iter().any(satisfies), "{epoch} is acknowledged first: {events:?}");
         }
     }
 }
 
 impl Canvas {
-    /// A present whose copy is done and not looked at: all bytes are `byte`. Returns its ticket.
+    /// Presents a frame whose bytes all are `byte`, up to the point where its copy is done. Returns the
+    /// number of its ticket.
     fn present(&self, byte: u8, height: u32, epoch: u64) -> u64 {
         let present = self.context.begin(CanvasEpoch(epoch), AlphaMode::Premultiplied).unwrap();
         let layout = layout(height);
-        let buffer = fake::mapping_buffer(&self.recycler, &vec![byte; layout.byte_len()]);
+        let buffer = mapping_buffer(&self.recycler, &vec![byte; layout.byte_len()]);
         self.context.submitted(Purpose::Present(present), layout, buffer, None)
     }
 
-    /// What a poller does.
+    /// Does what a poller does when the submission of a ticket is done.
     fn complete(&self, ticket: u64) {
         self.context.complete(ticket, &fake::completed());
         self.context.outbox().drain();
     }
 
-    /// What a poller does when the device is lost.
+    /// Does what a poller does when the device is lost.
     fn fail(&self, ticket: u64) {
         self.context.fail(ticket, &PresentError::DeviceLost);
         self.context.outbox().drain();
     }
 
-    /// What the ring and the GPU do: other bytes are written to what has returned.
+    /// Does what the ring and the GPU do with returned memory: writes other bytes to it.
     fn reuse(&self) {
-        let mut returned = Vec::new();
-        self.recycler.collect(&mut returned, usize::MAX);
-        for memory in returned.into_iter().filter_map(|returned| returned.memory) {
-            let (len, device) = (memory.len(), fake::device(0));
-            let buffer = AvailableBuffer::lent(Arc::default(), Loan(0), fake::buffer(0), device, memory);
-            let mapping = buffer.submitted(Submission { device, index: 1 });
-            let Ok(mut mapped) = mapping.complete(&fake::completed(), len) else { panic!("it is done") };
-            mapped.edit(|bytes| bytes.fill(0xEE));
-        }
+        overwrite_returned(&self.recycler, 0xEE);
     }
 }
 
-/// The byte that all bytes of what is locked are, looked at twice; `None` if nothing is.
+/// Locks an image, reads it twice, unlocks it and returns the byte that all its bytes are, or `None` if it
+/// cannot be locked.
 fn read(images: &mut ExternalImages, id: u64, generation: Option<u8>) -> Option<u8> {
     let ExternalImageSource::RawData(bytes) = images.lock(ContextId(id).into(), generation) else {
         return None;
@@ -258,9 +270,9 @@ fn nothing_is_told_of_an_image_that_is_deleted() {
     });
 }
 
-// What a presenter that goes away relies on.
+// A presenter that is dropped relies on this: nothing may reach the engine afterwards.
 #[test]
-fn finishing_waits_for_who_is_telling() {
+fn finishing_waits_for_the_thread_that_is_telling() {
     explore(|| {
         let scene = Scene::new();
         let canvas = scene.canvas(1);
@@ -269,9 +281,9 @@ fn finishing_waits_for_who_is_telling() {
         let outbox = scene.outbox.clone();
         let other = thread::spawn(move || outbox.drain());
         scene.outbox.finish();
-        scene.record.tell(Told::Mark);
+        scene.log.push(Event::Mark);
         other.join().unwrap();
-        assert_eq!(scene.record.get().last(), Some(&Told::Mark));
+        assert_eq!(scene.log.get().last(), Some(&Event::Mark));
         scene.check(1, &[5], false);
     });
 }
@@ -344,7 +356,7 @@ fn all_contexts_of_an_owner_end_at_once_for_a_renderer() {
     });
 }
 
-/// Whatever the compositor does first.
+// The transaction may be done before the context is destroyed, or after.
 #[test]
 fn a_context_that_lingers_ends_once_its_transaction_is_done() {
     explore(|| {
@@ -369,7 +381,8 @@ fn a_context_that_lingers_ends_once_its_transaction_is_done() {
     });
 }
 
-/// The third large layout is held back until a renderer locks; then a thread of its own tells of it.
+// A frame with a third layout is held back from the compositor until a renderer locks the image. A new thread
+// tells the compositor of it then, while a poller does so of the next frame.
 #[test]
 fn what_was_held_back_is_told_in_order() {
     explore(|| {

@@ -8,11 +8,11 @@ use parking_lot::Mutex;
 use wgpu_core::id::{BufferId, DeviceId, TextureId};
 
 use super::world::{Owned, TIMEOUT, World, device};
-use crate::gpu::{Gpu, GpuDevice, Polled, UnsupportedDevice};
+use crate::gpu::{Gpu, GpuDevice, PollResult, UnsupportedDevice};
 use crate::{Poller, Presenter, PresenterOptions};
 
 /// What a poll does, closures included.
-type OnPoll = Box<dyn FnMut() -> Polled + Send>;
+type OnPoll = Box<dyn FnMut() -> PollResult + Send>;
 
 struct Polling {
     on_poll: Mutex<OnPoll>,
@@ -41,7 +41,7 @@ impl Gpu for Polling {
 
     fn drop_device(&self, _: DeviceId) {}
 
-    fn poll(&self, _: DeviceId) -> Polled {
+    fn poll(&self, _: DeviceId) -> PollResult {
         // The test may have heard enough.
         let _ = self.polled.lock().send(());
         (self.on_poll.lock())()
@@ -51,14 +51,14 @@ impl Gpu for Polling {
 // wgpu-core computes the status of a poll before it runs the closures.
 #[test]
 fn a_closure_that_waits_for_more_is_polled_for() {
-    let (gpu, polls) = Polling::new(Box::new(|| Polled::Idle));
+    let (gpu, polls) = Polling::new(Box::new(|| PollResult::Idle));
     let poller = Poller::new(gpu.clone(), Arc::new(|| ()));
     let mut again = Some(poller.clone());
     *gpu.on_poll.lock() = Box::new(move || {
         if let Some(poller) = again.take() {
             poller.wait_for(device(0), 2);
         }
-        Polled::Idle
+        PollResult::Idle
     });
     poller.wait_for(device(0), 1);
     for _ in 0..2 {
@@ -72,7 +72,7 @@ fn a_panicking_closure_ends_no_other_wait() {
     let mut panics = true;
     let (gpu, polls) = Polling::new(Box::new(move || {
         assert!(!std::mem::take(&mut panics), "on purpose");
-        Polled::Idle
+        PollResult::Idle
     }));
     let poller = Poller::new(gpu, Arc::new(|| ()));
     poller.wait_for(device(0), 2);
@@ -84,7 +84,7 @@ fn a_panicking_closure_ends_no_other_wait() {
 
 #[test]
 fn a_panicking_closure_does_not_unwind_through_the_presenter() {
-    let (gpu, polls) = Polling::new(Box::new(|| Polled::Idle));
+    let (gpu, polls) = Polling::new(Box::new(|| PollResult::Idle));
     let world = World::empty(Owned);
     let (sink, options) = (Arc::new(world.recorder.clone()), PresenterOptions::default());
     let mut presenter = Presenter::with_gpu(gpu.clone(), &world.map, sink, options);
@@ -99,7 +99,7 @@ fn a_panicking_closure_does_not_unwind_through_the_presenter() {
 
 #[test]
 fn nothing_is_waited_for_once_the_presenter_is_gone() {
-    let (gpu, polls) = Polling::new(Box::new(|| Polled::Idle));
+    let (gpu, polls) = Polling::new(Box::new(|| PollResult::Idle));
     let poller = Poller::new(gpu, Arc::new(|| ()));
     poller.stop();
     poller.wait_for(device(0), 1);

@@ -37,8 +37,8 @@ impl Ring {
         buffers.iter().map(|buffer| buffer.len()).collect()
     }
 
-    fn settle(&mut self) {
-        self.ring.settle(&self.gpu);
+    fn shrink_to_demand(&mut self) {
+        self.ring.shrink_to_demand(&self.gpu);
     }
 
     fn resting(&mut self) -> Vec<usize> {
@@ -52,7 +52,7 @@ fn a_canvas_that_keeps_its_size_has_buffers_of_that_size(#[values(Owned, Portabl
     let mut ring = Ring::new(memory);
     for _ in 0..5 {
         assert_eq!(ring.frames(&[100 * KIB, 100 * KIB]), [100 * KIB, 100 * KIB]);
-        ring.settle();
+        ring.shrink_to_demand();
     }
     assert_eq!(ring.made, 2);
 }
@@ -76,11 +76,11 @@ fn headroom_is_freed_once_a_canvas_stands_still(#[values(Owned, Portable)] memor
     let mut ring = Ring::new(memory);
     ring.frame(100 * KIB);
     assert_eq!(ring.frame(120 * KIB), 152 * KIB, "a quarter more, in whole pages");
-    ring.settle();
+    ring.shrink_to_demand();
     assert_eq!(ring.frame(120 * KIB), 152 * KIB, "it has just grown");
-    ring.settle();
+    ring.shrink_to_demand();
     assert_eq!(ring.frame(120 * KIB), 120 * KIB);
-    ring.settle();
+    ring.shrink_to_demand();
     assert_eq!(ring.resting(), [120 * KIB]);
 }
 
@@ -88,12 +88,12 @@ fn headroom_is_freed_once_a_canvas_stands_still(#[values(Owned, Portable)] memor
 fn what_a_canvas_that_has_shrunk_does_not_need_is_freed(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     let mut ring = Ring::new(memory);
     ring.frames(&[100 * KIB, 100 * KIB]);
-    ring.settle();
+    ring.shrink_to_demand();
     assert_eq!(ring.frame(50 * KIB), 100 * KIB, "it may grow again");
-    ring.settle();
+    ring.shrink_to_demand();
     assert_eq!(ring.resting().len(), 2, "so much was needed lately");
     ring.frame(50 * KIB);
-    ring.settle();
+    ring.shrink_to_demand();
     assert!(ring.resting().is_empty());
     assert_eq!(ring.frame(50 * KIB), 52 * KIB);
     // Too large by far: at once.
@@ -110,7 +110,7 @@ fn canvases_that_go_to_and_fro_make_no_buffers(#[values(Owned, Portable)] memory
             ring.frames(&[large * KIB]);
             ring.frames(&[small * KIB]);
             if step % 60 == 0 {
-                ring.settle();
+                ring.shrink_to_demand();
             }
             if step == 130 {
                 made = ring.made;

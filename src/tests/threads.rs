@@ -16,8 +16,8 @@ mod slow {
 
     use super::*;
     use crate::gpu::{
-        CreateBufferError, Gpu, GpuDevice, IdleMemory, Polled, Submission, SubmitError, TextureCopy,
-        UnsupportedDevice, Waited,
+        CreateBufferError, Gpu, GpuDevice, IdleMemory, PollResult, ReadbackCopy, Submission, SubmitError,
+        UnsupportedDevice, WaitResult,
     };
     use crate::{EncoderIds, FrameMemoryKind};
 
@@ -48,8 +48,8 @@ mod slow {
 
         fn drop_device(&self, _: DeviceId) {}
 
-        fn poll(&self, _: DeviceId) -> Polled {
-            Polled::Idle
+        fn poll(&self, _: DeviceId) -> PollResult {
+            PollResult::Idle
         }
     }
 
@@ -79,12 +79,12 @@ mod slow {
             &self,
             queue: QueueId,
             encoder: Option<EncoderIds>,
-            copies: &[TextureCopy],
+            copies: &[ReadbackCopy],
         ) -> Result<Submission, SubmitError> {
             self.0.submit(queue, encoder, copies)
         }
 
-        fn wait(&self, index: SubmissionIndex, timeout: Duration) -> Waited {
+        fn wait(&self, index: SubmissionIndex, timeout: Duration) -> WaitResult {
             self.0.wait(index, timeout)
         }
 

@@ -17,7 +17,7 @@ use wgpu_core::id::DeviceId;
 
 use crate::api::error::PresentError;
 use crate::delivery::Outbox;
-use crate::gpu::{Completed, Gpu, GpuDevice, Polled, Waited};
+use crate::gpu::{Completed, Gpu, GpuDevice, PollResult, WaitResult};
 use crate::presenter::poller::threads::PollerThreads;
 use crate::presenter::poller::waits::{Continuation, Wait, Waits};
 use crate::sync::contain_panic;
@@ -113,9 +113,9 @@ impl DevicePoller {
         }
         let completed = loop {
             match self.wait(index, Duration::ZERO) {
-                Waited::Done(completed) => break completed,
-                Waited::TimedOut if Instant::now() < until => thread::yield_now(),
-                Waited::TimedOut | Waited::Lost | Waited::MustPoll => return,
+                WaitResult::Done(completed) => break completed,
+                WaitResult::TimedOut if Instant::now() < until => thread::yield_now(),
+                WaitResult::TimedOut | WaitResult::Lost | WaitResult::MustPoll => return,
             }
         };
         self.complete(waits, &completed);
@@ -201,20 +201,20 @@ impl DevicePoller {
                 self.ask_for_maintenance();
             }
             match self.wait(index, SLICE) {
-                Waited::Done(completed) => {
+                WaitResult::Done(completed) => {
                     pause = BACK_OFF.0;
                     self.take_until(index, &mut taken);
                     self.finish(&mut taken, &completed);
                 }
-                Waited::TimedOut => {}
-                Waited::Lost => {
+                WaitResult::TimedOut => {}
+                WaitResult::Lost => {
                     self.take_until(SubmissionIndex::MAX, &mut taken);
                     self.fail(&mut taken, &PresentError::DeviceLost);
                 }
-                Waited::MustPoll => {
+                WaitResult::MustPoll => {
                     // The waits are taken before the poll. Those that are added meanwhile need another poll.
                     self.take_until(index, &mut taken);
-                    if self.poll() == Polled::Busy {
+                    if self.poll() == PollResult::Busy {
                         let mut state = self.state.lock();
                         taken.drain(..).for_each(|wait| state.waits.insert(wait));
                         drop(state);
@@ -261,11 +261,11 @@ impl DevicePoller {
         }
     }
 
-    fn wait(&self, index: SubmissionIndex, timeout: Duration) -> Waited {
+    fn wait(&self, index: SubmissionIndex, timeout: Duration) -> WaitResult {
         // The index may be one that the engine made up, and what wgpu-hal does with such an index is not ours to guarantee.
         let waited =
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.device.wait(index, timeout)));
-        waited.unwrap_or(Waited::Lost)
+        waited.unwrap_or(WaitResult::Lost)
     }
 
     fn take_until(&self, index: SubmissionIndex, into: &mut Vec<Wait>) {
@@ -316,17 +316,17 @@ impl DevicePoller {
     }
 
     /// Polls wgpu-core, which runs the engine's closures. If the device is retired, asks for maintenance instead.
-    fn poll(&self) -> Polled {
+    fn poll(&self) -> PollResult {
         self.poll_locked(self.polling.lock())
     }
 
-    fn poll_locked(&self, polling: MutexGuard<'_, ()>) -> Polled {
+    fn poll_locked(&self, polling: MutexGuard<'_, ()>) -> PollResult {
         if self.may_poll.load(Ordering::Acquire) {
             return poll_contained(&*self.gpu, self.device.id());
         }
         drop(polling);
         self.ask_for_maintenance();
-        Polled::Lost
+        PollResult::Lost
     }
 }
 
@@ -354,8 +354,8 @@ impl Drop for Delivery {
 }
 
 /// Polls a device. If a closure of the engine's panics, the device counts as busy: there may be more to poll for.
-pub(in crate::presenter) fn poll_contained(gpu: &dyn Gpu, device: DeviceId) -> Polled {
-    let mut polled = Polled::Busy;
+pub(in crate::presenter) fn poll_contained(gpu: &dyn Gpu, device: DeviceId) -> PollResult {
+    let mut polled = PollResult::Busy;
     contain_panic(|| polled = gpu.poll(device));
     polled
 }

@@ -9,7 +9,7 @@ use super::super::world::*;
 use super::history::{DEVICES, Step, Submit, history};
 use super::rules::{End, Model, Weakened};
 use super::{Violation, run_all};
-use crate::gpu::Waited;
+use crate::gpu::WaitResult;
 use crate::gpu::{fake, fake::Fault};
 use crate::{PresentEnd, PresentError};
 
@@ -121,7 +121,7 @@ impl Both {
         let device = self.world.presenter.poller().open(fake::device(*number));
         for ticket in submissions.iter().skip(*done).take(count) {
             *done += 1;
-            let Waited::Done(completed) = device.wait(*done as u64, Duration::ZERO) else {
+            let WaitResult::Done(completed) = device.wait(*done as u64, Duration::ZERO) else {
                 panic!("it has finished")
             };
             context.complete(*ticket, &completed);

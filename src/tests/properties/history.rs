@@ -153,11 +153,11 @@ impl History {
                 engine.gpu.fail_next_creations(count);
                 engine.may_lack_memory += count;
             }
-            Step::FailSubmit { at, may_be_running } => {
+            Step::FailSubmit { at, may_be_in_flight } => {
                 let engine = self.engine(at);
-                engine.gpu.fail_next_submit(PresentError::OutOfMemory, may_be_running);
+                engine.gpu.fail_next_submit(PresentError::OutOfMemory, may_be_in_flight);
                 // All of a batch, and what they were to supersede.
-                engine.may_lack_memory += if may_be_running { 8 } else { 1 };
+                engine.may_lack_memory += if may_be_in_flight { 8 } else { 1 };
             }
             Step::FailMappings { at, count } => {
                 let engine = self.engine(at);

@@ -115,7 +115,7 @@ pub(super) enum Step {
     },
     FailSubmit {
         at: usize,
-        may_be_running: bool,
+        may_be_in_flight: bool,
     },
     FailMappings {
         at: usize,
@@ -248,7 +248,7 @@ fn failure() -> impl Strategy<Value = Step> {
     prop_oneof![
         (at(), 1..3usize).prop_map(|(at, count)| Step::FailCreations { at, count }),
         (at(), prop::bool::weighted(0.2))
-            .prop_map(|(at, may_be_running)| Step::FailSubmit { at, may_be_running }),
+            .prop_map(|(at, may_be_in_flight)| Step::FailSubmit { at, may_be_in_flight }),
         (at(), 1..3usize).prop_map(|(at, count)| Step::FailMappings { at, count }),
     ]
 }
