@@ -45,7 +45,7 @@ use crate::delivery::{Callback, CompositorImage, Fallback, Generations, Outbox, 
 use crate::frame::{CopyLayout, Frame, FramePool};
 use crate::pixels::AlphaMode;
 use crate::staging::{MappingBuffer, Recycler};
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::Mutex;
 
 pub use self::map::ContextMap;
 pub(crate) use self::tickets::{Admission, Purpose, Stage, Ticket};
@@ -232,9 +232,8 @@ impl ContextData {
             Ok(None) => {}
             Err(buffer) => {
                 // The context was destroyed since it was admitted, and the ticket has ended. What was taken out for it has not.
-                let taken = superseded.and_then(|ticket| {
-                    self.fail_ticket(&mut state, ticket, &PresentError::ContextDestroyed)
-                });
+                let taken = superseded
+                    .and_then(|ticket| self.fail_ticket(&mut state, ticket, &PresentError::ContextDestroyed));
                 drop(state);
                 drop((buffer, taken));
             }

@@ -5,7 +5,7 @@
 //! [`Presenter`] keeps all of that; `batch` gathers presents, `submitter` submits them, `entries` has the contexts with their rings,
 //! `poller` waits for the GPU, `maintenance` and `budget` bound what is kept.
 //!
-//! The folder imports `context`, `delivery`, `frame`, `staging`, `gpu`, `api` and `sync`. It hands out [`Presenter`], [`Batch`] and
+//! The folder imports `context`, `delivery`, `frame`, `staging`, `gpu`, `pixels`, `api` and `sync`. It hands out [`Presenter`], [`Batch`] and
 //! [`Poller`]. Only the pollers' threads run beside the WebGPU thread here.
 
 mod batch;
@@ -18,8 +18,9 @@ mod submitter;
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use euclid::default::Size2D;
 use rustc_hash::FxHashSet;
 use webrender_api::ImageKey;
 use wgpu_core::global::Global;
@@ -27,9 +28,9 @@ use wgpu_core::id::DeviceId;
 
 use self::entries::{ContextEntry, Entries};
 use self::poller::device::poll_contained;
-use self::submitter::{QueuedCopy, Submitter};
+use self::submitter::Submitter;
 use crate::api::canvas::{BufferIds, Contents, ContextConfiguration, ContextDescriptor, PendingTexture};
-use crate::api::error::{CreateContextError, GetImageError, PresentError, UnknownContext};
+use crate::api::error::{CreateContextError, GetImageError, UnknownContext};
 use crate::api::ids::{CanvasEpoch, ContextId, OwnerId, ReturnedId, TransactionId};
 use crate::api::image_sink::ImageSink;
 use crate::api::options::PresenterOptions;
@@ -38,12 +39,16 @@ use crate::context::{ContextData, ContextMap, Purpose};
 use crate::delivery::{Message, Outbox, Recipients, Reply};
 use crate::frame::{CopyLayout, Snapshot};
 use crate::gpu::{Gpu, PollResult, WgpuCore};
+use crate::pixels::AlphaMode;
 use crate::staging::StagingRing;
 
 pub use self::batch::Batch;
 #[cfg(test)]
 pub(crate) use self::budget::MOST_RESTING;
 pub use self::poller::Poller;
+
+/// Longest time for which the destruction of a device waits for copies that would be lost with it.
+const LONGEST_FAREWELL: Duration = Duration::from_millis(100);
 
 /// Presents the canvases of one wgpu-core `Global`.
 ///
@@ -159,19 +164,20 @@ impl Presenter {
     /// [`on_outcome`](PresenterOptions::on_outcome), once; and if the context has an image key, at least one image update carries an
     /// epoch no lower than `epoch`, whatever becomes of the present.
     ///
-    /// The texture may be destroyed afterwards. To present several textures at once, or to destroy each one after its present as
-    /// engines do, use [`batch`](Self::batch), which is several times faster.
+    /// The texture may be destroyed afterwards, through a [`batch`](Self::batch): if reads wait for so many copies that this one must wait too,
+    /// its texture is kept until it is made. Presenting several textures in one batch, and destroying each one after its present as engines do,
+    /// is several times faster.
     ///
     /// # Errors
     ///
-    /// What is known at once is returned; it is told as the present's end too, unless there is no such context. The ids in `contents`
-    /// are handed back in any case.
+    /// This presenter has no such context. Everything else is told as the present's end alone. The ids in `contents` are handed back in any
+    /// case.
     pub fn present(
         &mut self,
         id: ContextId,
         contents: Contents,
         epoch: CanvasEpoch,
-    ) -> Result<u64, PresentError> {
+    ) -> Result<u64, UnknownContext> {
         let mut batch = self.batch();
         let sequence = batch.present(id, contents, epoch)?;
         batch.submit();
@@ -212,8 +218,31 @@ impl Presenter {
         }
     }
 
-    /// Answers with the contents of a canvas: those of `texture`, or without one what was presented last, even if its copy is still
-    /// in flight. Changes nothing on screen. Does not wait: `reply` is called once, on any thread.
+    /// Puts a cleared drawing buffer in the place of what was presented, for reads: they return it until something else is presented.
+    ///
+    /// This is for `configure()`, `unconfigure()` and a canvas whose size is set, which
+    /// [replace the drawing buffer](https://www.w3.org/TR/webgpu/#abstract-opdef-replace-the-drawing-buffer). The screen changes only with the
+    /// next present. Called after [`take_image`](Self::take_image) it names the size of the buffer that takes the image's place.
+    ///
+    /// # Errors
+    ///
+    /// This presenter has no such context.
+    pub fn replace_drawing_buffer(
+        &mut self,
+        id: ContextId,
+        size: Size2D<u32>,
+        alpha_mode: AlphaMode,
+    ) -> Result<(), UnknownContext> {
+        let known = self.living(id).is_some_and(|entry| entry.data.replace_drawing_buffer(size, alpha_mode));
+        if known { Ok(()) } else { Err(UnknownContext(id)) }
+    }
+
+    /// Answers with the contents of a canvas: those of `texture`, or without one what was presented last, even if its copy is still in flight.
+    /// Changes nothing on screen. Does not wait: `reply` is called once, on any thread.
+    ///
+    /// The answer is the frame that was asked for, or an error that says why there is none. Any number of reads may be made without awaiting
+    /// their answers, up to a thousand for each canvas ([`TooManyReads`](GetImageError::TooManyReads)). A copy of a texture for which there is
+    /// no room waits, so a texture is destroyed through a [`batch`](Self::batch).
     pub fn get_image(
         &mut self,
         id: ContextId,
@@ -280,10 +309,11 @@ impl Presenter {
 
     /// Destroys a device as `Global::device_destroy` does, safely beside pollers.
     ///
-    /// Frames on screen are not affected, nor are those in flight to owned memory; those in flight to portable memory fail. Canvases of
-    /// the device cannot be presented any more. The device's closures run in [`maintain`](Self::maintain) from now on.
+    /// Frames on screen are not affected, and what was presented before arrives: copies that are in flight to portable memory, or that wait for
+    /// room, are waited for, for 100 ms at most. What is presented on the device afterwards is blank. The device's closures run in
+    /// [`maintain`](Self::maintain) from now on.
     pub fn destroy_device(&mut self, device: DeviceId) {
-        self.flush();
+        self.finish_copies(device);
         self.poller.retire(device);
         self.gpu.destroy_device(device);
         self.forget_buffers(device);
@@ -295,7 +325,7 @@ impl Presenter {
     ///
     /// What becomes of frames is said at [`destroy_device`](Self::destroy_device).
     pub fn drop_device(&mut self, device: DeviceId) {
-        self.flush();
+        self.finish_copies(device);
         self.poller.retire(device);
         self.forget_buffers(device);
         // This runs what closures it can: wgpu-core cannot be asked for the device afterwards.
@@ -325,6 +355,24 @@ impl Presenter {
         self.submitter.flush(&mut self.entries);
     }
 
+    /// Lets the copies of a device that is to be destroyed finish, as far as they would be lost with it; but not for longer than
+    /// [`LONGEST_FAREWELL`]. Owned memory gets its bytes in any case, once its copy is submitted.
+    fn finish_copies(&mut self, device: DeviceId) {
+        self.flush();
+        let deadline = Instant::now() + LONGEST_FAREWELL;
+        let would_be_lost = |submitter: &Submitter, poller: &Poller| {
+            submitter.has_waiting(device) || poller.loses_copies(device)
+        };
+        while would_be_lost(&self.submitter, &self.poller)
+            && self.poller.wait_for_copies(device, deadline)
+            && self.submitter.has_waiting(device)
+            && Instant::now() < deadline
+        {
+            self.flush();
+        }
+        self.submitter.fail_waiting(device);
+    }
+
     /// Copies a texture for a `get_image`.
     fn capture(&mut self, id: ContextId, data: Arc<ContextData>, texture: PendingTexture, reply: Reply) {
         let ContextConfiguration { size, alpha_mode, .. } = texture.configuration;
@@ -332,8 +380,7 @@ impl Presenter {
         let answer = match layout {
             Some(Ok(layout)) => {
                 let purpose = Purpose::Capture(reply);
-                let queued = QueuedCopy { context: id, data, purpose, texture, layout };
-                self.submitter.enqueue(queued, &mut self.entries);
+                self.submitter.enqueue(id, data, purpose, (texture, layout), &mut self.entries);
                 return self.flush();
             }
             Some(Err(error)) => Err(GetImageError::Texture(error)),

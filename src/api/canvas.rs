@@ -75,10 +75,8 @@ pub enum BufferIds {
     /// The engine allocated these ids, at least one. Only this context uses them, until it ends and hands
     /// them back.
     ///
-    /// With five ids every buffer can be reused. With owned memory a single id suffices for correct results.
-    /// Portable memory needs an id for each copy in flight; with fewer, presents fail with
-    /// [`RingExhausted`](crate::PresentError::RingExhausted) while replies to `get_image` wait for the copies
-    /// in flight.
+    /// With five ids every buffer can be reused; a single id suffices for correct results. Portable memory needs
+    /// an id for each copy in flight; with fewer, copies that reads wait for are made one after the other.
     Provided(Vec<BufferId>),
 }
 

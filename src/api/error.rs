@@ -38,9 +38,6 @@ pub enum CreateContextError {
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum PresentError {
-    /// The presenter has no such context. Nothing is shown, and no image update acknowledges the epoch.
-    #[error(transparent)]
-    UnknownContext(#[from] UnknownContext),
     /// The format is none of `Bgra8Unorm`, `Rgba8Unorm` and `Rgba16Float`.
     #[error("canvas format {0:?} is not supported")]
     UnsupportedFormat(TextureFormat),
@@ -56,11 +53,8 @@ pub enum PresentError {
     /// Memory for a staging buffer, for the copy or for the converted frame was missing.
     #[error("out of memory")]
     OutOfMemory,
-    /// As many copies are in flight as a context may have, or has buffer ids for, and replies to `get_image`
-    /// wait for each.
-    #[error("too many copies of this canvas are in flight")]
-    RingExhausted,
-    /// The device was lost or destroyed before the copy was completed.
+    /// The device was lost or destroyed. If that was before the present, the canvas shows the cleared frame:
+    /// what is drawn on a lost device is blank. If the copy was in flight, the last good frame stays.
     #[error("the device is lost")]
     DeviceLost,
     /// The texture or the queue belongs to another device.
@@ -118,9 +112,12 @@ pub enum GetImageError {
     /// The presenter has no such context, or the context was destroyed while the reply waited for a frame.
     #[error(transparent)]
     UnknownContext(#[from] UnknownContext),
-    /// The texture to be read could not be copied.
+    /// The texture to be read, or the frame whose present was to be read, could not be copied.
     #[error("the texture could not be read")]
     Texture(#[source] PresentError),
+    /// More than a thousand reads of this canvas wait for copies already.
+    #[error("too many reads of this canvas wait")]
+    TooManyReads,
     /// The drawing buffer is cleared and has 2³¹ bytes or more.
     #[error("a canvas of {}×{} pixels is too large", .0.width, .0.height)]
     TooLarge(Size2D<u32>),

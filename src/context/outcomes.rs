@@ -65,7 +65,7 @@ impl Outcomes {
 
     pub(crate) fn failed(&mut self, present: &Present, error: &PresentError) {
         self.statistics.failed += 1;
-        log::debug!("webgpu-presentation: {:?} present {}: {error}", self.id, present.sequence);
+        log_failure(self.id, present.sequence, error);
         self.end(present, PresentEnd::Failed(error.clone()), Awaited::Failed(error.clone()));
     }
 
@@ -104,5 +104,24 @@ impl Outcomes {
             }
             self.may_be_awaited = self.waiters.any(self.id);
         }
+    }
+}
+
+/// Logs why a present failed: as a warning if the engine must have made a mistake, otherwise, when pages can cause it, for debugging only.
+fn log_failure(context: ContextId, sequence: u64, error: &PresentError) {
+    let level = match error {
+        PresentError::Refused(_) | PresentError::WrongDevice | PresentError::UnsupportedBackend => {
+            log::Level::Warn
+        }
+        _ => log::Level::Debug,
+    };
+    if log::log_enabled!(level) {
+        let mut causes = error.to_string();
+        let mut source = std::error::Error::source(error);
+        while let Some(cause) = source {
+            causes = format!("{causes}: {cause}");
+            source = cause.source();
+        }
+        log::log!(level, "webgpu-presentation: present {sequence} of {context:?} failed: {causes}");
     }
 }

@@ -121,6 +121,13 @@ impl Ticket {
 }
 
 impl Stage {
+    pub(crate) fn buffer(&self) -> Option<&MappingBuffer> {
+        match self {
+            Self::InFlight(buffer) => Some(buffer),
+            Self::Queued | Self::Completing => None,
+        }
+    }
+
     /// Returns the buffer of a copy in flight.
     pub(crate) fn into_buffer(self) -> Option<MappingBuffer> {
         match self {
@@ -190,9 +197,8 @@ impl Tickets {
             let is_only = in_flight.clone().all(|ticket| ticket.present().is_some());
             return if is_only { Admission::Fresh } else { within_limit };
         }
-        let newer_is_queued = self.0[index + 1..].iter().any(|ticket| {
-            ticket.is_queued() && ticket.present().is_some()
-        });
+        let newer_is_queued =
+            self.0[index + 1..].iter().any(|ticket| ticket.is_queued() && ticket.present().is_some());
         if newer_is_queued && self.0[index].can_be_superseded() {
             return Admission::Waits;
         }
@@ -257,9 +263,7 @@ impl Tickets {
             let layout = ticket.layout;
             ticket.present_mut().map(|present| (layout, present))
         });
-        presents
-            .filter(|(_, present)| after < present.sequence)
-            .max_by_key(|(_, present)| present.sequence)
+        presents.filter(|(_, present)| after < present.sequence).max_by_key(|(_, present)| present.sequence)
     }
 
     pub(crate) fn take_all(&mut self) -> Vec<Ticket> {

@@ -170,11 +170,6 @@ impl Generations {
         self.last
     }
 
-    /// The newest frame.
-    pub(super) fn newest(&self) -> Option<&SharedFrame> {
-        self.kept.last().map(|kept| &kept.frame)
-    }
-
     /// Bytes of the largest image that was ever issued under this id.
     pub(super) fn reach(&self) -> usize {
         self.reach

@@ -5,9 +5,9 @@ use std::time::Instant;
 use wgpu_core::id::TextureId;
 
 use super::Presenter;
-use super::submitter::{QueuedCopy, TextureFate};
+use super::submitter::TextureFate;
 use crate::api::canvas::Contents;
-use crate::api::error::{PresentError, UnknownContext};
+use crate::api::error::UnknownContext;
 use crate::api::ids::{CanvasEpoch, ContextId};
 use crate::context::Purpose;
 use crate::frame::CopyLayout;
@@ -41,7 +41,7 @@ use crate::frame::CopyLayout;
 ///     while let Some(request) = next {
 ///         match request {
 ///             Request::Present(canvas, contents, epoch) => {
-///                 // An error is the present's end: `on_outcome` hears of it too.
+///                 // An error means that there is no such canvas. How the present ends is told to `on_outcome`.
 ///                 let _ = batch.present(canvas, contents, epoch);
 ///             }
 ///             Request::DestroyTexture(texture) => batch.destroy_texture(texture),
@@ -68,13 +68,13 @@ impl<'a> Batch<'a> {
     ///
     /// # Errors
     ///
-    /// As for [`Presenter::present`]. What the submission finds is told as the present's end alone.
+    /// This presenter has no such context.
     pub fn present(
         &mut self,
         id: ContextId,
         contents: Contents,
         epoch: CanvasEpoch,
-    ) -> Result<u64, PresentError> {
+    ) -> Result<u64, UnknownContext> {
         let Presenter { entries, submitter, outbox, .. } = &mut *self.presenter;
         let (ids, size, alpha_mode) = match &contents {
             Contents::Texture(texture) => {
@@ -91,7 +91,7 @@ impl<'a> Batch<'a> {
             // Another thread may have ended the context.
             self.presenter.forget(id);
             self.presenter.outbox.drain();
-            return Err(UnknownContext(id).into());
+            return Err(UnknownContext(id));
         };
         let sequence = present.sequence;
         let layout = match contents {
@@ -103,25 +103,24 @@ impl<'a> Batch<'a> {
             Contents::Texture(_) | Contents::Cleared { .. } => Ok(None),
         };
         match layout {
-            Ok(Some((texture, layout))) => {
-                let purpose = Purpose::Present(present);
-                submitter.enqueue(QueuedCopy { context: id, data, purpose, texture, layout }, entries);
+            Ok(Some(copy)) => {
+                submitter.enqueue(id, data, Purpose::Present(present), copy, entries);
                 return Ok(sequence);
             }
             Ok(None) => data.clear(&present, size),
-            Err(ref error) => data.fail_present(&present, size, error),
+            Err(error) => data.fail_present(&present, size, &error),
         }
         submitter.return_encoder_ids(ids);
         outbox.drain();
-        layout.map(|_| sequence)
+        Ok(sequence)
     }
 
-    /// Calls wgpu-core's `texture_destroy` after the submission.
+    /// Calls wgpu-core's `texture_destroy` after the submission. A copy of the texture that must wait is made first.
     pub fn destroy_texture(&mut self, texture: TextureId) {
         self.presenter.submitter.hold_back(texture, TextureFate::Destroy);
     }
 
-    /// Calls wgpu-core's `texture_drop` after the submission.
+    /// Calls wgpu-core's `texture_drop` after the submission. A copy of the texture that must wait is made first.
     pub fn drop_texture(&mut self, texture: TextureId) {
         self.presenter.submitter.hold_back(texture, TextureFate::Drop);
     }

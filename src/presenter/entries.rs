@@ -29,8 +29,10 @@ pub(super) struct ContextEntry {
     pub(super) data: Arc<ContextData>,
     pub(super) ring: StagingRing,
     pub(super) last_used: Instant,
-    /// A copy for it waits for the next submission.
+    /// A copy was asked for since the last flush.
     pub(super) is_queued: bool,
+    /// Number of the submission that last took a copy of it.
+    pub(super) round: u64,
 }
 
 /// A context that was removed. Its frames can be shown, locked or read until the recycler is gone.
@@ -44,7 +46,7 @@ impl Entries {
     /// Precondition: no context with this id is in the table.
     pub(super) fn insert(&mut self, id: ContextId, data: Arc<ContextData>, ring: StagingRing) {
         self.by_owner.entry(data.owner()).or_default().insert(id);
-        let entry = ContextEntry { data, ring, last_used: Instant::now(), is_queued: false };
+        let entry = ContextEntry { data, ring, last_used: Instant::now(), is_queued: false, round: 0 };
         self.by_id.insert(id, entry);
     }
 
@@ -67,6 +69,11 @@ impl Entries {
     pub(super) fn of_owner(&self, owner: OwnerId) -> impl Iterator<Item = (ContextId, &ContextEntry)> {
         let ids = self.by_owner.get(&owner).into_iter().flatten();
         ids.filter_map(|id| Some((*id, self.by_id.get(id)?)))
+    }
+
+    /// Number of bytes that the contexts of an owner have in flight.
+    pub(super) fn bytes_in_flight(&self, owner: OwnerId) -> usize {
+        self.of_owner(owner).map(|(_, entry)| entry.ring.recycler().in_flight()).sum()
     }
 
     /// Contexts that were removed; those whose frames are gone may be listed a while longer.

@@ -11,12 +11,13 @@ use crate::api::report::{MemoryKind, MemoryReport};
 const IDLE: Duration = Duration::from_secs(1);
 
 impl Presenter {
-    /// Does what must happen on the WebGPU thread from time to time: takes ids back, runs the closures of destroyed devices, lets
+    /// Does what must happen on the WebGPU thread from time to time: submits copies that waited for room, takes ids back, runs the closures of destroyed devices, lets
     /// wgpu-core release what finished submissions used, and frees the memory of idle contexts.
     ///
-    /// Call it when [`wake`](crate::PresenterOptions::wake) asks for it; more calls do no harm. Without it the closures of destroyed
-    /// devices do not run, and memory and ids are kept.
+    /// Call it when [`wake`](crate::PresenterOptions::wake) asks for it; more calls do no harm. Without it copies that wait for room are made only with the next present
+    /// or read, the closures of destroyed devices do not run, and memory and ids are kept.
     pub fn maintain(&mut self) {
+        self.flush();
         self.forget_ended();
         let now = Instant::now();
         for entry in self.entries.iter_mut() {
@@ -31,6 +32,7 @@ impl Presenter {
             self.last_settled = Some(now);
             for entry in self.entries.iter_mut() {
                 entry.ring.shrink_to_demand(&*self.gpu);
+                entry.data.settle();
             }
             budget::enforce(&mut self.entries, &*self.gpu);
         }

@@ -6,6 +6,7 @@ pub(super) mod device;
 mod threads;
 pub(super) mod waits;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -18,6 +19,7 @@ use self::device::DevicePoller;
 use self::threads::PollerThreads;
 use self::waits::{Continuation, Wait};
 use crate::gpu::{Gpu, GpuDevice};
+use crate::sync::contain_panic;
 
 /// Drives wgpu-core, for frames and for the engine's own closures.
 ///
@@ -33,10 +35,30 @@ pub struct Poller(Arc<Shared>);
 struct Shared {
     threads: Arc<PollerThreads>,
     gpu: Arc<dyn Gpu>,
-    wake: Arc<dyn Fn() + Send + Sync>,
+    wake: Arc<Wake>,
     devices: Mutex<FxHashMap<DeviceId, Arc<DevicePoller>>>,
     /// Pollers of devices that were dropped, whose threads may still run.
     retired: Mutex<Vec<Weak<DevicePoller>>>,
+}
+
+/// How pollers ask for maintenance.
+struct Wake {
+    wake: Arc<dyn Fn() + Send + Sync>,
+    /// Copies wait for room: the WebGPU thread must submit them once another copy is done.
+    wants_room: AtomicBool,
+}
+
+impl Wake {
+    fn ask_for_maintenance(&self) {
+        contain_panic(|| (self.wake)());
+    }
+
+    /// Asks for maintenance if copies wait for room. Called when a copy has ended.
+    fn give_room(&self) {
+        if self.wants_room.swap(false, Ordering::AcqRel) {
+            self.ask_for_maintenance();
+        }
+    }
 }
 
 impl Poller {
@@ -44,7 +66,7 @@ impl Poller {
         Self(Arc::new(Shared {
             threads: Arc::default(),
             gpu,
-            wake,
+            wake: Arc::new(Wake { wake, wants_room: AtomicBool::new(false) }),
             devices: Mutex::default(),
             retired: Mutex::default(),
         }))
@@ -84,6 +106,22 @@ impl Poller {
         if !waits.is_empty() {
             device.add(waits.drain(..));
         }
+    }
+
+    /// Asks for maintenance as soon as a copy has ended, because others wait for room.
+    pub(super) fn want_room(&self) {
+        self.0.wake.wants_room.store(true, Ordering::Release);
+    }
+
+    /// Whether the copies of a device that are in flight would be lost with it: they go to memory of wgpu-core.
+    pub(super) fn loses_copies(&self, device: DeviceId) -> bool {
+        self.0.devices.lock().get(&device).is_some_and(|poller| poller.device().must_poll())
+    }
+
+    /// Waits until no copy of a device is in flight, or until `deadline`. Returns whether none is. Called on the WebGPU thread.
+    pub(super) fn wait_for_copies(&self, device: DeviceId, deadline: Instant) -> bool {
+        let poller = self.0.devices.lock().get(&device).cloned();
+        poller.is_none_or(|poller| poller.wait_for_copies(deadline))
     }
 
     /// Returns what is kept of a device, from now until it is [forgotten](Self::forget).

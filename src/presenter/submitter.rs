@@ -1,9 +1,10 @@
 //! From textures to tickets: finds a staging buffer for each copy, records the copies, submits them, and takes everything back if
 //! wgpu-core refuses.
 //!
-//! Presents and captures of textures are queued first. A flush submits all queued copies of one device together, in one encoder;
-//! if wgpu-core refuses them, it submits them one by one, so that one bad texture hurts no other. Then it destroys and drops the
-//! textures that were held back, and lets the pollers wait for what was submitted.
+//! Presents and captures of textures are queued first. A flush submits all queued copies of one device together, in one encoder; if wgpu-core
+//! refuses them, it submits them one by one, so that one bad texture hurts no other. A copy for which there is no room (because reads wait for
+//! so many others) stays queued, and keeps its texture, until a poller has completed one. Then the flush destroys and drops the textures that
+//! were held back, and lets the pollers wait for what was submitted.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,13 +15,17 @@ use super::entries::Entries;
 use super::poller::Poller;
 use super::poller::waits::{Continuation, Wait};
 use crate::api::canvas::PendingTexture;
-use crate::api::error::{GetImageError, PresentError};
+use crate::api::error::PresentError;
 use crate::api::ids::{ContextId, EncoderIds, ReturnedId};
-use crate::context::{ContextData, MOST_IN_FLIGHT, Purpose, Ticket};
+use crate::context::{Admission, ContextData, Purpose, Stage, Ticket};
 use crate::delivery::{Message, Outbox};
 use crate::frame::CopyLayout;
 use crate::gpu::{Gpu, GpuDevice, ReadbackCopy, SubmitError};
 use crate::staging::{AvailableBuffer, StagingRing};
+
+/// Upper bound of the bytes of one owner in flight. What goes beyond it waits, unless a canvas has fewer than two presents and no capture in
+/// flight.
+const MOST_BYTES_IN_FLIGHT: usize = if cfg!(test) { 256 << 10 } else { 256 << 20 };
 
 /// Upper bound of the time that a flush spins.
 const LONGEST_SPIN: Duration = Duration::from_secs(1);
@@ -32,8 +37,12 @@ pub(super) struct Submitter {
     outbox: Arc<Outbox>,
     /// How long a flush waits, busily, for what it submitted.
     spin: Duration,
-    /// At most one for each context, because a ring may have a single buffer.
+    /// Copies for the next submission, in the order in which they were asked for; and those that had to wait in the last one.
     queued: Vec<QueuedCopy>,
+    /// Copies that must wait, while the others are submitted. Empty between calls.
+    waiting: Vec<QueuedCopy>,
+    /// Number of the submission, to find one copy of each context for it.
+    round: u64,
     /// What becomes of textures after the submission.
     held_back: Vec<(TextureId, TextureFate)>,
     /// Waits for tickets in flight that no poller knows yet. Those of one submission lie together.
@@ -61,9 +70,20 @@ pub(super) enum TextureFate {
 pub(super) struct QueuedCopy {
     pub(super) context: ContextId,
     pub(super) data: Arc<ContextData>,
-    pub(super) purpose: Purpose,
+    /// Name of its ticket.
+    pub(super) number: u64,
+    pub(super) is_present: bool,
     pub(super) texture: PendingTexture,
     pub(super) layout: CopyLayout,
+}
+
+/// Why a queued copy has no buffer.
+enum NotNow {
+    /// Too much is in flight, or all buffer ids are in use. It stays queued.
+    Waits,
+    /// It was superseded, or its context was destroyed.
+    Ended,
+    Failed(PresentError),
 }
 
 /// A copy that has a buffer.
@@ -88,6 +108,8 @@ impl Submitter {
             outbox,
             spin: spin.min(LONGEST_SPIN),
             queued: Vec::new(),
+            waiting: Vec::new(),
+            round: 0,
             held_back: Vec::new(),
             unawaited: Vec::new(),
             waits: Vec::new(),
@@ -95,33 +117,70 @@ impl Submitter {
         }
     }
 
-    /// Queues a copy for the next flush. If one is queued for the context already, flushes first.
-    pub(super) fn enqueue(&mut self, queued: QueuedCopy, entries: &mut Entries) {
-        if entries.get(queued.context).is_some_and(|entry| entry.is_queued) {
+    /// Asks for a copy, which the next flush submits. If one was asked for since the last flush, flushes first.
+    pub(super) fn enqueue(
+        &mut self,
+        context: ContextId,
+        data: Arc<ContextData>,
+        purpose: Purpose,
+        (texture, layout): (PendingTexture, CopyLayout),
+        entries: &mut Entries,
+    ) {
+        if entries.get(context).is_some_and(|entry| entry.is_queued) {
             self.flush(entries);
         }
-        if let Some(entry) = entries.get_mut(queued.context) {
+        if let Some(entry) = entries.get_mut(context) {
             entry.is_queued = true;
         }
-        self.queued.push(queued);
+        let is_present = matches!(purpose, Purpose::Present(_));
+        let number = data.ask(purpose, layout);
+        self.queued.push(QueuedCopy { context, data, number, is_present, texture, layout });
     }
 
-    /// Notes what is to become of a texture after the next flush.
+    /// Notes what is to become of a texture after the next flush, or when the copies of it that are queued are submitted.
     pub(super) fn hold_back(&mut self, texture: TextureId, fate: TextureFate) {
         self.held_back.push((texture, fate));
     }
 
-    /// Submits what was queued, ends the textures that were held back, and calls out what that caused.
+    /// Submits what is queued and need not wait, ends the textures that were held back, and calls out what that caused.
     pub(super) fn flush(&mut self, entries: &mut Entries) {
+        for queued in &self.queued {
+            if let Some(entry) = entries.get_mut(queued.context) {
+                entry.is_queued = false;
+            }
+        }
         self.submit(entries);
-        for (texture, fate) in self.held_back.drain(..) {
+        if !self.queued.is_empty() {
+            self.poller.want_room();
+            // Room may have returned just before pollers knew that it is wanted.
+            self.submit(entries);
+        }
+        let Self { held_back, queued, gpu, .. } = self;
+        for (texture, fate) in held_back
+            .extract_if(.., |(texture, _)| queued.iter().all(|queued| queued.texture.texture_id != *texture))
+        {
             match fate {
-                TextureFate::Destroy => self.gpu.destroy_texture(texture),
-                TextureFate::Drop => self.gpu.drop_texture(texture),
+                TextureFate::Destroy => gpu.destroy_texture(texture),
+                TextureFate::Drop => gpu.drop_texture(texture),
             }
         }
         self.wait((!self.spin.is_zero()).then(|| Instant::now() + self.spin));
         self.outbox.drain();
+    }
+
+    /// Whether copies of a device wait.
+    pub(super) fn has_waiting(&self, device: DeviceId) -> bool {
+        self.queued.iter().any(|queued| queued.queue().0 == device)
+    }
+
+    /// Ends the copies of a device that wait: it is destroyed, and the last good frames stay.
+    pub(super) fn fail_waiting(&mut self, device: DeviceId) {
+        let of_device = |queued: &mut QueuedCopy| queued.queue().0 == device;
+        let failed: Vec<_> = self.queued.extract_if(.., of_device).collect();
+        for queued in failed {
+            self.return_encoder_ids(queued.texture.encoder_ids);
+            queued.data.fail(queued.number, &PresentError::DeviceLost);
+        }
     }
 
     /// Hands the ids of a present or capture back. They are free once what was recorded with them is submitted.
@@ -132,17 +191,26 @@ impl Submitter {
         }
     }
 
-    /// Submits all queued copies, those of one device together.
+    /// Submits the queued copies, those of one device together. Copies that must wait stay queued.
     fn submit(&mut self, entries: &mut Entries) {
         let mut scratch = std::mem::take(&mut self.scratch);
         while let Some((device, queue)) = self.queued.first().map(QueuedCopy::queue) {
-            let same = |queued: &mut QueuedCopy| queued.queue() == (device, queue);
-            scratch.group.extend(self.queued.extract_if(.., same));
+            self.round += 1;
+            let round = self.round;
+            // One copy of each context at a time, because a ring may have a single buffer.
+            let is_next = |queued: &mut QueuedCopy| {
+                queued.queue() == (device, queue)
+                    && entries
+                        .get_mut(queued.context)
+                        .is_none_or(|entry| std::mem::replace(&mut entry.round, round) != round)
+            };
+            scratch.group.extend(self.queued.extract_if(.., is_next));
             // Pollers are told of the devices before: the submit to this one may block.
             self.wait(None);
             self.submit_group(device, queue, &mut scratch, entries);
         }
         self.scratch = scratch;
+        self.queued.append(&mut self.waiting);
     }
 
     /// Submits copies of one device together; if wgpu-core refuses them, one by one.
@@ -158,10 +226,9 @@ impl Submitter {
         for queued in group.drain(..) {
             match self.find_destination(&queued, &device, entries) {
                 Ok(destination) => prepared.push(PreparedCopy { queued, destination }),
-                Err(error) => {
-                    self.return_encoder_ids(queued.texture.encoder_ids);
-                    queued.fail(&error);
-                }
+                Err(NotNow::Waits) => self.waiting.push(queued),
+                Err(NotNow::Ended) => self.return_encoder_ids(queued.texture.encoder_ids),
+                Err(NotNow::Failed(error)) => self.refuse(queued, &error, false),
             }
         }
         let Err(error) = self.try_submit(&device, queue, prepared, copies) else { return };
@@ -184,51 +251,55 @@ impl Submitter {
         queued: &QueuedCopy,
         device: &Arc<dyn GpuDevice>,
         entries: &mut Entries,
-    ) -> Result<Destination, PresentError> {
-        let Some(entry) = entries.get_mut(queued.context) else {
-            return Err(PresentError::ContextDestroyed);
-        };
-        entry.is_queued = false;
+    ) -> Result<Destination, NotNow> {
         let size = queued.layout.size();
         if size.width.max(size.height) > device.largest_texture() {
             // The device has no such texture, so memory for it is not even looked for.
-            return Err(PresentError::TooLarge(size));
+            return Err(NotNow::Failed(PresentError::TooLarge(size)));
         }
         let bytes = queued.layout.byte_len();
-        let take_youngest = |enough| match queued.purpose {
-            Purpose::Present(_) => queued.data.take_youngest(device.id(), enough),
-            Purpose::Capture(_) => None,
+        let mut superseded = match queued.data.admit(queued.number, device.id()) {
+            Admission::Ended => return Err(NotNow::Ended),
+            Admission::Waits => return Err(NotNow::Waits),
+            Admission::Supersedes(ticket) => Some(ticket),
+            Admission::Fresh => None,
+            Admission::FreshWithinLimit => {
+                let in_flight = entries.bytes_in_flight(queued.data.owner());
+                if in_flight.saturating_add(bytes) > MOST_BYTES_IN_FLIGHT {
+                    return Err(NotNow::Waits);
+                }
+                None
+            }
+        };
+        let Some(entry) = entries.get_mut(queued.context) else {
+            self.restore(queued, superseded);
+            return Err(NotNow::Ended);
         };
         let fits = |ticket: &Ticket, ring: &StagingRing| {
-            ticket.buffer.as_ref().is_some_and(|buffer| buffer.len() >= bytes && ring.owns(buffer))
+            ticket.stage.buffer().is_some_and(|buffer| buffer.len() >= bytes && ring.owns(buffer))
         };
-        let youngest = take_youngest(MOST_IN_FLIGHT);
-        let superseded = match youngest {
-            Some(youngest) if fits(&youngest, &entry.ring) => return Ok(Destination::Taken(youngest)),
-            youngest => youngest,
-        };
-        let has_room = match queued.purpose {
-            Purpose::Present(_) => superseded.is_some() || queued.data.has_room_to_present(),
-            Purpose::Capture(_) => queued.data.has_room_to_capture(),
-        };
-        let buffer = if has_room {
-            entry.ring.acquire(&*self.gpu, &**device, bytes)
-        } else {
-            Err(PresentError::RingExhausted)
-        };
-        match (buffer, superseded) {
-            (Ok(buffer), superseded) => Ok(Destination::Fresh(buffer, superseded)),
-            // The ring has a single buffer. The newest frame is worth more than the one in flight.
-            (Err(PresentError::RingExhausted), None) => match take_youngest(1) {
-                Some(youngest) if fits(&youngest, &entry.ring) => Ok(Destination::Taken(youngest)),
-                youngest => {
-                    self.restore(queued, youngest);
-                    Err(PresentError::RingExhausted)
+        if let Some(ticket) = superseded.take_if(|ticket| fits(ticket, &entry.ring)) {
+            return Ok(Destination::Taken(ticket));
+        }
+        match (entry.ring.acquire(&*self.gpu, &**device, bytes), superseded) {
+            (Ok(Some(buffer)), superseded) => Ok(Destination::Fresh(buffer, superseded)),
+            (Ok(None), None) if queued.is_present => {
+                // The ring has no id left. The newest frame is worth more than one in flight that no read waits for.
+                match queued.data.take_youngest(device.id()) {
+                    Some(youngest) if fits(&youngest, &entry.ring) => Ok(Destination::Taken(youngest)),
+                    youngest => {
+                        self.restore(queued, youngest);
+                        Err(NotNow::Waits)
+                    }
                 }
-            },
+            }
+            (Ok(None), superseded) => {
+                self.restore(queued, superseded);
+                Err(NotNow::Waits)
+            }
             (Err(error), superseded) => {
                 self.restore(queued, superseded);
-                Err(error)
+                Err(NotNow::Failed(error))
             }
         }
     }
@@ -250,15 +321,13 @@ impl Submitter {
             let (buffer, superseded) = match destination {
                 Destination::Fresh(buffer, superseded) => (Some(buffer.submitted(submission)), superseded),
                 Destination::Taken(mut ticket) => {
-                    (ticket.buffer.take().map(|buffer| buffer.resubmitted(submission)), Some(ticket))
+                    let buffer = std::mem::replace(&mut ticket.stage, Stage::Completing).into_buffer();
+                    (buffer.map(|buffer| buffer.resubmitted(submission)), Some(ticket))
                 }
             };
-            let QueuedCopy { data, purpose, layout, .. } = queued;
-            if let (Some(superseded), Purpose::Present(present)) = (superseded, &purpose) {
-                data.supersede(superseded, present.sequence);
-            }
+            let QueuedCopy { data, number, .. } = queued;
             if let Some(buffer) = buffer {
-                let number = data.submitted(purpose, layout, buffer);
+                data.submitted(number, buffer, superseded);
                 let then = Continuation::Complete { context: Arc::downgrade(&data), number };
                 self.unawaited.push((submission.device, Wait { index: submission.index, then }));
             }
@@ -282,14 +351,23 @@ impl Submitter {
             }
             Destination::Taken(ticket) => self.restore(&queued, Some(ticket)),
         }
+        self.refuse(queued, &error.reason, error.may_be_in_flight);
+    }
+
+    /// Ends a copy that was not submitted, or not for certain.
+    ///
+    /// What is drawn after a device was lost is blank, like what is drawn into an error texture (which it then is). But a device that is lost in
+    /// the submission itself had drawn the texture before.
+    fn refuse(&self, queued: QueuedCopy, error: &PresentError, may_be_in_flight: bool) {
         self.return_encoder_ids(queued.texture.encoder_ids);
-        queued.fail(&error.reason);
+        let was_lost = matches!(error, PresentError::DeviceLost) && !may_be_in_flight;
+        queued.data.refuse(queued.number, error, error.shows_cleared() || was_lost);
     }
 
     /// Puts a ticket that was to be superseded back in flight, and waits for it again under its new name.
     fn restore(&mut self, queued: &QueuedCopy, ticket: Option<Ticket>) {
         let Some(ticket) = ticket else { return };
-        let submission = ticket.buffer.as_ref().map(|buffer| buffer.submission());
+        let submission = ticket.stage.buffer().map(|buffer| buffer.submission());
         let number = queued.data.restore(ticket);
         if let Some(submission) = submission {
             let then = Continuation::Complete { context: Arc::downgrade(&queued.data), number };
@@ -316,15 +394,6 @@ impl QueuedCopy {
         let configuration = self.texture.configuration;
         (configuration.device_id, configuration.queue_id)
     }
-
-    fn fail(self, error: &PresentError) {
-        match self.purpose {
-            Purpose::Present(present) => self.data.fail_present(&present, self.layout.size(), error),
-            Purpose::Capture(reply) => {
-                self.data.outbox().answer(reply, Err(GetImageError::Texture(error.clone())));
-            }
-        }
-    }
 }
 
 impl PreparedCopy {
@@ -344,7 +413,7 @@ impl Destination {
     fn buffer_id(&self) -> Option<BufferId> {
         match self {
             Self::Fresh(buffer, _) => Some(buffer.id()),
-            Self::Taken(ticket) => ticket.buffer.as_ref().map(|buffer| buffer.id()),
+            Self::Taken(ticket) => ticket.stage.buffer().map(|buffer| buffer.id()),
         }
     }
 }

@@ -156,6 +156,11 @@ impl Recycler {
         returned.map(IdleMemory::len).sum::<usize>() + spares
     }
 
+    /// Returns how many bytes are in flight, or about to be.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.0.lock().lent.iter().map(|lent| lent.bytes.in_flight).sum()
+    }
+
     /// Returns how many bytes are lent, for each device that has any.
     pub(crate) fn lent(&self) -> Vec<LentBytes> {
         self.0.lock().lent.iter().map(|entry| entry.bytes).collect()

@@ -35,9 +35,9 @@ const LARGEST_WITH_HEADROOM: usize = 64 << 20;
 
 /// How many buffers a ring may have whose ids wgpu-core allocates. A context needs one for the frame that is
 /// shown, one for what each renderer last locked, two in flight, and one more while its size changes. The
-/// rest are for frames that snapshots hold, and for copies in flight that are awaited and so cannot be
-/// superseded.
-const LARGEST_RING: usize = 20;
+/// rest are for frames that snapshots hold or that renderers have yet to draw, and for copies in flight that
+/// reads wait for and so cannot be superseded.
+const LARGEST_RING: usize = 84;
 
 /// The staging buffers of a context that rest, and the ids of all its staging buffers.
 pub(crate) struct StagingRing {
@@ -116,13 +116,14 @@ impl StagingRing {
         }
     }
 
-    /// Lends a buffer of `device` with at least `bytes` bytes: a resting one that fits, or a new one.
+    /// Lends a buffer of `device` with at least `bytes` bytes: a resting one that fits, or a new one. Returns `None` if all buffers are lent and
+    /// none of their ids can be taken away.
     pub(crate) fn acquire(
         &mut self,
         gpu: &dyn Gpu,
         device: &dyn GpuDevice,
         bytes: usize,
-    ) -> Result<AvailableBuffer, PresentError> {
+    ) -> Result<Option<AvailableBuffer>, PresentError> {
         self.collect(gpu);
         let largest_recent = self.demand.current.max(self.demand.previous);
         if bytes > largest_recent {
@@ -134,9 +135,9 @@ impl StagingRing {
         if let Some(index) = self.best_fit(device.id(), bytes)
             && let Some((id, memory)) = self.take_available(index)
         {
-            return Ok(self.lend(index, id, device.id(), memory));
+            return Ok(Some(self.lend(index, id, device.id(), memory)));
         }
-        let index = self.vacate(gpu)?;
+        let Some(index) = self.vacate(gpu) else { return Ok(None) };
         let provided = match self.slots.get(index) {
             Some(Slot::Unassigned(id)) => Some(*id),
             _ => None,
@@ -144,7 +145,7 @@ impl StagingRing {
         let exact = bytes.next_multiple_of(GRANULE);
         let headroom = if grows { (bytes + bytes / HEADROOM).next_multiple_of(GRANULE) - exact } else { 0 };
         let (id, memory) = device.create_buffer(exact, headroom, provided)?;
-        Ok(self.lend(index, id, device.id(), memory))
+        Ok(Some(self.lend(index, id, device.id(), memory)))
     }
 
     /// Frees the resting buffers that are larger than every recent request, and lent buffers of such a size
@@ -272,17 +273,17 @@ impl StagingRing {
     }
 
     /// Returns the index of a slot for a new buffer: that of an unassigned slot, or one past the end.
-    fn vacate(&mut self, gpu: &dyn Gpu) -> Result<usize, PresentError> {
+    fn vacate(&mut self, gpu: &dyn Gpu) -> Option<usize> {
         // A resting buffer did not fit, so it is of another size or device than what is presented now: it
         // goes first.
         if let Some(index) = self.slots.iter().position(|slot| matches!(slot, Slot::Available { .. })) {
             self.unassign(gpu, index);
         }
         if let Some(index) = self.slots.iter().position(|slot| matches!(slot, Slot::Unassigned(_))) {
-            return Ok(index);
+            return Some(index);
         }
         if self.id_source == IdSource::Allocated && self.slots.len() < LARGEST_RING {
-            return Ok(self.slots.len());
+            return Some(self.slots.len());
         }
         // All buffers are lent. The one that was lent first is dropped in wgpu-core; its memory stays with
         // its frame and is freed afterwards instead of being used again. So a snapshot or a renderer that
@@ -296,10 +297,9 @@ impl StagingRing {
                 Slot::Lent { loan, survives_buffer_drop: true, .. } => Some((loan.0, index)),
                 _ => None,
             })
-            .min()
-            .ok_or(PresentError::RingExhausted)?;
+            .min()?;
         self.unassign(gpu, oldest);
-        Ok(match self.id_source {
+        Some(match self.id_source {
             IdSource::Provided => oldest,
             IdSource::Allocated => self.slots.len(),
         })

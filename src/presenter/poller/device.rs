@@ -15,6 +15,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use wgpu_core::SubmissionIndex;
 use wgpu_core::id::DeviceId;
 
+use super::Wake;
 use crate::api::error::PresentError;
 use crate::delivery::Outbox;
 use crate::gpu::{Completed, Gpu, GpuDevice, PollResult, WaitResult};
@@ -46,9 +47,11 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_micros(50), Duration::fro
 pub(in crate::presenter) struct DevicePoller {
     device: Arc<dyn GpuDevice>,
     gpu: Arc<dyn Gpu>,
-    wake: Arc<dyn Fn() + Send + Sync>,
+    wake: Arc<Wake>,
     state: Mutex<State>,
     changed: Condvar,
+    /// Notified when the thread has done waits.
+    done: Condvar,
     /// Held while wgpu-core polls the device.
     polling: Mutex<()>,
     /// Whether wgpu-core may be called for the device: until it is destroyed or dropped.
@@ -65,6 +68,8 @@ struct State {
     /// The WebGPU thread has completed frames while it was spinning. Their memory will become idle, so maintenance must be asked for
     /// although this thread completed nothing.
     has_spun: bool,
+    /// The thread has taken waits and is doing them.
+    is_busy: bool,
     /// A thread runs. It looks at this state once more before it ends.
     is_running: bool,
 }
@@ -80,7 +85,7 @@ impl DevicePoller {
     pub(super) fn new(
         device: Arc<dyn GpuDevice>,
         gpu: Arc<dyn Gpu>,
-        wake: Arc<dyn Fn() + Send + Sync>,
+        wake: Arc<Wake>,
         threads: Arc<PollerThreads>,
     ) -> Self {
         Self {
@@ -89,6 +94,7 @@ impl DevicePoller {
             wake,
             state: Mutex::default(),
             changed: Condvar::new(),
+            done: Condvar::new(),
             polling: Mutex::new(()),
             may_poll: AtomicBool::new(true),
             threads,
@@ -191,14 +197,14 @@ impl DevicePoller {
                 Next::WaitFor(index) => index,
                 Next::Remind => {
                     thread::sleep(BACK_OFF.1);
-                    self.ask_for_maintenance();
+                    self.wake.ask_for_maintenance();
                     continue;
                 }
                 Next::End => break,
             };
             if asked.elapsed() > MAINTENANCE {
                 asked = Instant::now();
-                self.ask_for_maintenance();
+                self.wake.ask_for_maintenance();
             }
             match self.wait(index, SLICE) {
                 WaitResult::Done(completed) => {
@@ -227,16 +233,15 @@ impl DevicePoller {
                 }
             }
         }
-        self.ask_for_maintenance();
-    }
-
-    fn ask_for_maintenance(&self) {
-        contain_panic(|| (self.wake)());
+        self.wake.ask_for_maintenance();
     }
 
     /// Decides what to do next; parks the thread while there is nothing.
     fn next(&self) -> Next {
         let mut state = self.state.lock();
+        if std::mem::take(&mut state.is_busy) {
+            self.done.notify_all();
+        }
         let mut lingered = false;
         loop {
             if self.threads.are_stopped() {
@@ -268,8 +273,21 @@ impl DevicePoller {
         waited.unwrap_or(WaitResult::Lost)
     }
 
+    /// Waits until no copy is in flight, or until `deadline`. Returns whether none is.
+    pub(super) fn wait_for_copies(&self, deadline: Instant) -> bool {
+        let mut state = self.state.lock();
+        while state.is_busy || state.waits.have_copies() {
+            if self.done.wait_until(&mut state, deadline).timed_out() {
+                return false;
+            }
+        }
+        true
+    }
+
     fn take_until(&self, index: SubmissionIndex, into: &mut Vec<Wait>) {
-        self.state.lock().waits.take_until(index, into);
+        let mut state = self.state.lock();
+        state.waits.take_until(index, into);
+        state.is_busy = true;
     }
 
     /// Does waits whose submissions are over, and polls. Empties `done`.
@@ -297,6 +315,8 @@ impl DevicePoller {
                 delivery.add(context.outbox());
             }
         }
+        drop(delivery);
+        self.wake.give_room();
     }
 
     /// Fails tickets whose submissions will never be over. The engine's closures run in the maintenance that is asked for, which polls
@@ -312,7 +332,7 @@ impl DevicePoller {
             }
         }
         drop(delivery);
-        self.ask_for_maintenance();
+        self.wake.ask_for_maintenance();
     }
 
     /// Polls wgpu-core, which runs the engine's closures. If the device is retired, asks for maintenance instead.
@@ -325,7 +345,7 @@ impl DevicePoller {
             return poll_contained(&*self.gpu, self.device.id());
         }
         drop(polling);
-        self.ask_for_maintenance();
+        self.wake.ask_for_maintenance();
         PollResult::Lost
     }
 }

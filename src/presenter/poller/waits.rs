@@ -41,6 +41,11 @@ impl Waits {
         self.0.front().map(|wait| wait.index)
     }
 
+    /// Whether any of them is for a copy.
+    pub(super) fn have_copies(&self) -> bool {
+        self.0.iter().any(|wait| matches!(wait.then, Continuation::Complete { .. }))
+    }
+
     /// Moves the waits for submissions up to `index` to the end of `into`, in order.
     pub(super) fn take_until(&mut self, index: SubmissionIndex, into: &mut Vec<Wait>) {
         let over = self.0.partition_point(|wait| wait.index <= index);
