@@ -11,12 +11,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 #[cfg(not(all(test, loom)))]
-pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
+pub(crate) use parking_lot::{Condvar, Mutex, RwLock};
 #[cfg(not(all(test, loom)))]
 pub(crate) use std::thread::{self, ThreadId};
 
 #[cfg(all(test, loom))]
-pub(crate) use self::loom_locks::{Condvar, Mutex, MutexGuard, RwLock};
+pub(crate) use self::loom_locks::{Condvar, Mutex, RwLock};
 #[cfg(all(test, loom))]
 pub(crate) use loom::thread::{self, ThreadId};
 

@@ -1,6 +1,11 @@
-//! Behaviour on the fake GPU, which completes, fails and loses on command: all of it with both kinds of frame memory. The same on
-//! real parts: `tests/`.
+//! Behaviour on the fake GPU, which completes, fails and loses on command: everything with both kinds of frame memory. The tests
+//! in `tests/` use real GPUs.
 
+mod hooked_gpu;
+mod recorder;
+mod world;
+
+mod batches;
 mod contract;
 mod conversions;
 mod faults;
@@ -9,19 +14,19 @@ mod interrupted;
 mod lingering;
 mod maintenance;
 mod memory;
-mod model;
+//TEMP mod model;
 mod order;
 mod owners;
 mod pace;
 mod pixels;
 mod polling;
-mod properties;
+//TEMP mod properties;
+mod races;
 mod recycling;
 mod renderers;
 mod resizing;
-mod threads;
+mod taking;
 mod waiting;
-mod world;
 
 #[cfg(loom)]
 mod loom;

@@ -135,7 +135,7 @@ impl World {
     }
 
     /// Presents, and destroys the texture at once, as engines do.
-    pub(super) fn present(&mut self, texture: PendingTexture, epoch: u64) -> Result<u64, PresentError> {
+    pub(super) fn present(&mut self, texture: PendingTexture, epoch: u64) -> Result<u64, UnknownContext> {
         let mut batch = self.presenter.batch();
         let sequence = batch.present(CONTEXT, Contents::Texture(texture), CanvasEpoch(epoch));
         batch.destroy_texture(texture.texture_id);

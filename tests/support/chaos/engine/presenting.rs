@@ -134,13 +134,8 @@ impl Engine {
     }
 }
 
-/// What `present` returned is the sequence number, or an error if there is no such context. Others are told as the end, too.
-fn fault_of(slot: u32, expected: Option<u64>, result: &Result<u64, PresentError>) -> Option<String> {
-    let fine = match (expected, result) {
-        (None, Err(PresentError::UnknownContext(_))) => true,
-        (Some(expected), Ok(sequence)) => expected == *sequence,
-        (Some(_), Err(error)) => !matches!(error, PresentError::UnknownContext(_)),
-        (None, _) => false,
-    };
+/// What `present` returned is the sequence number, or that there is no such context.
+fn fault_of(slot: u32, expected: Option<u64>, result: &Result<u64, UnknownContext>) -> Option<String> {
+    let fine = expected == result.as_ref().ok().copied();
     (!fine).then(|| format!("presenting to {slot} came to {result:?}, not {expected:?}"))
 }

@@ -196,7 +196,6 @@ impl Capture {
             }
             Seen::Nothing(GetImageError::UnknownContext(_)) => gone,
             Seen::Nothing(GetImageError::Texture(error)) => match error {
-                PresentError::RingExhausted => true,
                 PresentError::TooLarge(_) => *trouble == Trouble::Huge,
                 PresentError::DeviceLost => *lost || may_lose,
                 PresentError::TextureInvalid => *lost || *trouble == Trouble::Invalid,

@@ -138,7 +138,6 @@ pub(super) fn is_allowed(present: &Present, end: &PresentEnd, gone: bool, may_lo
             _ if cleared => false,
             PresentError::ContextDestroyed => gone,
             // So many are awaited.
-            PresentError::RingExhausted => true,
             PresentError::DeviceLost => lost || may_lose,
             _ if lost => true,
             PresentError::TextureInvalid => trouble == Trouble::Invalid,
