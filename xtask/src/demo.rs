@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the example `page`, which tells itself what it draws and where the pictures are.
+//! `cargo xtask demo`: the package `demo`, which prints what it draws and where the pictures are.
 
 use std::ffi::OsString;
 
@@ -15,6 +15,5 @@ pub enum DemoError {
 
 pub fn command(arguments: &[OsString]) -> Result<(), DemoError> {
     setup::ensure()?;
-    let page = ["run", "--release", "--package", "webgpu-presentation", "--features", "webrender"];
-    Ok(run(cargo().args(page).args(["--example", "page", "--"]).args(arguments))?)
+    Ok(run(cargo().args(["run", "--release", "--package", "demo", "--"]).args(arguments))?)
 }

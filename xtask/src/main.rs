@@ -63,12 +63,12 @@ enum Subcommands {
     /// sudo unless run as root; on other systems they are named. The other commands begin with this one.
     Setup,
 
-    /// Draw a page of WebGPU canvases and check every pixel of it: the example `page`.
+    /// Draw a page of WebGPU canvases and check every pixel of it: the package `demo`.
     ///
-    /// All arguments go to the example; `cargo xtask demo --help` lists them.
+    /// All arguments go to the demo; `cargo xtask demo --help` lists them.
     #[command(disable_help_flag = true)]
     Demo {
-        /// Arguments for the example.
+        /// Arguments for the demo.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
         arguments: Vec<OsString>,
     },

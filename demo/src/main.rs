@@ -18,7 +18,6 @@ mod pictures;
 mod report;
 mod show;
 mod snapshots;
-#[path = "../../tests/support/mod.rs"]
 mod support;
 mod uploads;
 
