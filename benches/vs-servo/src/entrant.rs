@@ -7,8 +7,7 @@ use euclid::default::Size2D;
 use webgpu_presentation::AlphaMode;
 use wgpu_types::{Color, TextureFormat};
 
-/// What is waited for longer has failed.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+use crate::raw::PATIENCE;
 
 pub const FORMAT: TextureFormat = TextureFormat::Bgra8Unorm;
 

@@ -13,9 +13,10 @@ use wgpu_core::id::{BufferId, CommandEncoderId, TextureId};
 use wgpu_core::resource::BufferMapOperation;
 use wgpu_types as wgt;
 
+use crate::common::{extent, rest, set_up, stride};
 use crate::entrant::{Entrant, Locker, Source, Then, pixel};
 use crate::long_work::BusyDevice;
-use crate::raw::{Core, Device, extent, rest, stride};
+use crate::raw::{Core, Device};
 
 pub struct Floor {
     core: Core,
@@ -40,7 +41,7 @@ struct Staging {
 
 impl Floor {
     pub fn new() -> Self {
-        let core = Core::new();
+        let core = set_up();
         let device = core.device();
         Self { core, device, busy: None, long_work: None, canvases: Vec::new() }
     }
@@ -112,7 +113,8 @@ impl Entrant for Floor {
     /// `size` is the largest that it is going to have.
     fn create_canvas(&mut self, size: Size2D<u32>, _: AlphaMode) -> usize {
         let bytes = u64::from(stride(size)) * u64::from(size.height);
-        let staging = || Staging { buffer: self.device.staging_buffer(bytes), is_mapped: false };
+        let usage = wgt::BufferUsages::MAP_READ | wgt::BufferUsages::COPY_DST;
+        let staging = || Staging { buffer: self.device.buffer(bytes, usage, false), is_mapped: false };
         self.canvases.push(Canvas { staging: [staging(), staging()], turn: 0, drawn: None });
         self.canvases.len() - 1
     }

@@ -17,6 +17,7 @@
 //! has stopped. Freed memory stays in the process, in one arena (`memory.rs`), for else some sides would pay for fresh pages, by chance.
 
 mod cases;
+mod common;
 mod engine;
 mod entrant;
 mod floor;
@@ -24,6 +25,7 @@ mod long_work;
 mod memory;
 mod ours;
 mod peer;
+#[path = "../../support/raw.rs"]
 mod raw;
 mod rows;
 mod statistics;
@@ -84,7 +86,7 @@ fn main() -> ExitCode {
 
 /// The name of the adapter that all sides use.
 fn same_adapter() -> String {
-    let ours = raw::Core::new().adapter();
+    let ours = common::set_up().adapter();
     let peer = peer::Peer::new();
     assert_eq!((&ours.name, &ours.driver_info), (&peer.adapter().name, &peer.adapter().driver_info));
     format!("{} ({})", ours.name, ours.driver_info)

@@ -14,6 +14,7 @@ use webgpu_presentation::{
     PresenterOptions,
 };
 
+use crate::common::set_up;
 use crate::engine::{self, Request};
 use crate::entrant::{Updates, receive};
 use crate::long_work::BusyDevice;
@@ -58,7 +59,7 @@ impl Ours {
     }
 
     fn with(options: PresenterOptions, name: &'static str) -> Self {
-        let core = Core::new();
+        let core = set_up();
         let device = core.device();
         let map = ContextMap::default();
         let (sender, updates) = Updates::new();

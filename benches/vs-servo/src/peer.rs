@@ -19,8 +19,9 @@ use webgpu_traits::{
 };
 use webrender_api::{IdNamespace, ImageFormat, ImageKey};
 
-use crate::entrant::{Entrant, Locker, PATIENCE, Source, Then, Updates, pixel, receive};
-use crate::raw::rest;
+use crate::common::rest;
+use crate::entrant::{Entrant, Locker, Source, Then, Updates, pixel, receive};
+use crate::raw::PATIENCE;
 
 use self::connection::Connection;
 use self::long_work::BusyDevice;

@@ -1,5 +1,10 @@
 //! What is uploaded.
 
+use wgpu_core::id::BufferId;
+use wgpu_types::BufferUsages;
+
+use crate::raw::Device;
+
 pub struct Case {
     pub name: &'static str,
     pub writes: usize,
@@ -35,6 +40,11 @@ impl Case {
     /// What one buffer holds.
     pub fn buffer_size(&self) -> u64 {
         (self.writes.div_ceil(self.buffers) * self.stride) as u64
+    }
+
+    pub fn targets(&self, device: &Device) -> Vec<BufferId> {
+        let target = |_| device.buffer(self.buffer_size(), BufferUsages::COPY_DST, false);
+        (0..self.buffers).map(target).collect()
     }
 
     /// All writes: which buffer, where, and which of the data.

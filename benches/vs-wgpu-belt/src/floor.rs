@@ -19,7 +19,7 @@ impl Floor {
     pub fn new(device: Device, case: &Case) -> Self {
         let usage = BufferUsages::MAP_WRITE | BufferUsages::COPY_SRC;
         let staging = device.buffer(case.bytes() as u64, usage, true);
-        let targets = device.targets(case.buffers, case.buffer_size());
+        let targets = case.targets(&device);
         Self { device, staging, targets }
     }
 }
@@ -58,9 +58,9 @@ impl Side for Floor {
                 )
                 .expect("it can be recorded");
         }
-        self.device.submit(encoder);
+        let submission = self.device.submit(encoder);
         let map = BufferMapOperation { host: HostMap::Write, callback: None };
         global.buffer_map_async(self.staging, 0, None, map).expect("it can be mapped");
-        self.device.wait();
+        self.device.wait(submission);
     }
 }

@@ -14,6 +14,7 @@ mod counting;
 mod floor;
 mod ours;
 mod queue;
+#[path = "../../support/raw.rs"]
 mod raw;
 mod theirs;
 
@@ -75,7 +76,12 @@ fn measure(case: &Case, sides: &mut [Box<dyn Side>], bar: &ProgressBar) -> Vec<M
 }
 
 fn main() {
-    let Some((core, adapter)) = raw::Core::new() else {
+    let descriptor = wgpu_types::InstanceDescriptor {
+        backends: wgpu_types::Backends::VULKAN,
+        flags: wgpu_types::InstanceFlags::empty(),
+        ..wgpu_types::InstanceDescriptor::new_without_display_handle()
+    };
+    let Some(core) = raw::Core::new(descriptor, wgpu_types::MemoryHints::default()) else {
         eprintln!("there is no Vulkan adapter");
         std::process::exit(1);
     };
@@ -86,7 +92,11 @@ fn main() {
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} ({eta} left)") {
         bar.set_style(style);
     }
-    println!("adapter: {adapter}\nmicroseconds in a frame, medians (heap allocations)\n");
+    let adapter = core.adapter();
+    println!(
+        "adapter: {} ({})\nmicroseconds in a frame, medians (heap allocations)\n",
+        adapter.name, adapter.driver_info
+    );
     let mut lines = Vec::new();
     for case in &cases {
         bar.set_message(case.name);

@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 
 use euclid::default::Size2D;
 use webgpu_presentation::{
-    AlphaMode, BufferIds, CanvasEpoch, PredefinedColorSpace, Contents, ContextConfiguration, ContextDescriptor,
-    ContextId, OwnerId, PendingTexture,
+    AlphaMode, BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId, OwnerId,
+    PendingTexture, PredefinedColorSpace,
 };
 use webrender_api::{IdNamespace, ImageKey};
 
 use super::compositor::Renderer;
 use super::{Canvas, Ours};
+use crate::common::rest;
 use crate::engine::Request;
 use crate::entrant::{Entrant, FORMAT, Locker, Source, Then, pixel, receive};
-use crate::raw::rest;
 
 impl Entrant for Ours {
     fn name(&self) -> &'static str {

@@ -12,7 +12,8 @@ use wgpu_core::instance::RequestAdapterOptions;
 use wgpu_types::{AdapterInfo, DeviceDescriptor};
 
 use super::Device;
-use crate::entrant::{PATIENCE, Update, receive};
+use crate::entrant::{Update, receive};
+use crate::raw::PATIENCE;
 
 pub struct Connection {
     thread: WebGPU,

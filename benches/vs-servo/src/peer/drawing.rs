@@ -7,8 +7,8 @@ use wgpu_core::resource::TextureViewDescriptor;
 
 use super::Device;
 use super::connection::Connection;
+use crate::common::{cleared, texture_descriptor};
 use crate::entrant::receive;
-use crate::raw::{cleared, texture_descriptor};
 
 impl Connection {
     /// Fresh textures, cleared in one submission that is waited for.
