@@ -35,7 +35,7 @@ pub struct Options {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Gl {
-    /// WebRender's own software rasteriser: needs no driver
+    /// WebRender's own software rasterizer: needs no driver
     Swgl,
     /// Mesa's llvmpipe through EGL without a surface
     Egl,
