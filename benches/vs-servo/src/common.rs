@@ -11,7 +11,7 @@ use wgpu_core::id::TextureId;
 use wgpu_core::resource::{TextureDescriptor, TextureViewDescriptor};
 use wgpu_types as wgt;
 
-use crate::entrant::{COLOUR, FORMAT};
+use crate::entrant::{COLOR, FORMAT};
 use crate::raw::{Core, Device};
 
 /// Sets wgpu-core up as the peer does.
@@ -97,7 +97,7 @@ pub fn cleared<V>(view: V) -> RenderPassColorAttachment<V> {
         view,
         depth_slice: None,
         resolve_target: None,
-        load_op: wgt::LoadOp::Clear(COLOUR),
+        load_op: wgt::LoadOp::Clear(COLOR),
         store_op: wgt::StoreOp::Store,
     }
 }

@@ -1,4 +1,4 @@
-//! Requests of script, and what comes of them.
+//! The operations of this side: requests of script, and waiting for their results.
 
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
@@ -89,7 +89,7 @@ impl Entrant for Ours {
             self.updates.wait_for(*canvas, epoch);
         }
         let time = start.elapsed();
-        // It would have been fast.
+        // A present that failed would have been fast.
         assert!(self.failure.get().is_none(), "{:?}", self.failure.get());
         if then == Then::Destroy {
             for canvas in canvases {
