@@ -1,4 +1,7 @@
-//! What an engine does with wgpu-core's ids for script, as short as a demo needs it.
+//! Drawing with wgpu-core, as short as a demo needs it.
+//!
+//! An engine calls wgpu-core with the ids that it keeps for script. [`Gfx`] does the same for the painters: it knows one device,
+//! and turns wgpu-core's pairs of id and error into results.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -28,7 +31,7 @@ use crate::support::gpu::{Device, extent};
 
 pub const DEPTH: TextureFormat = TextureFormat::Depth32Float;
 
-/// wgpu-core refused something. The demo's shaders and descriptors are fixed, so all there is to do is to tell.
+/// Something that wgpu-core refused. The demo's shaders and descriptors are fixed, so it can only report it.
 #[derive(Debug, thiserror::Error)]
 #[error("wgpu-core refuses {what}: {reason}")]
 pub struct GpuError {
@@ -36,7 +39,7 @@ pub struct GpuError {
     reason: String,
 }
 
-/// Names what was tried.
+/// Turns an error of wgpu-core into a [`GpuError`] that names what was tried.
 pub trait Attempt<T> {
     fn attempt(self, what: &'static str) -> Result<T, GpuError>;
 }
@@ -55,7 +58,7 @@ impl<T, E: Error> Attempt<T> for Result<T, E> {
     }
 }
 
-/// wgpu-core's way to answer: an id in any case, and an error beside it.
+/// wgpu-core returns an id in any case, and an error beside it.
 impl<T, E: Error> Attempt<T> for (T, Option<E>) {
     fn attempt(self, what: &'static str) -> Result<T, GpuError> {
         match self {
@@ -65,7 +68,7 @@ impl<T, E: Error> Attempt<T> for (T, Option<E>) {
     }
 }
 
-/// A device and the hub that its ids live in.
+/// A device, and the hub that its ids belong to.
 #[derive(Clone)]
 pub struct Gfx {
     pub global: Arc<Global>,
@@ -87,13 +90,13 @@ pub struct Drawing<'a> {
 
 #[derive(Clone, Copy)]
 pub enum DepthTest {
-    /// Hides what is behind.
+    /// What is drawn hides what is behind it.
     Nearest,
-    /// Is behind everything.
+    /// What is drawn is behind everything else.
     Behind,
 }
 
-/// What a pass draws into.
+/// The views that a pass draws into.
 pub struct Attachments {
     pub color: TextureViewId,
     pub depth: Option<TextureViewId>,
@@ -163,7 +166,7 @@ impl Gfx {
             .attempt("a compute pipeline")
     }
 
-    /// A buffer of zeros, to be written in each frame.
+    /// Creates a buffer of zeros, to be written in each frame.
     pub fn buffer(&self, usage: BufferUsages, size: usize) -> Result<BufferId, GpuError> {
         let descriptor = BufferDescriptor {
             label: None,
@@ -174,14 +177,14 @@ impl Gfx {
         self.global.device_create_buffer(self.device.id, &descriptor, None).attempt("a buffer")
     }
 
-    /// A buffer whose contents stay.
+    /// Creates a buffer whose contents stay as they are.
     pub fn filled_buffer(&self, usage: BufferUsages, bytes: &[u8]) -> Result<BufferId, GpuError> {
         let buffer = self.buffer(usage, bytes.len())?;
         self.global.queue_write_buffer(self.device.queue, buffer, 0, bytes).attempt("a write")?;
         Ok(buffer)
     }
 
-    /// The first bind group of a render pipeline, with these buffers in these slots.
+    /// Creates the bind group 0 of a render pipeline, with these buffers at these bindings.
     pub fn bind(
         &self,
         pipeline: RenderPipelineId,
@@ -192,7 +195,7 @@ impl Gfx {
         self.bind_group(layout, buffers)
     }
 
-    /// The first bind group of a compute pipeline, with these buffers in these slots.
+    /// Creates the bind group 0 of a compute pipeline, with these buffers at these bindings.
     pub fn bind_compute(
         &self,
         pipeline: ComputePipelineId,
@@ -272,7 +275,7 @@ impl Gfx {
         submitted
     }
 
-    /// Begins a pass on cleared attachments. End it with [`end`](Self::end).
+    /// Begins a pass that clears its attachments, and that ends with [`end`](Self::end).
     pub fn begin(&self, encoder: CommandEncoderId, to: Attachments) -> Result<RenderPass, GpuError> {
         let color = RenderPassColorAttachment {
             view: to.color,
@@ -327,7 +330,7 @@ fn stage(module: ShaderModuleId, entry: &'static str) -> ProgrammableStageDescri
     }
 }
 
-/// Numbers as shaders read them.
+/// Returns numbers in the layout in which shaders read them.
 pub fn bytes(numbers: &[f32]) -> Vec<u8> {
     numbers.iter().flat_map(|number| number.to_ne_bytes()).collect()
 }

@@ -1,4 +1,4 @@
-//! `get_image`, asked now and then, and whether its answers are true.
+//! What `get_image` answers, compared with what the textures held.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -13,7 +13,7 @@ pub struct Snapshots {
     answers: Receiver<Answer>,
     open: usize,
     pub verified: usize,
-    /// What was wrong, in words.
+    /// Descriptions of what was wrong.
     pub wrong: Vec<String>,
 }
 
@@ -29,7 +29,7 @@ impl Snapshots {
         Self { sender, answers, open: 0, verified: 0, wrong: Vec::new() }
     }
 
-    /// Asks for a texture's contents, or for what was presented last, which must be `truth`.
+    /// Asks for the contents of a texture, or without one for what was presented last. The answer has to be `truth`.
     pub fn ask(
         &mut self,
         presenter: &mut Presenter,
@@ -41,19 +41,19 @@ impl Snapshots {
         let sender = self.sender.clone();
         self.open += 1;
         presenter.get_image(context, texture, move |snapshot| {
-            // The demo may have ended early.
+            // The receiver may be gone when the demo ends early.
             let _ = sender.send(Answer { frame, truth, snapshot });
         });
     }
 
-    /// Looks at the answers that are there.
+    /// Checks the answers that have come.
     pub fn collect(&mut self) {
         while let Ok(answer) = self.answers.try_recv() {
             self.take(answer);
         }
     }
 
-    /// Waits for all answers.
+    /// Waits for all answers, and checks them.
     pub fn finish(&mut self, timeout: Duration) -> Result<(), DemoError> {
         while self.open > 0 {
             let answer = self.answers.recv_timeout(timeout);

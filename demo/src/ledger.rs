@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use webgpu_presentation::{CanvasEpoch, ContextId, PresentEnd, PresentError, PresentOutcome};
 
-/// An outcome and when it was told.
+/// An outcome and the time of the call that told it.
 pub type Told = (PresentOutcome, Instant);
 
 #[derive(Default)]
 pub struct Ledger {
     epochs: u64,
-    /// Presents that have not ended. Epochs are unique, also across the lives of a context.
+    /// Presents that have not ended. No two presents have the same epoch, whatever their contexts.
     open: HashMap<CanvasEpoch, Instant>,
     tallies: HashMap<ContextId, Tally>,
 }
@@ -21,12 +21,12 @@ pub struct Tally {
     pub presented: usize,
     pub superseded: usize,
     pub failed: usize,
-    /// Of those presented.
+    /// How long each present took that was shown.
     latencies: Vec<Duration>,
 }
 
 impl Ledger {
-    /// To be called right before a present.
+    /// Starts the clock of a present, which follows at once with this epoch.
     pub fn begin(&mut self) -> CanvasEpoch {
         self.epochs += 1;
         let epoch = CanvasEpoch(self.epochs);
@@ -34,11 +34,12 @@ impl Ledger {
         epoch
     }
 
+    /// Returns how many presents have not ended.
     pub fn open(&self) -> usize {
         self.open.len()
     }
 
-    /// Enters an outcome. Says so if it is one that nothing on this page excuses.
+    /// Enters an outcome. Returns it as an error if nothing that happens on this page explains it.
     pub fn enter(&mut self, (outcome, told): Told) -> Result<(), PresentOutcome> {
         let began = self.open.remove(&outcome.epoch);
         let tally = self.tallies.entry(outcome.context).or_default();
@@ -50,13 +51,13 @@ impl Ledger {
             PresentEnd::Superseded => tally.superseded += 1,
             PresentEnd::Failed(error) => {
                 tally.failed += 1;
-                // A canvas that is destroyed takes what it has in flight with it.
+                // The page destroys canvases while presents of them are in flight.
                 if !matches!(error, PresentError::ContextDestroyed) {
                     return Err(outcome);
                 }
             }
         }
-        // An outcome nobody waits for was told twice.
+        // An outcome of a present that is not open was told twice.
         if began.is_none() { Err(outcome) } else { Ok(()) }
     }
 
@@ -66,7 +67,7 @@ impl Ledger {
 }
 
 impl Tally {
-    /// The latency that `share` of the presents did not exceed.
+    /// Returns the latency that `share` of the presents, from 0 to 1, did not exceed.
     pub fn quantile(&self, share: f64) -> Option<Duration> {
         let mut sorted = self.latencies.clone();
         sorted.sort_unstable();

@@ -20,7 +20,7 @@ const SQUARES: [Rgb; 2] = [[58, 65, 84], [84, 92, 114]];
 
 const GAP: i32 = 14;
 const HEADER: i32 = 46;
-/// Under each canvas, within its card.
+/// Height below each canvas, within its card.
 const CAPTION: i32 = 21;
 const SQUARE: i32 = 11;
 
@@ -29,10 +29,10 @@ pub struct Backdrop {
     rects: Vec<(DeviceIntRect, Rgb)>,
 }
 
-/// Where a canvas of the cast belongs.
+/// The part of the page that belongs to a canvas of the cast.
 #[derive(Clone, Copy)]
 pub struct Cell {
-    /// With its border and caption.
+    /// The whole cell, with border and caption.
     pub card: DeviceIntRect,
     /// What the canvas may fill.
     pub room: DeviceIntRect,
@@ -41,7 +41,7 @@ pub struct Cell {
 impl Cell {
     pub fn of(role: &Role, page: DeviceIntSize) -> Self {
         let [column, row, columns, rows] = role.place;
-        // Rounded edge by edge, so that what is left over spreads.
+        // Each edge is rounded by itself, so that the pixels left over are spread over all cells.
         let x = |column: i32| GAP + (page.width - GAP) * column / COLUMNS;
         let y = |row: i32| HEADER + (page.height - HEADER) * row / ROWS;
         let min = DeviceIntPoint::new(x(column), y(row));
@@ -52,7 +52,7 @@ impl Cell {
         Self { card, room }
     }
 
-    /// A canvas of this size, in the middle.
+    /// Returns where a canvas of this size lies: in the middle of the room.
     pub fn place(&self, width: i32, height: i32) -> DeviceIntRect {
         let x = self.room.min.x + (self.room.width() - width) / 2;
         let y = self.room.min.y + (self.room.height() - height) / 2;
@@ -85,7 +85,7 @@ impl Backdrop {
         self.write(room.min.x + 15, y, 1, role.name, NAME);
         let (left, right) = (room.min.x + 15 + lettering::width(role.name), room.max.x - 8);
         let start = right - lettering::width(&note);
-        // On a narrow page the name is enough.
+        // On a narrow page the name alone fits.
         if start > left + 8 {
             self.write(start, y, 1, &note, NOTE);
         }
@@ -116,7 +116,7 @@ impl Backdrop {
         })
     }
 
-    /// Every pixel of it, row after row from the top.
+    /// Returns every pixel of the page without canvases, row after row from the top.
     pub fn pixels(&self) -> Vec<Rgb> {
         let width = self.size.width as usize;
         let mut pixels = vec![[0; 3]; width * self.size.height as usize];
@@ -129,7 +129,7 @@ impl Backdrop {
     }
 }
 
-/// Pixels of the device are pixels of the layout here.
+/// Converts device pixels to layout pixels, which are the same here.
 pub fn layout(area: DeviceIntRect) -> webrender_api::units::LayoutRect {
     rect(area.min.x as f32, area.min.y as f32, area.width() as f32, area.height() as f32)
 }

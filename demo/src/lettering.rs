@@ -1,23 +1,27 @@
-//! Small letters made of rectangles, so that no font need be installed.
+//! Small letters made of rectangles.
+//!
+//! They need no installed font, and the check can paint them exactly as WebRender does.
 
-/// Lit pixels beside each other.
+/// A row of adjacent lit pixels.
 pub struct Run {
     pub x: i32,
     pub y: i32,
     pub width: i32,
 }
 
+/// Pixels from one letter to the next, at scale 1.
 const ADVANCE: i32 = 6;
 
-/// In pixels, at scale 1.
+/// Returns the width of a text in pixels, at scale 1.
 pub fn width(text: &str) -> i32 {
     text.chars().count() as i32 * ADVANCE - 1
 }
 
+/// Returns the lit pixels of a text, at scale 1 and from its top left corner.
 pub fn letters(text: &str) -> Vec<Run> {
     let mut runs = Vec::new();
     for (letter, left) in text.chars().zip((0..).step_by(ADVANCE as usize)) {
-        // The tails of these hang below the line.
+        // These letters reach below the baseline.
         let top = if "gpq".contains(letter) { 2 } else { 0 };
         for (bits, y) in glyph(letter).into_iter().zip(top..) {
             let lit = |x: i32| (0..5).contains(&x) && bits >> (4 - x) & 1 == 1;
@@ -30,7 +34,7 @@ pub fn letters(text: &str) -> Vec<Run> {
     runs
 }
 
-/// Seven rows of five pixels, the leftmost in the highest bit. Letters without a drawing are blank.
+/// Returns seven rows of five pixels, whose leftmost pixel is bit 4. A letter that is not listed is blank.
 #[rustfmt::skip]
 fn glyph(letter: char) -> [u8; 7] {
     match letter {

@@ -1,4 +1,4 @@
-//! The pictures that stay: a contact sheet and an animation.
+//! The pictures that the demo writes: a contact sheet and an animation.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -7,14 +7,15 @@ use std::path::Path;
 use crate::error::DemoError;
 
 const RGB: usize = 3;
-/// Between the pictures of a contact sheet.
+/// Pixels between the pictures of a contact sheet.
 const MARGIN: usize = 16;
 const PAPER: [u8; RGB] = [5, 6, 9];
-/// Small pictures under the large one.
+/// How many small pictures the contact sheet has below the large one.
 const SMALL: usize = 4;
-/// The animation's pictures are no wider.
+/// Upper bound of the width of the animation's pictures, in pixels.
 const ANIMATION_WIDTH: usize = 480;
 
+/// A picture in RGB.
 #[derive(Clone)]
 pub struct Photo {
     width: usize,
@@ -23,19 +24,19 @@ pub struct Photo {
 }
 
 impl Photo {
-    /// Of a page in RGBA.
+    /// Takes a picture of a page in RGBA.
     pub fn new(size: (u32, u32), rgba: &[u8]) -> Self {
         let pixels = rgba.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect();
         Self { width: size.0 as usize, height: size.1 as usize, pixels }
     }
 
-    /// As small as the animation wants it.
+    /// Returns the picture as small as the animation needs it.
     pub fn for_animation(&self) -> Self {
-        // A whole factor keeps edges sharp.
+        // Dividing by a whole number keeps edges sharp.
         self.shrunk(self.width / self.width.div_ceil(ANIMATION_WIDTH))
     }
 
-    /// `width` pixels wide: each pixel is the mean of those that it covers.
+    /// Returns the picture `width` pixels wide. Each pixel is the mean of those that it covers.
     fn shrunk(&self, width: usize) -> Self {
         let height = self.height * width / self.width;
         let covers = |from: usize, at: usize, of: usize| from * at / of..(from * (at + 1)).div_ceil(of);
@@ -65,7 +66,7 @@ impl Photo {
     }
 }
 
-/// The last moment large, earlier ones small below it.
+/// Lays out a contact sheet: the last moment large, and earlier ones small below it.
 fn contact_sheet(moments: &[Photo]) -> Option<Photo> {
     let (last, earlier) = moments.split_last()?;
     let small_width = (last.width - (SMALL - 1) * MARGIN) / SMALL;
@@ -89,7 +90,7 @@ pub fn write_contact_sheet(path: &Path, moments: &[Photo]) -> Result<(), DemoErr
     }
 }
 
-/// `delay` is a fraction of a second.
+/// Writes an animation. `delay` is the time for which a picture stays, as a fraction of a second.
 pub fn write_animation(path: &Path, photos: &[Photo], delay: (u16, u16)) -> Result<(), DemoError> {
     write(path, photos, delay)
 }

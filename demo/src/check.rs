@@ -1,4 +1,7 @@
 //! The page as it has to be, pixel for pixel.
+//!
+//! Each canvas's texture is read back by raw wgpu-core before it is presented. Painted over the backdrop with the arithmetic of
+//! WebRender's rasterizer, these pixels are what the composited page has to show.
 
 use std::fmt;
 
@@ -14,16 +17,16 @@ pub struct Region {
     pub name: &'static str,
     /// The canvas itself.
     pub area: DeviceIntRect,
-    /// And what is around it, where remains of a larger one would show.
+    /// The canvas and what is around it, where remains of a larger canvas would show.
     pub card: DeviceIntRect,
 }
 
-/// What a texture held, read by nothing of the crate.
+/// What a texture held, read without this crate.
 pub struct Truth {
     pub region: Region,
     pub format: TextureFormat,
     pub alpha_mode: AlphaMode,
-    /// As they lie in the texture, without padding.
+    /// The texture's bytes, row after row without padding.
     pub bytes: Vec<u8>,
 }
 
@@ -32,8 +35,9 @@ pub struct Truth {
 pub struct Mismatch {
     pub name: &'static str,
     pub frame: u32,
-    /// From the canvas's corner.
+    /// In pixels, from the left edge of the canvas.
     pub x: i32,
+    /// In pixels, from the top edge of the canvas.
     pub y: i32,
     pub expected: [u8; 3],
     pub got: [u8; 3],
@@ -52,7 +56,7 @@ impl fmt::Display for Mismatch {
 }
 
 impl Region {
-    /// Compares it on two pages; the second one is RGBA.
+    /// Compares this part of two pages, of which the second one is RGBA.
     pub fn compare(
         self,
         frame: u32,
@@ -79,14 +83,14 @@ impl Region {
 }
 
 impl Truth {
-    /// RGBA.
+    /// Returns the pixels as RGBA.
     fn pixels(&self) -> impl Iterator<Item = [u8; 4]> {
         let swap = self.format == TextureFormat::Bgra8Unorm;
         let order = move |&[a, g, b, alpha]: &[u8; 4]| if swap { [b, g, a, alpha] } else { [a, g, b, alpha] };
         self.bytes.as_chunks::<4>().0.iter().map(order)
     }
 
-    /// Paints the canvas on a page.
+    /// Paints the canvas over a page.
     pub fn paint(&self, gl: PageGl, page: &mut [[u8; 3]], size: DeviceIntSize) {
         let width = self.region.area.width() as usize;
         let mut pixels = self.pixels();
@@ -101,7 +105,7 @@ impl Truth {
         }
     }
 
-    /// Whether a snapshot is this, byte for byte.
+    /// Whether a snapshot has this size, format and alpha mode, and exactly these bytes.
     pub fn is(&self, snapshot: &Snapshot) -> bool {
         let mut bytes = self.bytes.clone();
         if self.alpha_mode == AlphaMode::Opaque {

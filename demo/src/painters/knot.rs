@@ -1,4 +1,4 @@
-//! A mesh with vertices and indices, depth-tested.
+//! A painter that draws a mesh, with vertices, indices and a depth test, in front of a wall.
 
 use std::f32::consts::TAU;
 
@@ -15,12 +15,13 @@ use super::{Moment, Painter, wgsl};
 use crate::gfx::{Attachments, Attempt, DEPTH, DepthTest, Drawing, Gfx, GpuError, bytes};
 use crate::uploads::Uploads;
 
-/// Vertices along the knot and around it.
+/// Rings of vertices along the knot.
 const ALONG: u16 = 220;
+/// Vertices of a ring.
 const AROUND: u16 = 18;
-/// Position, normal, place along the knot.
+/// Floats of a vertex: its position, its normal, and its place along the knot.
 const VERTEX_FLOATS: u64 = 7;
-/// Two matrices and the eye.
+/// Bytes of two matrices and the position of the eye.
 const CAMERA_BYTES: usize = (16 + 16 + 4) * 4;
 
 pub struct Knot {
@@ -128,7 +129,7 @@ impl Painter for Knot {
     }
 }
 
-/// A tube around a curve that winds twice around a torus and three times through it.
+/// Returns vertices and indices of a tube, around a curve that winds twice around a torus and three times through it.
 fn torus_knot() -> (Vec<f32>, Vec<u16>) {
     const TUBE: f32 = 0.42;
     let curve = |along: f32| {
@@ -138,12 +139,12 @@ fn torus_knot() -> (Vec<f32>, Vec<u16>) {
     };
     let mut vertices = Vec::new();
     let mut indices = Vec::new();
-    // The last ring lies on the first one, but the colour goes on.
+    // The last ring lies where the first one does, with another place along the knot, which gives it another color.
     for i in 0..=ALONG {
         let along = f32::from(i) / f32::from(ALONG);
         let (here, next) = (curve(along), curve(along + 0.001));
         let tangent = (next - here).normalize();
-        // The curve never points at the origin, so the way out from there is never along the tangent.
+        // The curve never points at the origin, so that the tangent and the direction from the origin differ.
         let side = tangent.cross(here).normalize();
         let out = side.cross(tangent);
         for j in 0..AROUND {

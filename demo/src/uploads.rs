@@ -1,4 +1,4 @@
-//! What script writes to buffers goes to the GPU through a belt.
+//! Writes to buffers, which reach the GPU through an upload belt.
 
 use webgpu_presentation::belt::{BeltDescriptor, BeltStats, ClosedChunks, FlushStats, StagingBelt};
 use wgpu_core::SubmissionIndex;
@@ -6,7 +6,7 @@ use wgpu_core::id::{BufferId, CommandEncoderId};
 
 use crate::gfx::{Attempt, Gfx, GpuError};
 
-/// The belt of a device.
+/// The belt of a device, and how much went through it.
 pub struct Uploads {
     belt: StagingBelt,
     writes: u64,
@@ -25,14 +25,16 @@ impl Uploads {
         self.belt.write_buffer(target, offset, bytes).attempt("an upload")
     }
 
-    /// Records the copies of what was written: before the passes that read it.
+    /// Records the copies of what was written.
+    ///
+    /// Precondition: the passes that read it are recorded later in the same encoder.
     pub fn finish(&mut self, encoder: CommandEncoderId) -> Result<ClosedChunks, GpuError> {
         let chunks = self.belt.finish(encoder).attempt("the copies of uploads")?;
         self.copied += chunks.stats();
         Ok(chunks)
     }
 
-    /// The encoder was submitted.
+    /// Makes the belt's memory usable again once the GPU has done this submission, which is that of the encoder.
     pub fn recall(&mut self, chunks: ClosedChunks, submission: SubmissionIndex) -> Result<(), GpuError> {
         self.belt.recall(chunks, submission).attempt("a recall")
     }

@@ -1,4 +1,7 @@
 //! What is drawn into the canvases.
+//!
+//! Each [`Picture`] has a [`Painter`], which knows one device and one texture format. Most are one fragment shader for the whole
+//! canvas (`fullscreen`); `knot` draws a mesh, and `particles` computes on the GPU.
 
 mod fullscreen;
 mod knot;
@@ -11,22 +14,22 @@ use wgpu_types::TextureFormat;
 use crate::gfx::{Gfx, GpuError, bytes};
 use crate::uploads::Uploads;
 
-/// Draws frames: for each one it is asked to upload, then to paint.
+/// Draws one frame after the other. Each frame is one `upload`, then one `paint`.
 pub trait Painter {
-    /// Writes what the shaders read.
+    /// Writes what the shaders read in this frame.
     fn upload(&mut self, uploads: &mut Uploads, at: Moment) -> Result<(), GpuError>;
 
-    /// Records the drawing.
+    /// Records the drawing of the frame.
     fn paint(&self, encoder: CommandEncoderId, target: TextureViewId) -> Result<(), GpuError>;
 }
 
-/// `Frame` of common.wgsl.
+/// What a shader knows of a frame: the struct `Frame` of common.wgsl.
 #[derive(Clone, Copy)]
 pub struct Moment {
     pub size: Size2D<u32>,
     /// In seconds.
     pub time: f32,
-    /// How often the canvas was created before.
+    /// How often the canvas was created before its present life.
     pub life: u32,
 }
 
@@ -40,24 +43,23 @@ impl Moment {
 
 #[derive(Clone, Copy, Debug)]
 pub enum Picture {
-    /// A lit, depth-tested mesh.
+    /// Draws a lit mesh with a depth test.
     Knot,
-    /// Moved by a compute pass.
+    /// Moves particles in a compute pass.
     Particles,
     Plasma,
     Fractal,
-    /// Translucent, its colour multiplied by alpha.
+    /// Is translucent: its color is multiplied by alpha.
     Bubbles,
     /// Writes alpha below one everywhere.
     Sunset,
-    /// Marks the edge of its canvas. Translucent.
+    /// Marks the edge of its canvas, and is translucent.
     Hexagons,
     Fire,
 }
 
 impl Picture {
-    /// A painter for canvases of one format, and for most pictures of any size: `size` is that of the canvas as it is laid
-    /// out.
+    /// Creates a painter for canvases of one format. The knot can only paint canvases of this `size`, the others any size.
     pub fn painter(
         self,
         gfx: &Gfx,
@@ -78,7 +80,7 @@ impl Picture {
     }
 }
 
-/// A shader after what all have in common.
+/// Returns a shader, preceded by what all shaders have in common.
 fn wgsl(own: &str) -> String {
     [include_str!("painters/common.wgsl"), own].concat()
 }

@@ -1,4 +1,4 @@
-//! One fragment shader for the whole canvas.
+//! A painter that runs one fragment shader for the whole canvas.
 
 use wgpu_core::id::{BindGroupId, BufferId, CommandEncoderId, RenderPipelineId, TextureViewId};
 use wgpu_types::{BufferUsages, PrimitiveTopology, TextureFormat};

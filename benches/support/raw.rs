@@ -1,17 +1,29 @@
-//! wgpu-core, as an engine uses it.
+//! wgpu-core as an engine uses it, without this crate.
+//!
+//! Both comparisons, `vs-servo` and `vs-wgpu-belt`, include this file: their floors are made of it, and the sides that
+//! they compare get their devices here. Whatever wgpu-core refuses is a panic, since a comparison has no use for half of
+//! its sides.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use wgpu_core::SubmissionIndex;
 use wgpu_core::global::Global;
 use wgpu_core::id::{AdapterId, BufferId, CommandEncoderId, DeviceId, QueueId};
 use wgpu_core::resource::BufferDescriptor;
 use wgpu_types as wgt;
 
+/// How long a comparison waits for anything before it fails.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// wgpu-core's hub, and its first Vulkan adapter.
 pub struct Core {
-    global: Arc<Global>,
+    pub global: Arc<Global>,
     adapter: AdapterId,
+    memory_hints: wgt::MemoryHints,
 }
 
+/// A device and its queue. Cheap to clone.
 #[derive(Clone)]
 pub struct Device {
     pub global: Arc<Global>,
@@ -20,22 +32,21 @@ pub struct Device {
 }
 
 impl Core {
-    /// With the adapter's name.
-    pub fn new() -> Option<(Self, String)> {
-        let descriptor = wgt::InstanceDescriptor {
-            backends: wgt::Backends::VULKAN,
-            flags: wgt::InstanceFlags::empty(),
-            ..wgt::InstanceDescriptor::new_without_display_handle()
-        };
-        let global = Arc::new(Global::new("vs-wgpu-belt", descriptor, None));
+    /// Returns `None` without a Vulkan adapter. All devices get the same hints.
+    pub fn new(descriptor: wgt::InstanceDescriptor, memory_hints: wgt::MemoryHints) -> Option<Self> {
+        let global = Arc::new(Global::new("comparison", descriptor, None));
         let options = wgt::RequestAdapterOptions::default();
         let adapter = global.request_adapter(&options, wgt::Backends::VULKAN, None).ok()?;
-        let info = global.adapter_get_info(adapter);
-        Some((Self { global, adapter }, format!("{} ({})", info.name, info.driver_info)))
+        Some(Self { global, adapter, memory_hints })
+    }
+
+    pub fn adapter(&self) -> wgt::AdapterInfo {
+        self.global.adapter_get_info(self.adapter)
     }
 
     pub fn device(&self) -> Device {
-        let descriptor = wgt::DeviceDescriptor::default();
+        let descriptor =
+            wgt::DeviceDescriptor { memory_hints: self.memory_hints.clone(), ..Default::default() };
         let (id, queue) = self
             .global
             .adapter_request_device(self.adapter, &descriptor, None, None)
@@ -52,10 +63,6 @@ impl Device {
         id
     }
 
-    pub fn targets(&self, count: usize, size: u64) -> Vec<BufferId> {
-        (0..count).map(|_| self.buffer(size, wgt::BufferUsages::COPY_DST, false)).collect()
-    }
-
     pub fn encoder(&self) -> CommandEncoderId {
         let (id, error) = self.global.device_create_command_encoder(self.id, &Default::default(), None);
         assert!(error.is_none(), "{error:?}");
@@ -63,7 +70,7 @@ impl Device {
     }
 
     /// Submits what the encoder holds.
-    pub fn submit(&self, encoder: CommandEncoderId) -> u64 {
+    pub fn submit(&self, encoder: CommandEncoderId) -> SubmissionIndex {
         let global = &self.global;
         let (commands, error) = global.command_encoder_finish(encoder, &Default::default(), None);
         assert!(error.is_none(), "{error:?}");
@@ -73,7 +80,11 @@ impl Device {
         index
     }
 
-    pub fn wait(&self) {
-        self.global.device_poll(self.id, wgt::PollType::wait_indefinitely()).expect("the device is alive");
+    /// Waits until the GPU has done a submission.
+    ///
+    /// Precondition: no other thread uses the device. Otherwise wgpu-core may panic after a time-out.
+    pub fn wait(&self, submission: SubmissionIndex) {
+        let poll = wgt::PollType::Wait { submission_index: Some(submission), timeout: Some(PATIENCE) };
+        self.global.device_poll(self.id, poll).expect("the GPU is done in time");
     }
 }

@@ -1,4 +1,4 @@
-//! What is said at the end.
+//! What the demo prints at the end.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::cast::{CAST, Role, short};
 use crate::ledger::{Ledger, Tally};
 use crate::uploads::Uploads;
 
-/// One line for each canvas.
+/// Returns a table with one line for each canvas.
 pub fn table(ledger: &Ledger) -> String {
     let mut table = format!(
         "{:<12}{:<17}{:<15}{:>9}{:>11}{:>8}{:>12}{:>12}\n",
@@ -33,7 +33,7 @@ pub fn table(ledger: &Ledger) -> String {
     table
 }
 
-/// What went through the belts, and what they hold for it.
+/// Returns what went through the belts, and how much memory they hold for it.
 pub fn uploads(uploads: &[Uploads]) -> String {
     let (mut writes, mut copied, mut chunks, mut held) = (0, FlushStats::default(), 0, 0);
     for uploads in uploads {
@@ -50,7 +50,7 @@ pub fn uploads(uploads: &[Uploads]) -> String {
     )
 }
 
-/// Each format with the number of its device.
+/// Returns each format of a canvas with the number of its device.
 fn formats(role: &Role) -> String {
     let look = |(device, format): &(usize, _)| format!("{}@{device}", short(*format));
     role.looks.iter().map(look).collect::<Vec<_>>().join(" ")

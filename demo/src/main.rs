@@ -1,8 +1,8 @@
 //! A page of WebGPU canvases, drawn, presented, composited and checked without a display.
 //!
-//! `show` is the engine: it owns the devices, the presenter and the page, and runs one frame after the other. `cast` says
-//! which canvases there are, `painters` draw into their textures, `uploads` brings their shaders' numbers to the GPU, `backdrop`
-//! is the page around them. `check` holds the composited page against what the textures held. `--help` tells the options.
+//! `show` is the engine: it owns the devices, the presenter and the page, and runs one frame after the other. `cast` lists
+//! the canvases, `painters` draw into their textures, `uploads` brings what their shaders read to the GPU, and `backdrop` is
+//! the page around them. `check` compares the composited page with what the textures held. `--help` lists the options.
 
 mod backdrop;
 mod canvas;
@@ -18,7 +18,6 @@ mod pictures;
 mod report;
 mod show;
 mod snapshots;
-#[path = "../../tests/support/mod.rs"]
 mod support;
 mod uploads;
 
@@ -33,11 +32,11 @@ use crate::options::Options;
 use crate::pictures::Photo;
 use crate::show::Show;
 
-/// Pictures of the animation, at most.
+/// Upper bound of the animation's pictures.
 const ANIMATION_FRAMES: u32 = 40;
-/// Pictures of the contact sheet: these eighths of the run, and its end.
+/// When the pictures of the contact sheet are taken, in eighths of the run. The last one is taken at its end.
 const MOMENTS: [u32; 4] = [1, 3, 5, 6];
-/// Wrong pixels and the like are told up to here, and counted.
+/// How many faults are printed one by one. The others are only counted.
 const TOLD: usize = 20;
 
 fn main() -> ExitCode {
@@ -52,9 +51,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether everything was right.
+/// Draws all frames, writes the pictures and the report, and returns whether everything was right.
 fn run(options: &Options) -> Result<bool, DemoError> {
-    // First: what cannot be written need not be drawn.
+    // If the pictures cannot be written, the demo stops before it draws them.
     std::fs::create_dir_all(&options.out)
         .map_err(|error| DemoError::File { path: options.out.clone(), error })?;
     let mut show = Show::new(options.gl.into(), options.size)?;
@@ -111,14 +110,14 @@ fn run(options: &Options) -> Result<bool, DemoError> {
 fn progress(frames: u32) -> ProgressBar {
     let progress = ProgressBar::new(frames.into());
     let style = ProgressStyle::with_template("{bar:40.cyan/blue} {pos}/{len}  {msg}");
-    // The template is fixed; without it the bar is plainer, that is all.
+    // The template is valid. If it were not, the bar would only be plainer.
     if let Ok(style) = style {
         progress.set_style(style);
     }
     progress
 }
 
-/// Says what was wrong. True if nothing was.
+/// Prints what was wrong, and returns whether nothing was.
 fn tell_faults(show: &Show) -> bool {
     let mismatches = show.findings.mismatches.iter().map(|mismatch| format!("wrong pixel: {mismatch}"));
     let snapshots = show.snapshots.wrong.iter().map(|wrong| format!("wrong snapshot: {wrong}"));

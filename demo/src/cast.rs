@@ -9,13 +9,13 @@ use crate::painters::Picture;
 pub struct Role {
     pub name: &'static str,
     pub picture: Picture,
-    /// Column, row, columns, rows of the grid.
+    /// Column, row, width and height in cells of the grid.
     pub place: [i32; 4],
     pub alpha_mode: AlphaMode,
-    /// One after the other, each time the canvas is created: which device draws it, and in which format.
+    /// Which device draws the canvas, and in which format. Each time it is created it takes the next one, in turn.
     pub looks: &'static [(usize, TextureFormat)],
     pub habit: Habit,
-    /// Whether the page has a checkerboard behind it.
+    /// Whether the page has a checkerboard behind the canvas.
     pub checkered: bool,
 }
 
@@ -26,11 +26,11 @@ pub enum Habit {
     Breathing,
     /// Is destroyed and created again.
     Reborn,
-    /// Presents several times a frame now and then: only the newest counts.
+    /// Presents several times in some frames, of which only the newest is shown.
     Hasty,
 }
 
-/// In one frame, of one canvas.
+/// Upper bound of the presents of one canvas in one frame.
 pub const MAX_PRESENTS: u32 = 4;
 pub const DEVICES: usize = 2;
 pub const COLUMNS: i32 = 4;
@@ -71,7 +71,7 @@ pub const CAST: [Role; 8] = [
         checkered: true,
         ..STEADY
     },
-    // If its alpha were used, the checkerboard would shine through.
+    // The canvas is opaque and its shader writes alpha below 1, so a page that used it would show the checkerboard.
     Role {
         name: "sunset",
         picture: Picture::Sunset,
@@ -100,20 +100,20 @@ pub const CAST: [Role; 8] = [
 ];
 
 impl Habit {
-    /// Whether the canvas is there.
+    /// Whether the canvas exists in this frame.
     pub fn is_alive(self, frame: u32) -> bool {
-        // The first frame and the last of the default hundred and twenty show all canvases.
+        // All canvases exist in the first frame, and in the last one of the default 120.
         self != Self::Reborn || (frame + 12) % 40 < 33
     }
 
-    /// How many times the canvas is drawn and presented.
+    /// Returns how many times the canvas is drawn and presented in this frame.
     pub fn presents(self, frame: u32) -> u32 {
         if self == Self::Hasty && frame.is_multiple_of(4) { MAX_PRESENTS } else { 1 }
     }
 
-    /// The size of the canvas, at most `room`.
+    /// Returns the size of the canvas in this frame, at most `room`.
     pub fn size(self, frame: u32, room: Size2D<u32>) -> Size2D<u32> {
-        /// Of the room, in 64ths: wide, tall, small, even, odd.
+        /// Width and height in 64ths of the room: wide and tall, small, even and odd ones.
         const BREATHS: [(u32, u32); 8] =
             [(64, 64), (57, 60), (48, 63), (41, 47), (33, 39), (45, 33), (59, 44), (62, 57)];
         if self != Self::Breathing {
@@ -125,7 +125,7 @@ impl Habit {
 }
 
 impl Role {
-    /// What the page says about it.
+    /// Returns what the page says about the canvas: its formats and its alpha mode.
     pub fn caption(&self) -> String {
         let mut formats: Vec<_> = self.looks.iter().map(|(_, format)| short(*format)).collect();
         formats.dedup();

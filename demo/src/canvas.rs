@@ -22,12 +22,12 @@ pub struct Canvas {
     cell: Cell,
     size: Size2D<u32>,
     looks: Vec<Look>,
-    /// Its image on the page, while it has a context.
+    /// The key of the canvas's image, while the canvas is on the page.
     key: Option<ImageKey>,
     creations: u32,
 }
 
-/// A device and a format that the canvas is drawn with, in some of its lives.
+/// A device and a format that the canvas is drawn with. A canvas that is created again takes the next one.
 struct Look {
     gfx: Gfx,
     device: usize,
@@ -35,10 +35,10 @@ struct Look {
     painter: Box<dyn Painter>,
 }
 
-/// A texture that was drawn and not presented yet.
+/// A texture that is drawn, and that is not yet presented.
 pub struct Drawn {
     pub canvas: usize,
-    /// Nothing newer is drawn of this canvas in this frame.
+    /// Whether this is the canvas's last drawing in this frame.
     pub is_last: bool,
     pub pending: PendingTexture,
     pub view: TextureViewId,
@@ -66,7 +66,7 @@ impl Canvas {
         self.key
     }
 
-    /// Where it is on the page.
+    /// Returns where the canvas is on the page.
     pub fn area(&self) -> DeviceIntRect {
         self.cell.place(self.size.width as i32, self.size.height as i32)
     }
@@ -75,7 +75,7 @@ impl Canvas {
         Region { name: self.role.name, area: self.area(), card: self.cell.card }
     }
 
-    /// Takes the size that it has in this frame. False if it had it before.
+    /// Takes the size that the canvas has in this frame, and returns whether that is another one than before.
     pub fn resize(&mut self, frame: u32) -> bool {
         let room = self.cell.room.size().to_u32().to_untyped();
         let size = self.role.habit.size(frame, room);
@@ -92,7 +92,7 @@ impl Canvas {
         Ok(())
     }
 
-    /// Takes it off the page; its image is not shown any more, its context is still there.
+    /// Takes the canvas off the page. Its context still exists.
     pub fn hide(&mut self) {
         self.key = None;
     }
@@ -101,18 +101,18 @@ impl Canvas {
         Ok(presenter.destroy_context(self.id)?)
     }
 
-    /// Whether it is on the page, and this is the device of its present life.
+    /// Whether the canvas is on the page and this device draws it at present.
     pub fn is_drawn_by(&self, device: usize) -> bool {
         self.key.is_some() && self.looks[self.look()].device == device
     }
 
-    /// Writes what drawing it needs.
+    /// Writes what the shaders read for the next drawing.
     pub fn upload(&mut self, uploads: &mut Uploads, time: f32) -> Result<(), GpuError> {
         let (look, at) = (self.look(), Moment { size: self.size, time, life: self.life() });
         self.looks[look].painter.upload(uploads, at)
     }
 
-    /// Draws what was uploaded last.
+    /// Records a drawing of what was uploaded last, into a new texture.
     pub fn draw(&self, encoder: CommandEncoderId, is_last: bool) -> Result<Drawn, GpuError> {
         let (alpha_mode, size, look) = (self.role.alpha_mode, self.size, &self.looks[self.look()]);
         let usage = TextureUsages::RENDER_ATTACHMENT | TextureUsages::COPY_SRC;
@@ -131,7 +131,7 @@ impl Canvas {
         Ok(Drawn { canvas: self.id.0 as usize, is_last, pending, view })
     }
 
-    /// How often it was created before.
+    /// Returns how often the canvas was created before its present life.
     fn life(&self) -> u32 {
         self.creations.saturating_sub(1)
     }
@@ -140,7 +140,7 @@ impl Canvas {
         self.life() as usize % self.looks.len()
     }
 
-    /// What a texture of this canvas holds. Waits for the GPU.
+    /// Reads a texture of this canvas, without this crate. Waits for the GPU.
     pub fn truth(&self, gpu: &Gpu, drawn: &Drawn) -> Truth {
         let configuration = drawn.pending.configuration;
         let device = Device { id: configuration.device_id, queue: configuration.queue_id };

@@ -1,4 +1,7 @@
 //! The engine's part: it draws into canvases, presents them, and has the page composited.
+//!
+//! A frame passes through here from top to bottom: canvases come and go, script draws, the presenter gets one batch, WebRender
+//! renders the page, and on every eighth frame the result is checked.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,16 +27,16 @@ use crate::support::gpu::Gpu;
 use crate::support::page::{Item, Page, PageGl};
 use crate::uploads::Uploads;
 
-/// Every eighth frame is checked.
+/// Frames from one check to the next.
 const CHECK_EVERY: u32 = 8;
-/// Frames that may be on their way before the next one is drawn, as with a swap chain.
+/// How many frames may be in flight when the next one is drawn, as with a swap chain.
 const FRAMES_AHEAD: usize = 2;
 const FRAMES_PER_SECOND: f32 = 30.0;
-/// No outcome takes that long, unless something is broken.
+/// How long an outcome or a snapshot may take before the demo gives up.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub struct Show {
-    // Dropped before the page: it sends to the page until then.
+    // The presenter sends images to the page until it is dropped, so it is dropped first.
     presenter: Presenter,
     page: Page,
     gl: PageGl,
@@ -46,16 +49,17 @@ pub struct Show {
     pub snapshots: Snapshots,
     pub findings: Findings,
     gfx: Vec<Gfx>,
-    /// One belt for each device.
+    /// The belts, one for each device.
     pub uploads: Vec<Uploads>,
     gpu: Gpu,
 }
 
-/// What was found wrong, and how much was looked at.
+/// What was found wrong, and how much was checked.
 #[derive(Default)]
 pub struct Findings {
+    /// How many frames were checked.
     pub frames: usize,
-    /// Parts of the page that were as they should be.
+    /// How many parts of the page, over all checked frames, were as they should be.
     pub verified: usize,
     pub mismatches: Vec<Mismatch>,
     pub bad_outcomes: Vec<PresentOutcome>,
@@ -76,7 +80,7 @@ impl Show {
         let wants_maintenance = Arc::new(AtomicBool::new(false));
         let wake = wants_maintenance.clone();
         let options = PresenterOptions {
-            // At the very end nobody listens any more.
+            // The receiver may be gone when the demo ends.
             on_outcome: Arc::new(move |outcome| drop(told.send((outcome, Instant::now())))),
             wake: Arc::new(move || wake.store(true, Ordering::Relaxed)),
             ..PresenterOptions::default()
@@ -108,7 +112,7 @@ impl Show {
         &self.gpu.name
     }
 
-    /// The page as it was composited last, in RGBA.
+    /// Returns the page as it was composited last, in RGBA.
     pub fn pixels(&mut self) -> Vec<u8> {
         self.page.pixels()
     }
@@ -132,7 +136,7 @@ impl Show {
         Ok(())
     }
 
-    /// Waits for what is on its way, then takes everything down in the order in which an engine does.
+    /// Waits for what is in flight, then destroys everything in the order in which an engine does.
     pub fn finish(&mut self) -> Result<(), DemoError> {
         self.settle(0)?;
         self.snapshots.finish(TIMEOUT)?;
@@ -148,7 +152,7 @@ impl Show {
         Ok(())
     }
 
-    /// Creates, destroys and resizes canvases as this frame wants it.
+    /// Creates, destroys and resizes canvases for this frame.
     fn enter_and_leave(&mut self, frame: u32) -> Result<(), DemoError> {
         let (mut changed, mut leaving) = (false, Vec::new());
         for (index, canvas) in self.canvases.iter_mut().enumerate() {
@@ -173,16 +177,16 @@ impl Show {
             self.page.set_scene(&scene);
         }
         if !leaving.is_empty() {
-            // A scene takes its time; an image goes at once, and must not be in the scene then.
+            // A scene takes effect later than the deletion of an image, which must not be in the scene any more then.
             self.page.build();
         }
         leaving.into_iter().try_for_each(|index| self.canvases[index].destroy(&mut self.presenter))
     }
 
-    /// What script does: a new texture for each present, one submission for each device.
+    /// Draws as script does: into a new texture for each present.
     fn draw(&mut self, frame: u32) -> Result<Vec<Drawn>, DemoError> {
         let mut drawn = Vec::new();
-        // How many drawings of the same canvas follow in this frame; most canvases have only the last.
+        // `following` is how many drawings of the same canvas follow in this frame. Most canvases have only the last one.
         for following in (0..MAX_PRESENTS).rev() {
             let time = (frame as f32 - following as f32 / MAX_PRESENTS as f32) / FRAMES_PER_SECOND;
             for (device, (gfx, uploads)) in self.gfx.iter().zip(&mut self.uploads).enumerate() {
@@ -216,9 +220,10 @@ impl Show {
         self.canvases[drawn.canvas].truth(&self.gpu, drawn)
     }
 
-    /// What an engine does when script's frame ends, and what script asks for around it.
+    /// Presents as an engine does when script's frame ends. In some frames script asks for an image before or after it.
     fn present(&mut self, drawn: &[Drawn], frame: u32) -> Result<(), DemoError> {
-        // Half-way between two checks: the next canvas in turn, by its texture or by what was presented.
+        // Half-way between two checks script asks for the image of the next canvas in turn: alternately of its texture and of
+        // what was presented last.
         let turn = (frame / CHECK_EVERY) as usize;
         let asks = frame % CHECK_EVERY == CHECK_EVERY / 2;
         let asked = drawn.iter().filter(|drawn| drawn.is_last).cycle().nth(turn).filter(|_| asks);
@@ -243,7 +248,7 @@ impl Show {
         Ok(())
     }
 
-    /// Waits until at most `open` presents have not ended.
+    /// Waits until no more than `open` presents are open.
     fn settle(&mut self, open: usize) -> Result<(), DemoError> {
         loop {
             while let Ok(told) = self.outcomes.try_recv() {
@@ -259,7 +264,7 @@ impl Show {
         }
     }
 
-    /// Compares the page with what the textures held, and with the bare page where a canvas is gone.
+    /// Compares the page with what the textures held, and with the backdrop where a canvas does not exist.
     fn check(&mut self, frame: u32, truths: &[Truth]) {
         let mut expected = self.backdrop.pixels();
         for truth in truths {

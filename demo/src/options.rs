@@ -14,7 +14,7 @@ use crate::support::page::PageGl;
 ///
 /// Exit status: 0, or 1 if a pixel was wrong, a present failed that should not have, or nothing could be drawn.
 #[derive(Parser)]
-#[command(name = "page", version)]
+#[command(name = "demo", version)]
 pub struct Options {
     /// How many frames to draw, thirty to a second of animation
     #[arg(long, value_name = "N", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..))]
@@ -35,7 +35,7 @@ pub struct Options {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Gl {
-    /// WebRender's own software rasteriser: needs no driver
+    /// WebRender's own software rasterizer: needs no driver
     Swgl,
     /// Mesa's llvmpipe through EGL without a surface
     Egl,

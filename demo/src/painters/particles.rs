@@ -1,4 +1,6 @@
-//! Particles that script throws in and that stay on the GPU: a compute pass moves them, a render pass adds their light up.
+//! A painter of particles, which script creates and which stay on the GPU.
+//!
+//! A compute pass moves them, and a render pass adds up their light. New particles are many small writes through the belt.
 
 use wgpu_core::command::ComputePassDescriptor;
 use wgpu_core::id::{
@@ -13,11 +15,11 @@ use crate::gfx::{Attachments, Attempt, Drawing, Gfx, GpuError, bytes};
 use crate::uploads::Uploads;
 
 const COUNT: u32 = 7 * 1024;
-/// Position and velocity.
+/// Bytes of a position and a velocity.
 const PARTICLE_BYTES: u64 = 4 * 4;
-/// In seconds, as in particles.wgsl.
+/// How long a particle lives, in seconds, as in particles.wgsl.
 const LIFE: f32 = 2.5;
-/// `@workgroup_size` of particles.wgsl.
+/// The `@workgroup_size` of particles.wgsl.
 const WORKGROUP: u32 = 64;
 
 pub struct Particles {
@@ -28,7 +30,7 @@ pub struct Particles {
     drawing_group: BindGroupId,
     frame: BufferId,
     particles: BufferId,
-    /// How many were born so far. The next one takes the place of the oldest.
+    /// How many particles were created so far. The next one replaces the oldest.
     born: u64,
 }
 
@@ -69,7 +71,7 @@ impl Particles {
 impl Painter for Particles {
     fn upload(&mut self, uploads: &mut Uploads, at: Moment) -> Result<(), GpuError> {
         uploads.write(self.frame, 0, &at.bytes())?;
-        // All of them at first, then those whose lives are over: a write for each.
+        // At first all particles are written, later those whose lives are over, each with a write of its own.
         let count = u64::from(COUNT);
         let due = count + (at.time / LIFE * COUNT as f32) as u64;
         for nth in self.born.max(due - count)..due {
@@ -101,9 +103,9 @@ impl Painter for Particles {
     }
 }
 
-/// At rest, all over the canvas: an additive recurrence, more even than random numbers.
+/// Returns a particle at rest. An additive recurrence spreads particles over the canvas more evenly than random numbers.
 fn newborn(nth: u64, at: Moment) -> [f32; 4] {
-    // Beyond the edges, as far as particles.wgsl lets them go.
+    // Particles may start as far beyond the edges as particles.wgsl lets them go.
     let reach = [at.size.width as f32 / at.size.height as f32 + 0.2, 1.2];
     let place = |step: f64, reach: f32| ((nth as f64 * step).fract() as f32 * 2.0 - 1.0) * reach;
     [place(0.754_877_666, reach[0]), place(0.569_840_291, reach[1]), 0.0, 0.0]

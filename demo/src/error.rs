@@ -1,4 +1,4 @@
-//! Why there is no picture.
+//! Why the demo stops without a picture.
 
 use std::path::PathBuf;
 use std::time::Duration;
