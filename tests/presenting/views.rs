@@ -1,4 +1,4 @@
-//! Canvases that script draws into through a view of the format's `-srgb` variant.
+//! Canvases that script draws into through a view of the `-srgb` variant of their format. GL has no such views.
 
 use std::borrow::Cow;
 
@@ -99,7 +99,7 @@ fn drawn(
     PendingTexture { texture_id, encoder_ids: None, configuration }
 }
 
-// R4: what is in the texture is encoded already, it is not decoded. A quarter of light is 136.96 encoded; alpha is not.
+// The texture holds encoded values, which must not be encoded again. A quarter of light is 136.96 encoded; alpha is linear.
 #[rstest]
 fn what_is_drawn_through_an_srgb_view_is_the_encoded_value(#[values(Owned, Portable)] setup: Setup) {
     let Some(mut world) = World::new(setup) else { return };
