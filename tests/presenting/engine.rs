@@ -117,8 +117,7 @@ fn the_poller_runs_the_engines_closures(#[values(Owned, Portable, Gl)] setup: Se
 #[rstest]
 fn a_closure_that_panics_in_a_submit_fails_one_present_at_most(#[values(Owned, Portable, Gl)] setup: Setup) {
     let Some(mut world) = World::new(setup) else { return };
-    let green = world.solid(GREEN, size(8, 8));
-    world.present_and_wait(green, 1);
+    world.show(GREEN, size(8, 8), 1);
     let red = world.solid(RED, size(8, 8));
     let (_, ran) = closure(&world.gpu, world.device, true);
     // A submit or a poll runs the closure, whichever comes first once the GPU is idle.
@@ -130,8 +129,7 @@ fn a_closure_that_panics_in_a_submit_fails_one_present_at_most(#[values(Owned, P
         end => panic!("{end:?}"),
     };
     world.assert_shows(shown);
-    let green = world.solid(GREEN, size(8, 8));
-    world.present_and_wait(green, 3);
+    world.show(GREEN, size(8, 8), 3);
     ran.recv_timeout(TIMEOUT).expect("the closure runs");
     assert_eq!(world.shown(), GREEN);
     world.finish();
@@ -186,8 +184,7 @@ fn closures_of_a_destroyed_device_run(#[values(Owned, Portable, Gl)] setup: Setu
 fn a_presenter_goes_in_bounded_time(#[values(Owned, Portable, Gl)] setup: Setup) {
     let Some(mut world) = World::new(setup) else { return };
     for epoch in 0..20 {
-        let texture = world.solid(RED, size(2048, 1024));
-        world.present(texture, epoch).unwrap();
+        world.present_solid(RED, size(2048, 1024), epoch);
     }
     let start = Instant::now();
     world.finish();

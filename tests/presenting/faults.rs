@@ -18,8 +18,7 @@ fn arrived<T>(setup: Setup, end: &PresentEnd, new: T, old: T) -> T {
 #[rstest]
 fn what_is_shown_survives_its_device(#[values(Owned, Portable, Gl)] setup: Setup) {
     let Some(mut world) = World::new(setup) else { return };
-    let texture = world.solid(GREEN, size(3840, 2160));
-    world.present_and_wait(texture, 1);
+    world.show(GREEN, size(3840, 2160), 1);
     let offer = world.offer();
     assert_eq!(world.lock(offer), GREEN);
     let device = world.device;
@@ -34,8 +33,7 @@ fn what_is_shown_survives_its_device(#[values(Owned, Portable, Gl)] setup: Setup
     world.assert_shows(GREEN);
     // A new device takes over.
     world.device = world.gpu.device();
-    let texture = world.solid(RED, size(4, 4));
-    world.present_and_wait(texture, 2);
+    world.show(RED, size(4, 4), 2);
     world.assert_shows(RED);
     world.finish();
 }
@@ -46,11 +44,9 @@ fn a_device_destroyed_behind_our_back_frees_nothing_that_is_shown(
     #[values(Owned, Portable, Gl)] setup: Setup,
 ) {
     let Some(mut world) = World::new(setup) else { return };
-    let texture = world.solid(GREEN, size(1024, 1024));
-    world.present_and_wait(texture, 1);
+    world.show(GREEN, size(1024, 1024), 1);
     let offer = world.offer();
-    let late = world.solid(RED, size(1024, 1024));
-    world.present(late, 2).unwrap();
+    world.present_solid(RED, size(1024, 1024), 2);
     world.gpu.global.device_destroy(world.device.id);
     world.gpu.global.device_poll(world.device.id, wgpu_types::PollType::Poll).unwrap();
     world.lock(offer);
@@ -73,8 +69,7 @@ fn copies_in_flight_end_when_their_device_goes(
     #[values(false, true)] drop_device: bool,
 ) {
     let Some(mut world) = World::new(setup) else { return };
-    let texture = world.solid(GREEN, size(2048, 2048));
-    world.present(texture, 1).unwrap();
+    world.present_solid(GREEN, size(2048, 2048), 1);
     let waiting = world.ask_image(None);
     world.presenter.destroy_device(world.device.id);
     if drop_device {
@@ -91,8 +86,7 @@ fn copies_in_flight_end_when_their_device_goes(
 fn contexts_are_destroyed_with_copies_in_flight(#[values(Owned, Portable, Gl)] setup: Setup) {
     let Some(mut world) = World::new(setup) else { return };
     for round in 0..50 {
-        let texture = world.solid(GREEN, size(512, 512));
-        world.present(texture, round).unwrap();
+        world.present_solid(GREEN, size(512, 512), round);
         let waiting = world.ask_image(None);
         world.presenter.destroy_context(CONTEXT).unwrap();
         assert!(waiting.recv_timeout(TIMEOUT).is_ok());
@@ -106,8 +100,7 @@ fn contexts_are_destroyed_with_copies_in_flight(#[values(Owned, Portable, Gl)] s
 #[rstest]
 fn bad_textures_fail_alone_with_their_reason(#[values(Owned, Portable, Gl)] setup: Setup) {
     let Some(mut world) = World::new(setup) else { return };
-    let good = world.solid(GREEN, size(8, 8));
-    world.present_and_wait(good, 1);
+    world.show(GREEN, size(8, 8), 1);
 
     // Smaller than configured.
     let small = world.solid(RED, size(4, 4));
@@ -137,8 +130,7 @@ fn bad_textures_fail_alone_with_their_reason(#[values(Owned, Portable, Gl)] setu
     assert!(matches!(world.end(), PresentEnd::Failed(PresentError::TextureDestroyed)));
     world.assert_shows(CLEAR);
 
-    let good = world.solid(GREEN, size(8, 8));
-    world.present_and_wait(good, 6);
+    world.show(GREEN, size(8, 8), 6);
 
     // An error texture.
     let texture_id = world.gpu.invalid_texture(world.device);
@@ -184,8 +176,7 @@ fn a_flood_of_devices_leaves_nothing_behind(#[values(Owned, Portable, Gl)] setup
     for round in 0..30 {
         let device = world.gpu.device();
         let previous = std::mem::replace(&mut world.device, device);
-        let texture = world.solid([round, 0, 0, 255], size(64, 64));
-        world.present(texture, u64::from(round)).unwrap();
+        world.present_solid([round, 0, 0, 255], size(64, 64), u64::from(round));
         if round % 2 == 0 {
             world.presenter.destroy_device(previous.id);
         }

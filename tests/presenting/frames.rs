@@ -102,8 +102,7 @@ fn other_formats_are_typed_errors(#[values(Owned, Portable, Gl)] setup: Setup) {
 fn a_read_right_after_a_present_returns_it(#[values(Owned, Portable, Gl)] setup: Setup) {
     let Some(mut world) = World::new(setup) else { return };
     for i in 1..100u8 {
-        let texture = world.solid([i, i, i, 255], size(200, 200));
-        world.present(texture, u64::from(i)).unwrap();
+        world.present_solid([i, i, i, 255], size(200, 200), u64::from(i));
         assert_eq!(world.read(), [i, i, i, 255]);
     }
     world.finish();
@@ -114,8 +113,7 @@ fn a_read_right_after_a_present_returns_it(#[values(Owned, Portable, Gl)] setup:
 fn a_clear_is_final(#[values(Owned, Portable, Gl)] setup: Setup) {
     let Some(mut world) = World::new(setup) else { return };
     for epoch in 1..50 {
-        let texture = world.solid(RED, size(300, 300));
-        world.present(texture, epoch).unwrap();
+        world.present_solid(RED, size(300, 300), epoch);
         world.present_cleared(size(7, 7), AlphaMode::Premultiplied, epoch);
         world.end();
         world.end();
@@ -134,8 +132,7 @@ fn a_flood_of_presents_ends_with_the_newest(#[values(Owned, Portable, Gl)] setup
     let mut last = [0; 4];
     for i in 1..=count {
         last = [i as u8, (i >> 8) as u8, 77, 255];
-        let texture = world.solid(last, size(500, 400));
-        world.present(texture, u64::from(i)).unwrap();
+        world.present_solid(last, size(500, 400), u64::from(i));
         assert!(world.presenter.statistics(CONTEXT).unwrap().in_flight <= 2);
     }
     let ends: Vec<_> = (0..count).map(|_| world.end()).collect();
@@ -163,8 +160,7 @@ fn impossible_sizes_are_errors(#[values(Owned, Portable, Gl)] setup: Setup) {
             "{end:?}"
         );
         assert_eq!(world.shown(), CLEAR, "an error texture presents blank");
-        let red = world.solid(RED, size(4, 4));
-        world.present_and_wait(red, 2);
+        world.show(RED, size(4, 4), 2);
         // A page may give its canvas any size. It is one pixel on screen, and cannot be read.
         world.present_cleared(size(width, height), AlphaMode::Opaque, 3);
         assert!(matches!(world.end(), PresentEnd::Presented));

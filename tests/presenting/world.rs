@@ -152,6 +152,10 @@ impl World {
         sequence
     }
 
+    pub fn present_solid(&mut self, pixel: [u8; 4], size: Size2D<u32>, epoch: u64) {
+        self.present(self.solid(pixel, size), epoch).unwrap();
+    }
+
     /// Presents, and leaves the texture as it is.
     pub fn present_kept(&mut self, texture: PendingTexture, epoch: u64) -> Result<u64, PresentError> {
         self.presenter.present(CONTEXT, Contents::Texture(texture), CanvasEpoch(epoch))
@@ -172,6 +176,11 @@ impl World {
         self.present(texture, epoch).unwrap();
         let end = self.end();
         assert!(matches!(end, PresentEnd::Presented), "{end:?}");
+    }
+
+    #[track_caller]
+    pub fn show(&mut self, pixel: [u8; 4], size: Size2D<u32>, epoch: u64) {
+        self.present_and_wait(self.solid(pixel, size), epoch);
     }
 
     pub fn offer(&self) -> (ImageDescriptor, u8) {

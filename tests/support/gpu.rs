@@ -198,16 +198,20 @@ impl Gpu {
         size: Size2D<u32>,
         usage: TextureUsages,
     ) -> TextureId {
-        let descriptor = TextureDescriptor {
-            label: Some("canvas".into()),
-            size: extent(size),
-            mip_level_count: 1,
-            sample_count: 1,
-            dimension: wgt::TextureDimension::D2,
-            format,
-            usage,
-            view_formats: vec![],
-        };
+        self.texture_with_views(device, format, size, usage, &[])
+    }
+
+    /// A texture that can be seen through views of these formats too.
+    pub fn texture_with_views(
+        &self,
+        device: Device,
+        format: TextureFormat,
+        size: Size2D<u32>,
+        usage: TextureUsages,
+        view_formats: &[TextureFormat],
+    ) -> TextureId {
+        let descriptor =
+            TextureDescriptor { view_formats: view_formats.to_vec(), ..descriptor(format, size, usage) };
         let (id, error) = self.global.device_create_texture(device.id, &descriptor, None);
         assert!(error.is_none(), "{error:?}");
         id
@@ -215,16 +219,7 @@ impl Gpu {
 
     /// The error texture that script gets for a descriptor that does not validate.
     pub fn invalid_texture(&self, device: Device) -> TextureId {
-        let descriptor = TextureDescriptor {
-            label: None,
-            size: extent(Size2D::new(0, 0)),
-            mip_level_count: 1,
-            sample_count: 1,
-            dimension: wgt::TextureDimension::D2,
-            format: TextureFormat::Bgra8Unorm,
-            usage: TextureUsages::COPY_SRC,
-            view_formats: vec![],
-        };
+        let descriptor = descriptor(TextureFormat::Bgra8Unorm, Size2D::new(0, 0), TextureUsages::COPY_SRC);
         let (id, error) = self.global.device_create_texture(device.id, &descriptor, None);
         assert!(error.is_some());
         id
@@ -316,6 +311,19 @@ impl Gpu {
     pub fn drop_texture(&self, texture: TextureId) {
         self.global.texture_destroy(texture);
         self.global.texture_drop(texture);
+    }
+}
+
+fn descriptor(format: TextureFormat, size: Size2D<u32>, usage: TextureUsages) -> TextureDescriptor<'static> {
+    TextureDescriptor {
+        label: Some("canvas".into()),
+        size: extent(size),
+        mip_level_count: 1,
+        sample_count: 1,
+        dimension: wgt::TextureDimension::D2,
+        format,
+        usage,
+        view_formats: vec![],
     }
 }
 
