@@ -1,6 +1,12 @@
-//! Behaviour on the fake GPU, which completes, fails and loses on command: all of it with both kinds of frame memory. The same on
-//! real parts: `tests/`.
+//! Behaviour on the fake GPU, which completes, fails and loses on command: everything with both kinds of frame memory. The tests
+//! in `tests/` use real GPUs.
 
+mod answers;
+mod hooked_gpu;
+mod recorder;
+mod world;
+
+mod batches;
 mod contract;
 mod conversions;
 mod faults;
@@ -16,12 +22,12 @@ mod pace;
 mod pixels;
 mod polling;
 mod properties;
+mod races;
 mod recycling;
 mod renderers;
 mod resizing;
-mod threads;
+mod taking;
 mod waiting;
-mod world;
 
 #[cfg(loom)]
 mod loom;

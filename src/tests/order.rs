@@ -1,11 +1,7 @@
-//! What is shown when: R9 to R13, R17, R18, R20, R21.
+//! Which frame is on screen, and which one script reads, after presents, clears and reads in any order.
 
 use super::world::*;
-use crate::{AlphaMode, BufferIds, CanvasEpoch, Contents, PresentEnd};
-
-const RED: [u8; 4] = [0, 0, 255, 255];
-const GREEN: [u8; 4] = [0, 255, 0, 255];
-const CLEAR: [u8; 4] = [0; 4];
+use crate::{AlphaMode, BufferIds};
 
 #[rstest]
 fn a_presented_frame_is_shown_and_read_until_something_replaces_it(
@@ -17,39 +13,36 @@ fn a_presented_frame_is_shown_and_read_until_something_replaces_it(
     assert_eq!(world.shown(), CLEAR, "not before its copy is done");
     world.finish(red);
     for _ in 0..3 {
-        assert_eq!((world.shown(), world.read_pixel()), (RED, RED));
+        world.assert_shows(RED);
     }
-    let green = world.present(GREEN, 2);
-    world.finish(green);
-    assert_eq!((world.shown(), world.read_pixel()), (GREEN, GREEN));
-    assert!(matches!(world.end_of(red), PresentEnd::Presented));
+    world.show(GREEN, 2);
+    world.assert_shows(GREEN);
+    world.assert_presented(red);
 }
 
-// R7.
+// `toDataURL()` of a canvas that was never configured must give an image of its size, never an empty one.
 #[rstest]
 fn an_unpresented_context_reads_as_transparent_black_of_its_size(
     #[values(Owned, Portable)] memory: FrameMemoryKind,
 ) {
     let mut world = World::empty(memory);
     world.create(BufferIds::Allocated);
-    let image = answer(&world.get_image(None)).unwrap();
+    let image = world.read_image();
     assert_eq!((image.size(), first_pixel(&image)), (size(4, 2), CLEAR));
 }
 
-// R10.
+// Script that reads right after a present must not get the frame before, whose copy happens to be done.
 #[rstest]
 fn a_read_waits_for_the_frame_in_flight(#[values(Owned, Portable)] memory: FrameMemoryKind) {
-    let mut world = World::new(memory);
-    let red = world.present(RED, 1);
-    world.finish(red);
+    let mut world = World::showing_red(memory);
     world.present(GREEN, 2);
     let waiting = world.get_image(None);
     assert!(waiting.try_recv().is_err(), "not the frame before");
     world.gpu.finish(device(0));
-    assert_eq!(first_pixel(&answer(&waiting).unwrap()), GREEN);
+    assert_eq!(answered_pixel(&waiting), GREEN);
 }
 
-// R10 and R11 together: the read was asked for before the clear.
+// The read came before the clear, so the clear must not answer it, though the frame itself is never shown.
 #[rstest]
 fn a_read_gets_its_frame_though_the_canvas_is_cleared_meanwhile(
     #[values(Owned, Portable)] memory: FrameMemoryKind,
@@ -59,109 +52,99 @@ fn a_read_gets_its_frame_though_the_canvas_is_cleared_meanwhile(
     let waiting = world.get_image(None);
     world.present_cleared(size(9, 9), 2);
     world.finish(red);
-    assert_eq!(first_pixel(&answer(&waiting).unwrap()), RED);
-    assert_eq!((world.shown(), world.read_pixel()), (CLEAR, CLEAR));
-    assert!(matches!(world.end_of(red), PresentEnd::Superseded));
+    assert_eq!(answered_pixel(&waiting), RED);
+    world.assert_shows(CLEAR);
+    world.assert_superseded(red);
 }
 
-// R11 and D4: the late callback resurrected the old frame, at its old size.
+// If the callback of a late copy showed its frame, it would bring the old picture back, at its old size.
 #[rstest]
 fn a_frame_in_flight_never_shows_after_a_clear(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     let mut world = World::new(memory);
     let red = world.present(RED, 1);
     world.present_cleared(size(3, 5), 2);
-    let calls = world.recorder.get(|record| record.calls.len());
+    let calls = world.recorder.calls().len();
     world.finish(red);
     assert_eq!(world.shown(), CLEAR);
-    let image = answer(&world.get_image(None)).unwrap();
+    let image = world.read_image();
     assert_eq!((image.size(), first_pixel(&image)), (size(3, 5), CLEAR));
-    assert_eq!(world.recorder.get(|record| record.calls.len()), calls, "a stale frame sends nothing");
+    assert_eq!(world.recorder.calls().len(), calls, "a stale frame sends nothing");
     assert_eq!(world.acknowledged(), Some(2));
 }
 
-// R18 and D1: completion order must not win. Two devices, because one completes in order.
+// If the order of completion won, an animation would jump back. One device completes in order, so the test needs two.
 #[rstest]
 fn frames_are_shown_in_the_order_of_their_presents(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     let mut world = World::new(memory);
     let slow = world.present(RED, 1);
-    let fast = pending(world.gpu.texture(device(1), GREEN, None), 1, size(4, 2));
-    let fast = world.present_texture(fast, 2).unwrap();
-    world.gpu.finish(device(1));
-    world.until_ended(fast);
+    world.show_texture(world.texture_on(1, GREEN), 2);
     assert_eq!(world.shown(), GREEN);
     world.finish(slow);
-    assert_eq!((world.shown(), world.read_pixel()), (GREEN, GREEN));
-    assert!(matches!(world.end_of(slow), PresentEnd::Superseded));
+    world.assert_shows(GREEN);
+    world.assert_superseded(slow);
     assert_eq!(world.acknowledged(), Some(2));
 }
 
-// R17: the newest is shown, something always arrives, and memory is bounded (I5).
+// A page that presents faster than the GPU copies must not stand still, lose its last frame or use ever more memory.
 #[rstest]
 fn under_overload_the_newest_wins_and_the_oldest_arrives(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     let mut world = World::new(memory);
     let presents: Vec<u64> = (1..=100u8).map(|i| world.present([i, i, i, 255], u64::from(i))).collect();
-    assert_eq!(world.presenter.statistics(CONTEXT).unwrap().in_flight, 2);
+    assert_eq!(world.in_flight(), 2);
     assert_eq!(world.gpu.buffers(), 2, "the newest is copied into the buffer of what it supersedes");
     world.finish(presents[99]);
-    world.until_ended(presents[0]);
-    assert!(matches!(world.end_of(presents[0]), PresentEnd::Presented));
-    assert!(matches!(world.end_of(presents[99]), PresentEnd::Presented));
-    for superseded in &presents[1..99] {
-        assert!(matches!(world.end_of(*superseded), PresentEnd::Superseded));
-    }
-    assert_eq!((world.shown(), world.read_pixel()), ([100, 100, 100, 255], [100, 100, 100, 255]));
+    world.assert_presented(presents[0]);
+    world.assert_presented(presents[99]);
+    presents[1..99].iter().for_each(|superseded| world.assert_superseded(*superseded));
+    world.assert_shows([100, 100, 100, 255]);
     assert_eq!(world.acknowledged(), Some(100));
 }
 
-// R17: a device that hangs does not make the canvas stand still, once another one presents to it.
+// A device that hangs must not make the canvas stand still once another device presents to it.
 #[rstest]
 fn what_arrives_first_is_not_superseded_because_another_device_hangs(
     #[values(Owned, Portable)] memory: FrameMemoryKind,
 ) {
     let mut world = World::new(memory);
-    let hangs = pending(world.gpu.texture(device(1), RED, None), 1, size(4, 2));
-    let hangs = world.present_texture(hangs, 1).unwrap();
+    let hangs = world.present_texture(world.texture_on(1, RED), 1).unwrap();
     let presents: Vec<u64> = (2..=9u8).map(|i| world.present([i; 4], u64::from(i))).collect();
-    assert_eq!(world.presenter.statistics(CONTEXT).unwrap().in_flight, 3);
+    assert_eq!(world.in_flight(), 3);
     world.finish(presents[7]);
-    assert!(matches!(world.end_of(presents[0]), PresentEnd::Presented));
-    assert!(matches!(world.end_of(presents[7]), PresentEnd::Presented));
+    world.assert_presented(presents[0]);
+    world.assert_presented(presents[7]);
     assert_eq!(world.shown(), [9; 4]);
     world.gpu.finish(device(1));
-    assert!(matches!(world.end_of(hangs), PresentEnd::Superseded));
+    world.assert_superseded(hangs);
 }
 
-// R17: a page that changes its device with each present cannot fill the ring either.
+// The bound on presents in flight holds for each device. A page that alternates between devices must not fill the ring.
 #[rstest]
 fn under_overload_on_two_devices_the_newest_wins(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     let mut world = World::new(memory);
     let mut newest = 0;
     for i in 1..=100u8 {
-        let index = u32::from(i % 2);
-        let texture = pending(world.gpu.texture(device(index), [i; 4], None), index, size(4, 2));
+        let texture = world.texture_on(u32::from(i % 2), [i; 4]);
         newest = world.present_texture(texture, u64::from(i)).unwrap();
-        assert!(world.presenter.statistics(CONTEXT).unwrap().in_flight <= 4);
+        assert!(world.in_flight() <= 4);
     }
     world.gpu.finish(device(1));
     world.finish(newest);
     assert_eq!((world.shown(), world.acknowledged()), ([100; 4], Some(100)));
 }
 
-// R17: copies for script do not make the canvas stand still.
+// Copies for script count towards what is in flight. They must not make every present supersede the one before.
 #[rstest]
 fn under_overload_with_captures_the_oldest_arrives(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     let mut world = World::new(memory);
-    let mut captures = Vec::new();
-    let mut presents = Vec::new();
+    let (mut captures, mut presents) = (Vec::new(), Vec::new());
     for i in 1..=6u8 {
-        let texture = world.texture([200; 4], size(1, 1));
-        captures.push(world.get_image(Some(texture)));
+        captures.push(world.get_image(Some(world.texture([200; 4], size(1, 1)))));
         presents.push(world.present([i; 4], u64::from(i)));
     }
     world.finish(presents[5]);
-    assert!(matches!(world.end_of(presents[0]), PresentEnd::Presented));
-    assert!(matches!(world.end_of(presents[5]), PresentEnd::Presented));
-    assert!(captures.iter().all(|capture| first_pixel(&answer(capture).unwrap()) == [200; 4]));
+    world.assert_presented(presents[0]);
+    world.assert_presented(presents[5]);
+    assert!(captures.iter().all(|capture| answered_pixel(capture) == [200; 4]));
 }
 
 #[rstest]
@@ -172,7 +155,7 @@ fn a_superseded_frame_that_does_not_fit_is_given_up(#[values(Owned, Portable)] m
         let texture = world.texture([i, i, i, 255], size(4, 200 * u32::from(i)));
         last = world.present_texture(texture, u64::from(i)).unwrap();
     }
-    assert_eq!(world.presenter.statistics(CONTEXT).unwrap().in_flight, 2);
+    assert_eq!(world.in_flight(), 2);
     world.finish(last);
     assert_eq!(world.shown(), [20, 20, 20, 255]);
 }
@@ -187,27 +170,21 @@ fn a_frame_that_is_awaited_is_not_superseded(#[values(Owned, Portable)] memory: 
     }
     world.gpu.finish(device(0));
     for (receiver, pixel) in waiting {
-        assert_eq!(first_pixel(&answer(&receiver).unwrap()), pixel);
+        assert_eq!(answered_pixel(&receiver), pixel);
     }
 }
 
-// R12.
 #[rstest]
 fn reading_a_texture_changes_nothing_on_screen(#[values(Owned, Portable)] memory: FrameMemoryKind) {
-    let mut world = World::new(memory);
-    let red = world.present(RED, 1);
-    world.finish(red);
-    let calls = world.recorder.get(|record| record.calls.len());
-    let texture = world.texture(GREEN, size(3, 3));
-    let image = world.get_image(Some(texture));
-    world.gpu.finish(device(0));
-    let image = answer(&image).unwrap();
+    let mut world = World::showing_red(memory);
+    let calls = world.recorder.calls().len();
+    let image = world.capture(world.texture(GREEN, size(3, 3)));
     assert_eq!((image.size(), first_pixel(&image)), (size(3, 3), GREEN));
-    assert_eq!((world.shown(), world.read_pixel()), (RED, RED));
-    assert_eq!(world.recorder.get(|record| record.calls.len()), calls);
+    world.assert_shows(RED);
+    assert_eq!(world.recorder.calls().len(), calls);
 }
 
-// R13.
+// WebRender's backend thread panics on an empty image: a cleared pixel stands for it.
 #[rstest]
 fn zero_sizes_read_as_empty_and_are_never_described_to_the_compositor(
     #[values(Owned, Portable)] memory: FrameMemoryKind,
@@ -216,35 +193,32 @@ fn zero_sizes_read_as_empty_and_are_never_described_to_the_compositor(
     for (epoch, zero) in (1..).zip([size(0, 0), size(0, 5), size(5, 0), size(u32::MAX, 0)]) {
         world.present_cleared(zero, epoch);
         assert_eq!(world.shown(), CLEAR);
-        let image = answer(&world.get_image(None)).unwrap();
+        let image = world.read_image();
         assert_eq!((image.size(), image.to_vec().len()), (zero, 0));
         let texture = world.texture(RED, zero);
         let sequence = world.present_texture(texture, epoch).unwrap();
-        assert!(matches!(world.end_of(sequence), PresentEnd::Presented));
+        world.assert_presented(sequence);
         assert_eq!(world.shown(), CLEAR);
         let image = answer(&world.get_image(Some(texture))).unwrap();
         assert_eq!(image.size(), zero);
     }
 }
 
-// R8, on screen too.
 #[rstest]
 fn an_opaque_cleared_canvas_is_opaque_black(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     let mut world = World::new(memory);
-    let contents = Contents::Cleared { size: size(5, 5), alpha_mode: AlphaMode::Opaque };
-    world.presenter.present(CONTEXT, contents, CanvasEpoch(1)).unwrap();
-    assert_eq!((world.shown(), world.read_pixel()), ([0, 0, 0, 255], [0, 0, 0, 255]));
+    world.present_blank(size(5, 5), AlphaMode::Opaque, 1);
+    world.assert_shows([0, 0, 0, 255]);
 }
 
-// R20 and D5: the compositor renders old frames, with old descriptors, after newer updates.
+// WebRender renders frames that it built earlier, with their descriptors, after newer updates. A smaller frame under an older,
+// larger descriptor would panic its renderer.
 #[rstest]
 fn bytes_match_the_descriptor_of_every_queued_frame(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     let mut world = World::new(memory);
     let mut queued = vec![world.last_offer()];
     for (i, height) in (1..=30u8).zip([40, 3, 500, 3, 40, 1].into_iter().cycle()) {
-        let texture = world.texture([i; 4], size(7, height));
-        let sequence = world.present_texture(texture, u64::from(i)).unwrap();
-        world.finish(sequence);
+        world.show_texture(world.texture([i; 4], size(7, height)), u64::from(i));
         queued.push(world.last_offer());
     }
     let mut last = CLEAR;
@@ -252,23 +226,18 @@ fn bytes_match_the_descriptor_of_every_queued_frame(#[values(Owned, Portable)] m
         last = world.locked(offer);
     }
     // What was held back is offered once the newest of the queued is locked.
-    world.recorder.until("the newest is offered", |record| {
-        matches!(record.calls.last(), Some(super::world::Call::Update(_, _, _, None)))
-    });
+    world.recorder.until_late_offer();
     assert_ne!(last, [30; 4]);
     assert_eq!(world.shown(), [30; 4]);
 }
 
-// R21: between the locks of two tiles a newer frame arrives.
+// WebRender locks a large canvas once for each tile. A newer frame between two locks must not tear the picture.
 #[rstest]
 fn all_tiles_of_one_update_show_one_frame(#[values(Owned, Portable)] memory: FrameMemoryKind) {
-    let mut world = World::new(memory);
-    let red = world.present(RED, 1);
-    world.finish(red);
+    let mut world = World::showing_red(memory);
     let offer = world.last_offer();
     assert_eq!(world.locked(offer), RED);
-    let green = world.present(GREEN, 2);
-    world.finish(green);
+    world.show(GREEN, 2);
     assert_eq!(world.locked(offer), RED);
     assert_eq!(world.shown(), GREEN);
 }
@@ -278,30 +247,24 @@ fn generations_may_wrap_while_nothing_is_locked(#[values(Owned, Portable)] memor
     let mut world = World::new(memory);
     for i in 0..700u64 {
         let pixel = [(i % 251) as u8; 4];
-        let sequence = world.present(pixel, i);
-        world.finish(sequence);
+        world.show(pixel, i);
         if i % 300 == 299 {
             // The first lock may answer with an older frame; then the newest is offered.
             world.shown();
-            world.recorder.until("the newest is offered", |record| {
-                matches!(record.calls.last(), Some(super::world::Call::Update(_, _, _, None)))
-            });
+            world.recorder.until_late_offer();
             assert_eq!(world.shown(), pixel);
         }
     }
 }
 
-// R22: WebRender keeps the swizzle of a key's first format.
+// WebRender on GL keeps the swizzle of the first format that an image key had: another byte order would swap red and blue.
 #[rstest]
 fn all_frames_of_a_key_have_one_byte_order(#[values(Owned, Portable)] memory: FrameMemoryKind) {
-    let mut world = World::new(memory);
-    let red = world.present(RED, 1);
-    world.finish(red);
+    let mut world = World::showing_red(memory);
     let (before, _) = world.last_offer();
     let mut texture = world.texture([255, 0, 0, 255], size(4, 2));
     texture.configuration.format = wgpu_types::TextureFormat::Rgba8Unorm;
-    let rgba = world.present_texture(texture, 2).unwrap();
-    world.finish(rgba);
+    world.show_texture(texture, 2);
     let (after, _) = world.last_offer();
     assert_eq!(before.format, after.format);
     assert_eq!(world.shown(), RED);

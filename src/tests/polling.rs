@@ -1,19 +1,25 @@
-//! Devices that can only be polled (GLES, Direct3D 12, Metal), and closures of the engine's that misbehave in a poll.
+//! Pollers: devices that can only be polled (GLES, Direct3D 12, Metal), closures of the engine that misbehave in a poll, and the
+//! threads that hold a device.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use wgpu_core::id::{BufferId, DeviceId, TextureId};
 
-use super::world::{Owned, TIMEOUT, World, device};
+use super::hooked_gpu::HookedGpu;
+use super::world::*;
+use crate::gpu::fake::FakeGpu;
 use crate::gpu::{Gpu, GpuDevice, PollResult, UnsupportedDevice};
-use crate::{Poller, Presenter, PresenterOptions};
+use crate::{Poller, PresenterOptions};
 
 /// What a poll does, closures included.
 type OnPoll = Box<dyn FnMut() -> PollResult + Send>;
 
+/// A GPU whose devices can do nothing but be polled.
 struct Polling {
     on_poll: Mutex<OnPoll>,
     polled: Mutex<Sender<()>>,
@@ -42,13 +48,13 @@ impl Gpu for Polling {
     fn drop_device(&self, _: DeviceId) {}
 
     fn poll(&self, _: DeviceId) -> PollResult {
-        // The test may have heard enough.
+        // A test that has ended counts no more polls.
         let _ = self.polled.lock().send(());
         (self.on_poll.lock())()
     }
 }
 
-// wgpu-core computes the status of a poll before it runs the closures.
+// wgpu-core computes the status of a poll before it runs the closures: an idle queue may have got work by then.
 #[test]
 fn a_closure_that_waits_for_more_is_polled_for() {
     let (gpu, polls) = Polling::new(Box::new(|| PollResult::Idle));
@@ -85,9 +91,8 @@ fn a_panicking_closure_ends_no_other_wait() {
 #[test]
 fn a_panicking_closure_does_not_unwind_through_the_presenter() {
     let (gpu, polls) = Polling::new(Box::new(|| PollResult::Idle));
-    let world = World::empty(Owned);
-    let (sink, options) = (Arc::new(world.recorder.clone()), PresenterOptions::default());
-    let mut presenter = Presenter::with_gpu(gpu.clone(), &world.map, sink, options);
+    let World { mut presenter, .. } =
+        World::on(gpu.clone(), FakeGpu::new(Owned), PresenterOptions::default());
     presenter.poller().wake(device(0));
     polls.recv_timeout(TIMEOUT).expect("it is polled");
     *gpu.on_poll.lock() = Box::new(|| panic!("on purpose"));
@@ -104,4 +109,24 @@ fn nothing_is_waited_for_once_the_presenter_is_gone() {
     poller.stop();
     poller.wait_for(device(0), 1);
     assert!(polls.recv_timeout(Duration::from_millis(50)).is_err());
+}
+
+// A process that ends unloads the driver: no thread may be in it then, dropping a device, which takes a `VkDevice` some time.
+#[test]
+fn a_presenter_outlives_its_threads_though_their_device_was_dropped() {
+    let gpu = HookedGpu { gpu: FakeGpu::new(Owned), hooks: Arc::default() };
+    let dropped = Arc::new(AtomicBool::new(false));
+    let is_dropped = dropped.clone();
+    *gpu.hooks.drop_device.lock() = Some(Box::new(move || {
+        thread::sleep(Duration::from_millis(100));
+        is_dropped.store(true, Ordering::SeqCst);
+    }));
+    let poller = Poller::new(Arc::new(gpu), Arc::new(|| ()));
+    poller.wait_for(device(0), 0);
+    poller.retire(device(0));
+    poller.forget(device(0));
+    // The thread has nothing to do any more and lets go of the device.
+    thread::sleep(Duration::from_millis(60));
+    poller.stop();
+    assert!(dropped.load(Ordering::SeqCst), "a thread is in the driver still");
 }

@@ -2,60 +2,52 @@
 
 use std::time::Instant;
 
-use super::owners::{OTHER_PAGE, PAGE, descriptor};
 use super::world::*;
-use crate::gpu::fake::FakeGpu;
 use crate::presenter::MOST_RESTING;
-use crate::{CanvasEpoch, Contents, ContextId, MemoryKind, OwnerId, Presenter};
+use crate::{CanvasEpoch, Contents, ContextId, MemoryKind, MemoryReport, OwnerId};
 
 /// A frame of 16 KiB.
 const LARGE: (u32, u32) = (64, 64);
 const LARGE_BYTES: usize = 16 << 10;
 
-fn create(presenter: &mut Presenter, ids: std::ops::Range<u64>, owner: OwnerId) -> Vec<ContextId> {
-    let ids: Vec<_> = ids.map(ContextId).collect();
-    ids.iter().for_each(|id| presenter.create_context(*id, descriptor(owner)).unwrap());
-    ids
-}
-
-fn present(gpu: &FakeGpu, presenter: &mut Presenter, id: ContextId, (width, height): (u32, u32)) {
-    let texture = pending(gpu.texture(device(0), [7; 4], None), 0, size(width, height));
-    presenter.present(id, Contents::Texture(texture), CanvasEpoch(1)).unwrap();
-}
-
-/// Presents twice to each context before anything is done, and waits until all is shown: more than one frame needs rests then.
-fn busy_frame(world: &mut World, ids: &[ContextId], size: (u32, u32)) {
-    for id in ids {
-        present(&world.gpu, &mut world.presenter, *id, size);
-        present(&world.gpu, &mut world.presenter, *id, size);
+/// Presents twice to each context before a copy is done, and waits until all is shown. More memory than one frame needs
+/// rests afterwards.
+fn busy_frame(world: &mut World, ids: &[ContextId], (width, height): (u32, u32)) {
+    for id in ids.iter().flat_map(|id| [id, id]) {
+        let contents = Contents::Texture(world.texture([7; 4], size(width, height)));
+        world.presenter.present(*id, contents, CanvasEpoch(1)).unwrap();
     }
     world.gpu.finish(device(0));
     for id in ids {
-        while world.presenter.statistics(*id).unwrap().in_flight > 0 {
-            std::thread::yield_now();
-        }
+        spin_until("all is shown", || world.presenter.statistics(*id).unwrap().in_flight == 0);
     }
+}
+
+/// Bytes that some contexts hold.
+fn bytes(world: &World, of: impl Fn(&MemoryReport) -> bool) -> usize {
+    let reports = world.presenter.memory_report();
+    reports.iter().filter(|report| of(report)).map(|report| report.bytes).sum()
 }
 
 /// Bytes of an owner that rest, and that are in use.
 fn resting_and_used(world: &World, owner: OwnerId) -> (usize, usize) {
-    let reports = world.presenter.memory_report().into_iter().filter(|report| report.owner == owner);
-    let (resting, used): (Vec<_>, Vec<_>) = reports.partition(|report| report.kind == MemoryKind::Recycled);
-    let sum = |reports: Vec<crate::MemoryReport>| reports.iter().map(|report| report.bytes).sum();
-    (sum(resting), sum(used))
+    let is_resting = |report: &MemoryReport| report.kind == MemoryKind::Recycled;
+    let resting = bytes(world, |report| report.owner == owner && is_resting(report));
+    (resting, bytes(world, |report| report.owner == owner && !is_resting(report)))
 }
 
-/// How many textures and buffers were made: the fake numbers them together.
+/// How many textures and buffers were made: the fake GPU numbers them together.
 fn made(world: &World) -> u32 {
     world.gpu.texture(device(0), [0; 4], None).unzip().0
 }
 
+// A page in the background needs no memory for its next frame.
 #[rstest]
 fn trim_frees_what_rests_of_one_owner(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     let mut world = World::empty(memory);
-    let mine = create(&mut world.presenter, 10..13, PAGE);
-    let other = create(&mut world.presenter, 20..21, OTHER_PAGE);
-    let all: Vec<_> = mine.iter().chain(&other).copied().collect();
+    let mine = world.create_all(10..13, PAGE);
+    let other = world.create_all(20..21, OTHER_PAGE);
+    let all = [mine, other].concat();
     for _ in 0..2 {
         busy_frame(&mut world, &all, LARGE);
     }
@@ -68,12 +60,13 @@ fn trim_frees_what_rests_of_one_owner(#[values(Owned, Portable)] memory: FrameMe
     world.presenter.trim(OwnerId(99));
 }
 
+// A page with many canvases must not keep several times the memory that its frames need.
 #[rstest]
 fn what_rests_of_an_owner_is_bounded_by_what_it_uses(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     let mut world = World::empty(memory);
-    let large = create(&mut world.presenter, 10..16, PAGE);
-    let small = create(&mut world.presenter, 20..22, PAGE);
-    let other = create(&mut world.presenter, 30..31, OTHER_PAGE);
+    let large = world.create_all(10..16, PAGE);
+    let small = world.create_all(20..22, PAGE);
+    let other = world.create_all(30..31, OTHER_PAGE);
     for _ in 0..2 {
         busy_frame(&mut world, &large, LARGE);
         busy_frame(&mut world, &small, (4, 2));
@@ -83,10 +76,7 @@ fn what_rests_of_an_owner_is_bounded_by_what_it_uses(#[values(Owned, Portable)] 
     let (resting, used) = resting_and_used(&world, PAGE);
     assert!(resting > used + MOST_RESTING, "{resting} bytes rest, {used} are in use");
     let resting_of = |world: &World, ids: &[ContextId]| {
-        let reports = world.presenter.memory_report().into_iter();
-        let resting =
-            reports.filter(|report| report.kind == MemoryKind::Recycled && ids.contains(&report.context));
-        resting.map(|report| report.bytes).sum::<usize>()
+        bytes(world, |report| report.kind == MemoryKind::Recycled && ids.contains(&report.context))
     };
     let of_small = resting_of(&world, &small);
 
@@ -99,12 +89,13 @@ fn what_rests_of_an_owner_is_bounded_by_what_it_uses(#[values(Owned, Portable)] 
     assert_eq!(resting_and_used(&world, OTHER_PAGE), of_other, "another owner is not concerned");
 }
 
+// If maintenance freed what the next frame needs, each frame would make buffers.
 #[rstest]
 fn a_page_that_is_presented_in_each_frame_keeps_its_buffers_though_maintained_in_each(
     #[values(Owned, Portable)] memory: FrameMemoryKind,
 ) {
     let mut world = World::empty(memory);
-    let ids = create(&mut world.presenter, 10..16, PAGE);
+    let ids = world.create_all(10..16, PAGE);
     for _ in 0..2 {
         busy_frame(&mut world, &ids, LARGE);
     }

@@ -1,11 +1,12 @@
-//! Buffers of canvases that change their size: the policy is told in `ring.rs`.
+//! Buffers of canvases that change their size. The policy is told in `staging/ring.rs`.
+
+use std::sync::Arc;
 
 use super::world::*;
 use crate::gpu::fake::FakeGpu;
 use crate::gpu::{Gpu, GpuDevice};
 use crate::staging::StagingRing;
 use crate::{BufferIds, PresentError};
-use std::sync::Arc;
 
 const KIB: usize = 1 << 10;
 
@@ -23,12 +24,12 @@ impl Ring {
         Self { gpu, device, ring: StagingRing::new(BufferIds::Allocated), made: 0 }
     }
 
-    /// A frame of so many bytes, and none is kept. Returns the size of its buffer.
+    /// Acquires a buffer for a frame of so many bytes and lets it go. Returns the size of the buffer.
     fn frame(&mut self, bytes: usize) -> usize {
         self.frames(&[bytes])[0]
     }
 
-    /// Several that are there at the same time.
+    /// Acquires buffers for several frames that are there at the same time.
     fn frames(&mut self, bytes: &[usize]) -> Vec<usize> {
         let before = self.gpu.created();
         let buffers: Vec<_> =
@@ -57,7 +58,7 @@ fn a_canvas_that_keeps_its_size_has_buffers_of_that_size(#[values(Owned, Portabl
     assert_eq!(ring.made, 2);
 }
 
-// D11: a resize in each frame made a buffer in each.
+// A canvas that follows the size of its window must not make a buffer in each frame.
 #[rstest]
 fn a_canvas_that_grows_in_each_frame_makes_a_buffer_now_and_then(
     #[values(Owned, Portable)] memory: FrameMemoryKind,
@@ -67,7 +68,7 @@ fn a_canvas_that_grows_in_each_frame_makes_a_buffer_now_and_then(
         let bytes = (256 + step) * (256 + step) * 4;
         assert!(ring.frame(bytes) <= bytes * 5 / 4 + 4 * KIB);
     }
-    // By a factor of 1.9: three quarters more.
+    // The sides grow by a factor of 1.4, the area by 1.9: each new buffer has a quarter more.
     assert!(ring.made <= 5, "{} buffers", ring.made);
 }
 
@@ -96,7 +97,7 @@ fn what_a_canvas_that_has_shrunk_does_not_need_is_freed(#[values(Owned, Portable
     ring.shrink_to_demand();
     assert!(ring.resting().is_empty());
     assert_eq!(ring.frame(50 * KIB), 52 * KIB);
-    // Too large by far: at once.
+    // A buffer that is far too large is given up at once.
     assert_eq!(ring.frame(4 * KIB), 4 * KIB);
 }
 

@@ -1,111 +1,38 @@
 //! A presenter on a fake GPU, a renderer, and records of everything that leaves.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver};
-use std::time::Duration;
+use std::sync::mpsc::Receiver;
+use std::thread;
+use std::time::Instant;
 
 use euclid::default::Size2D;
-use parking_lot::{Condvar, Mutex};
-use webrender_api::{ExternalImageData, ExternalImageSource, IdNamespace, ImageDescriptor, ImageKey};
+use webrender_api::ImageDescriptor;
 use wgpu_core::id::{DeviceId, TextureId};
 use wgpu_types::TextureFormat;
 
-use crate::gpu::{fake, fake::FakeGpu, fake::Fault};
-use crate::{
-    AlphaMode, BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId,
-    ContextMap, EncoderIds, ExternalImages, GetImageError, ImageSink, OwnerId, PendingTexture,
-    PredefinedColorSpace, PresentEnd, PresentError, PresentOutcome, Presenter, PresenterOptions, ReturnedId,
-    Snapshot,
-};
-
-pub(super) use crate::FrameMemoryKind::{self, Owned, Portable};
 pub(super) use rstest::rstest;
 
-pub(super) const CONTEXT: ContextId = ContextId(7);
-pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) use super::answers::*;
+pub(super) use super::recorder::*;
+pub(super) use crate::FrameMemoryKind::{self, Owned, Portable};
+use crate::gpu::Gpu;
+use crate::gpu::fake::{self, FakeGpu, Fault};
+use crate::{
+    AlphaMode, BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId,
+    ContextMap, EncoderIds, ExternalImages, OwnerId, PendingTexture, PredefinedColorSpace, PresentEnd,
+    PresentError, Presenter, PresenterOptions, Snapshot,
+};
 
-pub(super) fn key(index: u32) -> ImageKey {
-    ImageKey::new(IdNamespace(1), index)
-}
+pub(super) const CONTEXT: ContextId = ContextId(7);
+pub(super) const PAGE: OwnerId = OwnerId(3);
+pub(super) const OTHER_PAGE: OwnerId = OwnerId(4);
+
+pub(super) const RED: [u8; 4] = [0, 0, 255, 255];
+pub(super) const GREEN: [u8; 4] = [0, 255, 0, 255];
+pub(super) const CLEAR: [u8; 4] = [0; 4];
 
 pub(super) fn size(width: u32, height: u32) -> Size2D<u32> {
     Size2D::new(width, height)
-}
-
-/// A call of the sink.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Call {
-    Add(ImageKey, ImageDescriptor, u8),
-    Update(ImageKey, ImageDescriptor, u8, Option<u64>),
-    Delete(ImageKey),
-}
-
-#[derive(Default)]
-pub(super) struct Record {
-    pub(super) calls: Vec<Call>,
-    pub(super) outcomes: HashMap<(ContextId, u64), Vec<PresentEnd>>,
-    /// Whose outcomes they were, in order.
-    pub(super) order: Vec<(ContextId, u64)>,
-    pub(super) ids: Vec<ReturnedId>,
-}
-
-#[derive(Clone, Default)]
-pub(super) struct Recorder(Arc<(Mutex<Record>, Condvar)>);
-
-impl Recorder {
-    fn record(&self, change: impl FnOnce(&mut Record)) {
-        change(&mut self.0.0.lock());
-        self.0.1.notify_all();
-    }
-
-    pub(super) fn outcome(&self, outcome: PresentOutcome) {
-        let PresentOutcome { context, sequence, end, .. } = outcome;
-        self.record(|record| {
-            record.outcomes.entry((context, sequence)).or_default().push(end);
-            record.order.push((context, sequence));
-        });
-    }
-
-    pub(super) fn id(&self, id: ReturnedId) {
-        self.record(|record| record.ids.push(id));
-    }
-
-    pub(super) fn get<T>(&self, read: impl FnOnce(&Record) -> T) -> T {
-        read(&self.0.0.lock())
-    }
-
-    /// Waits until a condition holds; a test that waits in vain fails.
-    pub(super) fn until(&self, what: &str, condition: impl Fn(&Record) -> bool) {
-        let mut record = self.0.0.lock();
-        while !condition(&record) {
-            let timed_out = self.0.1.wait_for(&mut record, TIMEOUT).timed_out();
-            assert!(!timed_out, "waited in vain until {what}");
-        }
-    }
-}
-
-impl ImageSink for Recorder {
-    fn add_image(&self, key: ImageKey, descriptor: ImageDescriptor, data: ExternalImageData) {
-        // Other contexts are displayed under the key of their number.
-        assert!([CONTEXT.0, key.1.into()].contains(&data.id.0), "{data:?} under {key:?}");
-        self.record(|record| record.calls.push(Call::Add(key, descriptor, data.channel_index)));
-    }
-
-    fn update_image(
-        &self,
-        key: ImageKey,
-        descriptor: ImageDescriptor,
-        data: ExternalImageData,
-        epoch: Option<CanvasEpoch>,
-    ) {
-        let epoch = epoch.map(|epoch| epoch.0);
-        self.record(|record| record.calls.push(Call::Update(key, descriptor, data.channel_index, epoch)));
-    }
-
-    fn delete_image(&self, key: ImageKey) {
-        self.record(|record| record.calls.push(Call::Delete(key)));
-    }
 }
 
 pub(super) struct World {
@@ -119,12 +46,7 @@ pub(super) struct World {
 impl World {
     /// A presenter without contexts.
     pub(super) fn empty(memory: FrameMemoryKind) -> Self {
-        let gpu = FakeGpu::new(memory);
-        let map = ContextMap::default();
-        let recorder = Recorder::default();
-        let presenter = Self::presenter(&gpu, &map, &recorder);
-        let images = ExternalImages::new(&map);
-        Self { gpu, map, recorder, presenter, images }
+        Self::with_options(memory, PresenterOptions::default())
     }
 
     /// A context of 4×2 pixels with an image key.
@@ -135,27 +57,68 @@ impl World {
         world
     }
 
+    /// A world that shows red, of epoch 1.
+    pub(super) fn showing_red(memory: FrameMemoryKind) -> Self {
+        let mut world = Self::new(memory);
+        world.show(RED, 1);
+        world
+    }
+
+    /// A presenter without contexts. Outcomes and ids are recorded, whatever the options say.
+    pub(super) fn with_options(memory: FrameMemoryKind, options: PresenterOptions) -> Self {
+        let gpu = FakeGpu::new(memory);
+        Self::on(Arc::new(gpu.clone()), gpu, options)
+    }
+
+    /// A presenter that sees `gpu` through `seen`.
+    pub(super) fn on(seen: Arc<dyn Gpu>, gpu: FakeGpu, options: PresenterOptions) -> Self {
+        let (map, recorder) = (ContextMap::default(), Recorder::default());
+        let presenter = presenter(seen, &map, &recorder, options);
+        let images = ExternalImages::new(&map);
+        Self { gpu, map, recorder, presenter, images }
+    }
+
     pub(super) fn presenter(gpu: &FakeGpu, map: &ContextMap, recorder: &Recorder) -> Presenter {
-        let (outcomes, ids) = (recorder.clone(), recorder.clone());
-        let options = PresenterOptions {
-            on_outcome: Arc::new(move |outcome| outcomes.outcome(outcome)),
-            on_id: Arc::new(move |id| ids.id(id)),
-            wake: Arc::new(|| ()),
-            ..PresenterOptions::default()
-        };
-        Presenter::with_gpu(Arc::new(gpu.clone()), map, Arc::new(recorder.clone()), options)
+        presenter(Arc::new(gpu.clone()), map, recorder, PresenterOptions::default())
     }
 
     pub(super) fn create(&mut self, buffer_ids: BufferIds) {
-        self.presenter
-            .create_context(CONTEXT, ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids })
-            .unwrap();
+        let descriptor = ContextDescriptor { buffer_ids, ..descriptor(OwnerId(0)) };
+        self.presenter.create_context(CONTEXT, descriptor).unwrap();
+    }
+
+    /// Contexts of a page, which are not displayed.
+    pub(super) fn create_all(&mut self, ids: impl Iterator<Item = u64>, owner: OwnerId) -> Vec<ContextId> {
+        let create = |id| {
+            self.presenter.create_context(ContextId(id), descriptor(owner)).unwrap();
+            ContextId(id)
+        };
+        ids.map(create).collect()
+    }
+
+    /// Contexts that are displayed under the keys of their numbers, which begin at 1.
+    pub(super) fn create_displayed(&mut self, count: u32) -> Vec<ContextId> {
+        let ids = self.create_all(1..=count.into(), PAGE);
+        for (id, number) in ids.iter().zip(1..) {
+            self.presenter.set_image_key(*id, key(number)).unwrap();
+        }
+        ids
+    }
+
+    /// Presents a texture of a device to each context, in one batch that destroys them.
+    pub(super) fn present_all(&mut self, ids: &[ContextId], device: u32) {
+        let textures: Vec<_> = ids.iter().map(|_| self.texture_on(device, [1; 4])).collect();
+        let mut batch = self.presenter.batch();
+        for (id, texture) in ids.iter().zip(textures) {
+            batch.present(*id, Contents::Texture(texture), CanvasEpoch(1)).unwrap();
+            batch.destroy_texture(texture.texture_id);
+            batch.drop_texture(texture.texture_id);
+        }
     }
 
     /// A present of a 4×2 texture on device 0.
     pub(super) fn present(&mut self, pixel: [u8; 4], epoch: u64) -> u64 {
-        let texture = self.texture(pixel, size(4, 2));
-        self.present_texture(texture, epoch).unwrap()
+        self.present_texture(self.texture(pixel, size(4, 2)), epoch).unwrap()
     }
 
     pub(super) fn present_texture(
@@ -167,121 +130,213 @@ impl World {
     }
 
     pub(super) fn present_cleared(&mut self, size: Size2D<u32>, epoch: u64) -> u64 {
-        let contents = Contents::Cleared { size, alpha_mode: AlphaMode::Premultiplied };
+        self.present_blank(size, AlphaMode::Premultiplied, epoch)
+    }
+
+    pub(super) fn present_blank(&mut self, size: Size2D<u32>, alpha_mode: AlphaMode, epoch: u64) -> u64 {
+        let contents = Contents::Cleared { size, alpha_mode };
         let sequence = self.presenter.present(CONTEXT, contents, CanvasEpoch(epoch)).unwrap();
         self.sync();
         sequence
     }
 
+    /// A present on device 0 that ends before this returns.
+    pub(super) fn show(&mut self, pixel: [u8; 4], epoch: u64) -> u64 {
+        self.show_texture(self.texture(pixel, size(4, 2)), epoch)
+    }
+
+    pub(super) fn show_texture(&mut self, texture: PendingTexture, epoch: u64) -> u64 {
+        let sequence = self.present_texture(texture, epoch).unwrap();
+        self.gpu.finish(texture.configuration.device_id);
+        self.until_ended(sequence);
+        sequence
+    }
+
     pub(super) fn texture(&self, pixel: [u8; 4], size: Size2D<u32>) -> PendingTexture {
-        pending(self.gpu.texture(fake::device(0), pixel, None), 0, size)
+        pending(self.gpu.texture(device(0), pixel, None), 0, size)
+    }
+
+    /// A 4×2 texture of another device than device 0.
+    pub(super) fn texture_on(&self, index: u32, pixel: [u8; 4]) -> PendingTexture {
+        pending(self.gpu.texture(device(index), pixel, None), index, size(4, 2))
+    }
+
+    /// A texture of device 1 on a canvas of device 0.
+    pub(super) fn foreign(&self) -> PendingTexture {
+        pending(self.gpu.texture(device(1), GREEN, None), 0, size(4, 2))
     }
 
     pub(super) fn faulty(&self, fault: Fault) -> PendingTexture {
-        pending(self.gpu.texture(fake::device(0), [9; 4], Some(fault)), 0, size(4, 2))
+        pending(self.gpu.texture(device(0), [9; 4], Some(fault)), 0, size(4, 2))
     }
 
     /// Lets device 0 finish and waits until a present has ended.
+    #[track_caller]
     pub(super) fn finish(&self, sequence: u64) {
-        self.gpu.finish(fake::device(0));
+        self.gpu.finish(device(0));
         self.until_ended(sequence);
     }
 
+    #[track_caller]
     pub(super) fn until_ended(&self, sequence: u64) {
-        self.recorder.until("the present ends", |record| record.outcomes.contains_key(&(CONTEXT, sequence)));
+        self.recorder.until_ended(CONTEXT, sequence);
     }
 
-    /// How a present ended: exactly once.
+    /// How a present ended. It must have ended exactly once.
+    #[track_caller]
     pub(super) fn end_of(&self, sequence: u64) -> PresentEnd {
-        self.until_ended(sequence);
-        let ends = self.recorder.get(|record| record.outcomes[&(CONTEXT, sequence)].clone());
-        assert_eq!(ends.len(), 1, "a present ends once: {ends:?}");
-        ends[0].clone()
+        self.recorder.end_of(CONTEXT, sequence)
+    }
+
+    /// Why a present failed.
+    #[track_caller]
+    pub(super) fn error_of(&self, sequence: u64) -> PresentError {
+        match self.end_of(sequence) {
+            PresentEnd::Failed(error) => error,
+            end => panic!("{end:?}"),
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn assert_presented(&self, sequence: u64) {
+        let end = self.end_of(sequence);
+        assert!(matches!(end, PresentEnd::Presented), "{end:?}");
+    }
+
+    #[track_caller]
+    pub(super) fn assert_superseded(&self, sequence: u64) {
+        let end = self.end_of(sequence);
+        assert!(matches!(end, PresentEnd::Superseded), "{end:?}");
     }
 
     /// The update or addition that the compositor saw last.
+    #[track_caller]
     pub(super) fn last_offer(&self) -> (ImageDescriptor, u8) {
-        self.recorder.get(|record| match record.calls.last() {
-            Some(Call::Add(_, descriptor, generation) | Call::Update(_, descriptor, generation, _)) => {
-                (*descriptor, *generation)
-            }
-            call => panic!("no image: {call:?}"),
-        })
+        self.recorder.get(|record| record.calls.last().expect("something was offered").offer())
     }
 
     /// The largest epoch that the compositor was told.
+    #[track_caller]
     pub(super) fn acknowledged(&self) -> Option<u64> {
-        let epochs = |record: &Record| {
-            let epoch = |call: &Call| match call {
-                Call::Update(_, _, _, epoch) => *epoch,
-                _ => None,
-            };
-            record.calls.iter().filter_map(epoch).collect::<Vec<_>>()
-        };
-        let epochs = self.recorder.get(epochs);
+        let epochs: Vec<_> = self.recorder.calls().iter().filter_map(Call::epoch).collect();
         assert!(epochs.is_sorted(), "acknowledged epochs never fall: {epochs:?}");
         epochs.last().copied()
     }
 
     /// Waits until the sink has got everything that was decided so far: another thread may be telling it.
     pub(super) fn sync(&mut self) {
-        let (sender, receiver) = mpsc::channel();
-        let nobody = ContextId(u64::MAX);
-        self.presenter.get_image(nobody, None, move |_| sender.send(()).expect("it is awaited"));
-        receiver.recv_timeout(TIMEOUT).expect("the outbox is drained");
+        // The answer for a context that does not exist comes after everything that is to be told already.
+        let _ = answer(&read(&mut self.presenter, ContextId(u64::MAX), None));
     }
 
     /// What a renderer shows that draws what it was told last: the first pixel, after a check of all of them.
+    #[track_caller]
     pub(super) fn shown(&mut self) -> [u8; 4] {
         self.sync();
         let offer = self.last_offer();
         self.locked(offer)
     }
 
+    #[track_caller]
     pub(super) fn locked(&mut self, offer: (ImageDescriptor, u8)) -> [u8; 4] {
-        let pixel = uniform_pixel(self.images.lock(CONTEXT.into(), Some(offer.1)), &offer.0);
+        let pixel = lock(&mut self.images, offer);
         self.images.unlock(CONTEXT.into());
         pixel
     }
 
     pub(super) fn get_image(&mut self, texture: Option<PendingTexture>) -> Receiver<Answer> {
-        let (sender, receiver) = mpsc::channel();
-        self.presenter.get_image(CONTEXT, texture, move |answer| {
-            // The receiver may be gone: that is no error.
-            let _ = sender.send(answer);
-        });
-        receiver
+        read(&mut self.presenter, CONTEXT, texture)
     }
 
+    pub(super) fn in_flight(&self) -> usize {
+        self.presenter.statistics(CONTEXT).unwrap().in_flight
+    }
+
+    #[track_caller]
+    pub(super) fn read_image(&mut self) -> Snapshot {
+        answer(&self.get_image(None)).unwrap()
+    }
+
+    /// What script reads of a texture that was not presented, once device 0 has finished.
+    #[track_caller]
+    pub(super) fn capture(&mut self, texture: PendingTexture) -> Snapshot {
+        let captured = self.get_image(Some(texture));
+        self.gpu.finish(device(0));
+        answer(&captured).unwrap()
+    }
+
+    #[track_caller]
     pub(super) fn read_pixel(&mut self) -> [u8; 4] {
-        first_pixel(&answer(&self.get_image(None)).unwrap())
+        first_pixel(&self.read_image())
+    }
+
+    /// The pixel must be on screen and be what script reads.
+    #[track_caller]
+    pub(super) fn assert_shows(&mut self, pixel: [u8; 4]) {
+        assert_eq!((self.shown(), self.read_pixel()), (pixel, pixel));
     }
 }
 
-pub(super) type Answer = Result<Snapshot, GetImageError>;
-
-pub(super) fn answer(receiver: &Receiver<Answer>) -> Answer {
-    receiver.recv_timeout(TIMEOUT).expect("get_image is answered")
+/// A presenter whose outcomes and ids are recorded, whatever the options say.
+fn presenter(
+    gpu: Arc<dyn Gpu>,
+    map: &ContextMap,
+    recorder: &Recorder,
+    options: PresenterOptions,
+) -> Presenter {
+    let (outcomes, ids) = (recorder.clone(), recorder.clone());
+    let options = PresenterOptions {
+        on_outcome: Arc::new(move |outcome| outcomes.outcome(outcome)),
+        on_id: Arc::new(move |id| ids.id(id)),
+        ..options
+    };
+    Presenter::with_gpu(gpu, map, Arc::new(recorder.clone()), options)
 }
 
-pub(super) fn first_pixel(snapshot: &Snapshot) -> [u8; 4] {
-    let bytes = snapshot.to_vec();
-    let (pixels, _) = bytes.as_chunks::<4>();
-    assert!(pixels.iter().all(|pixel| *pixel == pixels[0]), "one frame: {pixels:?}");
-    pixels[0]
+pub(super) fn descriptor(owner: OwnerId) -> ContextDescriptor {
+    ContextDescriptor { owner, size: size(4, 2), buffer_ids: BufferIds::Allocated }
 }
 
-/// Reads what WebRender would: all rows that the descriptor tells of.
-pub(super) fn uniform_pixel(source: ExternalImageSource<'_>, descriptor: &ImageDescriptor) -> [u8; 4] {
-    let ExternalImageSource::RawData(bytes) = source else { panic!("a living context is never invalid") };
-    let (width, height) = (descriptor.size.width as usize, descriptor.size.height as usize);
-    assert!(width > 0 && height > 0, "WebRender's backend panics on an empty image");
-    let stride = descriptor.compute_stride() as usize;
-    assert!(bytes.len() >= stride * height, "WebRender asserts on short data");
-    let rows = bytes.chunks(stride).take(height).map(|row| &row[..width * 4]);
-    let pixels: Vec<[u8; 4]> = rows.flat_map(|row| row.as_chunks::<4>().0.to_vec()).collect();
-    assert!(pixels.iter().all(|pixel| *pixel == pixels[0]), "a torn frame: {pixels:?}");
-    pixels[0]
+/// A context with three buffer ids, from `100 * id` on, displayed under the key of its number.
+pub(super) fn create(presenter: &mut Presenter, id: u32, owner: OwnerId) -> ContextId {
+    let context = ContextId(id.into());
+    let buffer_ids = BufferIds::Provided((100 * id..100 * id + 3).map(fake::buffer).collect());
+    presenter.create_context(context, ContextDescriptor { buffer_ids, ..descriptor(owner) }).unwrap();
+    presenter.set_image_key(context, key(id)).unwrap();
+    context
+}
+
+/// A present of a 4×2 texture on device 0, with epoch 1.
+pub(super) fn present(
+    gpu: &FakeGpu,
+    presenter: &mut Presenter,
+    id: ContextId,
+    pixel: [u8; 4],
+) -> Result<u64, PresentError> {
+    let texture = pending(gpu.texture(device(0), pixel, None), 0, size(4, 2));
+    presenter.present(id, Contents::Texture(texture), CanvasEpoch(1))
+}
+
+/// Waits, busily, until a condition holds that nothing tells of. A test that waits in vain fails.
+#[track_caller]
+pub(super) fn spin_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < TIMEOUT, "waited in vain until {what}");
+        thread::yield_now();
+    }
+}
+
+/// Acts on this thread and, as soon as that has submitted something, on another one.
+pub(super) fn with_submission(gpu: &FakeGpu, then: impl FnOnce() + Send, submit: impl FnOnce()) {
+    let submits = gpu.submits();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            spin_until("something is submitted", || gpu.submits() > submits);
+            then();
+        });
+        submit();
+    });
 }
 
 /// A premultiplied BGRA texture of a device.
