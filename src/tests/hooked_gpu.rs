@@ -10,7 +10,8 @@ use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 use super::world::*;
 use crate::gpu::fake::FakeGpu;
 use crate::gpu::{
-    CreateBufferError, Gpu, GpuDevice, IdleMemory, PollResult, Submission, SubmitError, ReadbackCopy, WaitResult,
+    CreateBufferError, Gpu, GpuDevice, IdleMemory, PollResult, ReadbackCopy, Submission, SubmitError,
+    WaitResult,
 };
 use crate::{EncoderIds, PresenterOptions};
 
