@@ -1,6 +1,7 @@
 //! Behaviour on the fake GPU, which completes, fails and loses on command: everything with both kinds of frame memory. The tests
 //! in `tests/` use real GPUs.
 
+mod answers;
 mod hooked_gpu;
 mod recorder;
 mod world;
@@ -14,6 +15,7 @@ mod interrupted;
 mod lingering;
 mod maintenance;
 mod memory;
+mod newest;
 //TEMP mod model;
 mod order;
 mod owners;

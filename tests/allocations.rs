@@ -1,10 +1,9 @@
-//! P8: what this crate allocates for a frame once everything has been allocated that is kept: nothing.
+//! This crate allocates nothing for a frame, once it has allocated everything that it keeps.
 //!
-//! Every allocation of the process is recorded with its stack, on all threads, and belongs to the innermost crate on it that is
-//! known by name. So what wgpu-core allocates does not count, and what the standard library does for us does. Maintenance,
-//! once a second, is left out.
+//! Every allocation of the process is recorded with its stack, on all threads, and belongs to the innermost crate on the stack that
+//! is known by name. So an allocation of wgpu-core does not count, and one of the standard library for this crate does. The
+//! maintenance, which runs once a second, is left out.
 
-#[path = "support/mod.rs"]
 mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -38,7 +37,7 @@ static ON: AtomicBool = AtomicBool::new(false);
 static STACKS: Mutex<Vec<Stack>> = Mutex::new(Vec::new());
 
 thread_local! {
-    /// What this thread allocates is not recorded.
+    /// Set while this thread's allocations are not recorded.
     static EXEMPT: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -62,33 +61,32 @@ fn record() {
     }
 }
 
-// SAFETY: everything is passed on to the system's allocator as it is; what recording allocates is not recorded.
+// SAFETY: every call is passed on to the allocator of the system as it is; what recording allocates is not recorded.
 unsafe impl GlobalAlloc for Recording {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         record();
-        // SAFETY: the caller's promise is the one that is asked for.
+        // SAFETY: the caller promises what the allocator of the system asks for.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above; `alloc` passed on what `System` gave.
+        // SAFETY: the caller promises what the allocator of the system asks for, from which `alloc` got the memory.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         record();
-        // SAFETY: as above.
+        // SAFETY: the caller promises what the allocator of the system asks for, from which `alloc` got the memory.
         unsafe { System.realloc(pointer, layout, size) }
     }
 }
 
-/// Names of the functions that led to an allocation, the innermost first.
+/// Names of the functions that led to an allocation, the innermost first, without those that record it.
 fn names(stack: &[usize]) -> Vec<String> {
     let mut names = Vec::new();
     for ip in stack {
         backtrace::resolve(*ip as *mut _, |symbol| names.extend(symbol.name().map(|name| name.to_string())));
     }
-    // Without those that record it.
     let allocates = |name: &String| name.contains("__rust_alloc") || name.contains("__rust_realloc");
     let allocates = names.iter().position(allocates);
     names.split_off(allocates.map_or(0, |index| index + 1))
@@ -119,21 +117,13 @@ impl ImageSink for Sink {
 }
 
 fn canvas(gpu: &Gpu, device: Device, format: TextureFormat, opaque: bool, side: u32) -> PendingTexture {
-    let size = Size2D::new(side, side);
-    let bytes = vec![7; (side * side * 4) as usize];
-    let configuration = ContextConfiguration {
-        device_id: device.id,
-        queue_id: device.queue,
-        format,
-        color_space: PredefinedColorSpace::Srgb,
-        alpha_mode: if opaque { AlphaMode::Opaque } else { AlphaMode::Premultiplied },
-        size,
-    };
-    let texture_id = gpu.texture_with(device, format, size, &bytes);
-    PendingTexture { texture_id, encoder_ids: None, configuration }
+    let alpha_mode = if opaque { AlphaMode::Opaque } else { AlphaMode::Premultiplied };
+    let configuration = device.configuration(Size2D::new(side, side));
+    let configuration = ContextConfiguration { format, alpha_mode, ..configuration };
+    gpu.canvas(device, configuration, &vec![7; (side * side * 4) as usize])
 }
 
-/// The stacks of what frames of a few canvases allocate, by crate.
+/// The stacks of all allocations for frames of a few canvases, by crate.
 fn allocations(
     gpu: &Gpu,
     frame_memory: FrameMemoryKind,
@@ -153,7 +143,7 @@ fn allocations(
     let sink = Arc::new(Sink(Mutex::new(sender)));
     let mut presenter = Presenter::new(gpu.global.clone(), &map, sink, options);
     let mut images = ExternalImages::new(&map);
-    // One of them is a single pixel, one is opaque, one is of another byte order.
+    // One canvas is a single pixel, one is opaque, one has another byte order.
     let kinds = [
         (TextureFormat::Bgra8Unorm, false, 1),
         (TextureFormat::Bgra8Unorm, true, 20),
@@ -198,7 +188,7 @@ fn allocations(
     by_crate
 }
 
-// D8, P8: and boxes, vectors and maps for each frame.
+// Boxes, vectors and maps for each frame would cost more than the frame itself on a page with many canvases.
 #[test]
 fn no_frame_allocates_in_the_steady_state() {
     let Some(gpu) = Gpu::new(InstanceFlags::empty()) else {
@@ -209,7 +199,8 @@ fn no_frame_allocates_in_the_steady_state() {
         return eprintln!("SKIPPED: there is no Vulkan adapter");
     };
     for memory in [FrameMemoryKind::Owned, FrameMemoryKind::Portable] {
-        // All on the poller's thread, or nothing: a thread that is started late would be counted.
+        // Either no frame is completed on the poller's thread or every frame is, because the late start of the thread would be
+        // counted.
         for spin in [Duration::ZERO, TIMEOUT] {
             let allocations = allocations(&gpu, memory, spin);
             let count = |name| allocations.get(name).map_or(0, Vec::len);

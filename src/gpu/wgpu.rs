@@ -1,9 +1,9 @@
 //! [`Gpu`] on wgpu-core: opens devices by their backend and forwards everything else to the `Global`.
 //!
-//! The presenter makes one [`WgpuCore`] for its `Global`. Devices are opened once each. Under Vulkan they are
-//! `VulkanDevice`s, which may have owned memory; under every other backend they are [`PortableDevice`]s. A
-//! device whose backend this crate was built without becomes an [`UnsupportedDevice`], so that it can at
-//! least be polled.
+//! The presenter makes one [`WgpuCore`] for its `Global`. A device is opened when it is first used. Under
+//! Vulkan it is a `VulkanDevice`, which may have owned memory; under every other backend it is a
+//! [`PortableDevice`]. A device whose backend this crate was built without becomes an [`UnsupportedDevice`],
+//! so that it can at least be polled.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -25,7 +25,7 @@ use crate::staging::{AvailableBuffer, StagingRing};
 
 /// Upper bound of the bytes of one owner in flight. What goes beyond it waits, unless a canvas has fewer than two presents and no capture in
 /// flight.
-const MOST_BYTES_IN_FLIGHT: usize = if cfg!(test) { 256 << 10 } else { 256 << 20 };
+const MOST_BYTES_IN_FLIGHT: usize = 256 << 20;
 
 /// Upper bound of the time that a flush spins.
 const LONGEST_SPIN: Duration = Duration::from_secs(1);

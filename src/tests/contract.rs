@@ -175,20 +175,15 @@ fn opaque_frames_are_opaque_on_screen_and_when_read(#[values(Owned, Portable)] m
 #[rstest]
 fn nothing_is_told_after_the_presenter_is_dropped(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     let mut world = World::new(memory);
-    world.recorder.record(|record| record.late_update_takes = Duration::from_millis(100));
-    for width in 2..6 {
-        world.show_texture(world.texture([1; 4], size(width, 2)), width.into());
-    }
-    // The first two widths were offered, the others are held back until this lock.
-    let (_, last) = world.last_offer();
-    world.images.lock(CONTEXT.into(), Some(last));
-    world.images.unlock(CONTEXT.into());
-    // Either the thread that tells of it is in the sink by now, or the drop tells of it.
+    world.recorder.record(|record| record.update_takes = Duration::from_millis(100));
+    world.present(RED, 1);
+    world.gpu.finish(device(0));
+    // The poller is in the sink by now, or the drop ends the present.
     thread::sleep(Duration::from_millis(30));
     let World { presenter, recorder, .. } = world;
     drop(presenter);
     let calls = recorder.calls();
-    assert!(matches!(calls[..], [.., Call::Update(.., None), Call::Delete(_)]), "{calls:?}");
+    assert!(matches!(calls[..], [.., Call::Update(.., Some(1)), Call::Delete(_)]), "{calls:?}");
     thread::sleep(Duration::from_millis(250));
     assert_eq!(recorder.calls(), calls);
 }

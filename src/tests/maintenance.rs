@@ -49,6 +49,8 @@ fn a_panicking_wake_stops_no_poller(#[values(Owned, Portable)] memory: FrameMemo
         Owned => RED,
         Portable => CLEAR,
     };
+    assert_eq!(world.presenter.statistics(CONTEXT).unwrap().in_flight, usize::from(memory == Owned));
+    world.recorder.until_ended(CONTEXT, 1);
     assert_eq!(world.read_pixel(), arrived);
 }
 

@@ -58,8 +58,8 @@ pub(super) struct Record {
     /// The presents of the outcomes, in the order in which they were told.
     pub(super) order: Vec<(ContextId, u64)>,
     pub(super) ids: Vec<ReturnedId>,
-    /// How long the sink takes for an update that acknowledges nothing, because its frame was held back for a while.
-    pub(super) late_update_takes: Duration,
+    /// How long the sink takes for an update.
+    pub(super) update_takes: Duration,
 }
 
 #[derive(Clone, Default)]
@@ -109,14 +109,6 @@ impl Recorder {
             of == key(index)
         });
         calls
-    }
-
-    /// Waits until the newest frame, held back for a while, is offered.
-    #[track_caller]
-    pub(super) fn until_late_offer(&self) {
-        self.until("the newest frame is offered", |record| {
-            matches!(record.calls.last(), Some(Call::Update(_, _, _, None)))
-        });
     }
 
     #[track_caller]
@@ -197,9 +189,7 @@ impl ImageSink for Recorder {
         data: ExternalImageData,
         epoch: Option<CanvasEpoch>,
     ) {
-        if epoch.is_none() {
-            thread::sleep(self.get(|record| record.late_update_takes));
-        }
+        thread::sleep(self.get(|record| record.update_takes));
         let epoch = epoch.map(|epoch| epoch.0);
         self.record(|record| {
             record.calls.push(Call::Update(key, descriptor, data.channel_index, epoch));

@@ -1,25 +1,26 @@
 //! A presenter on a fake GPU, a renderer, and records of everything that leaves.
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::Instant;
 
 use euclid::default::Size2D;
-use webrender_api::{ExternalImageSource, ImageDescriptor};
+use webrender_api::ImageDescriptor;
 use wgpu_core::id::{DeviceId, TextureId};
 use wgpu_types::TextureFormat;
 
 pub(super) use rstest::rstest;
 
+pub(super) use super::answers::*;
 pub(super) use super::recorder::*;
 pub(super) use crate::FrameMemoryKind::{self, Owned, Portable};
 use crate::gpu::Gpu;
 use crate::gpu::fake::{self, FakeGpu, Fault};
 use crate::{
-    AlphaMode, Awaited, BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId,
-    ContextMap, EncoderIds, ExternalImages, GetImageError, OwnerId, PendingTexture, PredefinedColorSpace,
-    PresentEnd, PresentError, Presenter, PresenterOptions, Snapshot, UnknownContext,
+    AlphaMode, BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId,
+    ContextMap, EncoderIds, ExternalImages, OwnerId, PendingTexture, PredefinedColorSpace, PresentEnd,
+    PresentError, Presenter, PresenterOptions, Snapshot, UnknownContext,
 };
 
 pub(super) const CONTEXT: ContextId = ContextId(7);
@@ -316,42 +317,6 @@ pub(super) fn present(
     presenter.present(id, Contents::Texture(texture), CanvasEpoch(1))
 }
 
-pub(super) type Answer = Result<Snapshot, GetImageError>;
-
-pub(super) fn read(
-    presenter: &mut Presenter,
-    id: ContextId,
-    texture: Option<PendingTexture>,
-) -> Receiver<Answer> {
-    let (sender, receiver) = mpsc::channel();
-    // A test that drops the receiver looks at no answer.
-    presenter.get_image(id, texture, move |answer| drop(sender.send(answer)));
-    receiver
-}
-
-#[track_caller]
-pub(super) fn answer(receiver: &Receiver<Answer>) -> Answer {
-    receiver.recv_timeout(TIMEOUT).expect("get_image is answered")
-}
-
-#[track_caller]
-pub(super) fn assert_unknown(receiver: &Receiver<Answer>) {
-    let answer = answer(receiver);
-    assert!(matches!(answer, Err(GetImageError::UnknownContext(_))), "{answer:?}");
-}
-
-pub(super) fn wait_on(
-    map: &ContextMap,
-    id: ContextId,
-    epoch: u64,
-    timeout: std::time::Duration,
-) -> Receiver<Awaited> {
-    let (sender, receiver) = mpsc::channel();
-    // A test that drops the receiver looks at no answer.
-    map.when_presented(id, CanvasEpoch(epoch), timeout, move |awaited| drop(sender.send(awaited)));
-    receiver
-}
-
 /// Waits, busily, until a condition holds that nothing tells of. A test that waits in vain fails.
 #[track_caller]
 pub(super) fn spin_until(what: &str, mut condition: impl FnMut() -> bool) {
@@ -374,43 +339,6 @@ pub(super) fn with_submission(gpu: &FakeGpu, then: impl FnOnce() + Send, submit:
     });
 }
 
-#[track_caller]
-pub(super) fn first_pixel(snapshot: &Snapshot) -> [u8; 4] {
-    let bytes = snapshot.to_vec();
-    let (pixels, _) = bytes.as_chunks::<4>();
-    assert!(pixels.iter().all(|pixel| *pixel == pixels[0]), "one frame: {pixels:?}");
-    pixels[0]
-}
-
-/// Locks the image of [`CONTEXT`] and returns its pixel.
-#[track_caller]
-pub(super) fn lock(images: &mut ExternalImages, offer: (ImageDescriptor, u8)) -> [u8; 4] {
-    uniform_pixel(images.lock(CONTEXT.into(), Some(offer.1)), &offer.0)
-}
-
-/// Reads what WebRender would: all rows that the descriptor tells of.
-#[track_caller]
-pub(super) fn uniform_pixel(source: ExternalImageSource<'_>, descriptor: &ImageDescriptor) -> [u8; 4] {
-    let ExternalImageSource::RawData(bytes) = source else { panic!("a living context is never invalid") };
-    let (width, height) = (descriptor.size.width as usize, descriptor.size.height as usize);
-    assert!(width > 0 && height > 0, "WebRender's backend panics on an empty image");
-    let stride = descriptor.compute_stride() as usize;
-    assert!(bytes.len() >= stride * height, "WebRender asserts on short data");
-    let rows = bytes.chunks(stride).take(height).map(|row| &row[..width * 4]);
-    let pixels: Vec<[u8; 4]> = rows.flat_map(|row| row.as_chunks::<4>().0.to_vec()).collect();
-    assert!(pixels.iter().all(|pixel| *pixel == pixels[0]), "a torn frame: {pixels:?}");
-    pixels[0]
-}
-
-/// Locks the newest frame of a context and returns its first pixel. `None` if there is no such context; otherwise the frame
-/// stays locked.
-pub(super) fn lock_newest(images: &mut ExternalImages, id: ContextId) -> Option<[u8; 4]> {
-    match images.lock(id.into(), None) {
-        ExternalImageSource::RawData(bytes) => bytes.first_chunk().copied(),
-        ExternalImageSource::NativeTexture(_) | ExternalImageSource::Invalid => None,
-    }
-}
-
 /// A premultiplied BGRA texture of a device.
 pub(super) fn pending(texture_id: TextureId, device: u32, size: Size2D<u32>) -> PendingTexture {
     PendingTexture { texture_id, encoder_ids: None, configuration: configuration(device, size) }
@@ -429,12 +357,6 @@ pub(super) fn configuration(device: u32, size: Size2D<u32>) -> ContextConfigurat
 
 pub(super) fn device(index: u32) -> DeviceId {
     fake::device(index)
-}
-
-/// What script got, which must be one color.
-#[track_caller]
-pub(super) fn answered_pixel(receiver: &Receiver<Answer>) -> [u8; 4] {
-    first_pixel(&answer(receiver).unwrap())
 }
 
 pub(super) fn with_ids(texture: PendingTexture, ids: EncoderIds) -> PendingTexture {

@@ -1,14 +1,14 @@
-//! The upload belt on real wgpu-core: on a noop device, which copies buffers, and on Vulkan with validation.
+//! The upload belt on real wgpu-core: on its backend without a driver, which copies buffers, and on Vulkan with validation.
 
 #[path = "../support/mod.rs"]
 mod support;
 mod world;
 
 mod arrival;
-mod refusal;
 mod chunks;
-mod mistakes;
 mod devices;
+mod mistakes;
+mod refusal;
 mod textures;
 
 const KIB: u64 = 1 << 10;

@@ -1,8 +1,18 @@
-//! What the engine brings and hears: ids, hubs, closures.
+//! What an engine brings and hears: ids, hubs, closures.
 
 use super::world::*;
 
-// R23.
+/// Asks wgpu-core to call a closure when everything submitted so far is done. Returns what the closure is waited for by, and the
+/// thread that it runs on.
+fn closure(gpu: &Gpu, device: Device, panics: bool) -> (u64, Receiver<std::thread::ThreadId>) {
+    let (sender, ran_on) = channel();
+    let closure = move || {
+        sender.send(std::thread::current().id()).unwrap();
+        assert!(!panics, "on purpose");
+    };
+    (gpu.global.queue_on_submitted_work_done(device.queue, Box::new(closure)), ran_on)
+}
+
 #[rstest]
 fn an_engine_brings_its_own_ids(#[values(Owned, Portable, Gl)] setup: Setup) {
     let Some(gpu) = setup.gpu() else { return };
@@ -15,31 +25,18 @@ fn an_engine_brings_its_own_ids(#[values(Owned, Portable, Gl)] setup: Setup) {
     };
     let mut presenter = Presenter::new(gpu.global.clone(), &map, Arc::new(Sink::default()), options);
     let buffers: Vec<_> = (0..3).map(|index| BufferId::zip(index, 1)).collect();
-    let descriptor = ContextDescriptor {
-        owner: OwnerId(0),
-        size: size(4, 2),
-        buffer_ids: BufferIds::Provided(buffers.clone()),
-    };
+    let descriptor = ContextDescriptor { buffer_ids: BufferIds::Provided(buffers.clone()), ..descriptor() };
     presenter.create_context(CONTEXT, descriptor).unwrap();
     let encoder_ids = EncoderIds {
         command_encoder: CommandEncoderId::zip(0, 1),
         command_buffer: CommandBufferId::zip(0, 1),
     };
-    let size = size(20, 20);
-    let usage = TextureUsages::COPY_SRC;
-    let texture_id = gpu.texture(device, TextureFormat::Bgra8Unorm, size, usage);
-    let configuration = ContextConfiguration {
-        device_id: device.id,
-        queue_id: device.queue,
-        format: TextureFormat::Bgra8Unorm,
-        color_space: PredefinedColorSpace::Srgb,
-        alpha_mode: AlphaMode::Premultiplied,
-        size,
-    };
+    let configuration = device.configuration(size(20, 20));
+    let texture_id = gpu.texture(device, configuration.format, configuration.size, TextureUsages::COPY_SRC);
     let texture = PendingTexture { texture_id, encoder_ids: Some(encoder_ids), configuration };
     for epoch in 1..=1000 {
         presenter.present(CONTEXT, Contents::Texture(texture), CanvasEpoch(epoch)).unwrap();
-        // The one pair of ids serves for every frame.
+        // One pair of ids serves every frame.
         assert_eq!(ids.recv_timeout(TIMEOUT), Ok(ReturnedId::CommandEncoder(encoder_ids.command_encoder)));
         assert_eq!(ids.recv_timeout(TIMEOUT), Ok(ReturnedId::CommandBuffer(encoder_ids.command_buffer)));
     }
@@ -47,7 +44,7 @@ fn an_engine_brings_its_own_ids(#[values(Owned, Portable, Gl)] setup: Setup) {
     let hub = report.hub_report();
     for entries in [&hub.command_encoders, &hub.command_buffers] {
         let entries = entries.num_kept_from_user + entries.num_released_from_user;
-        assert!(entries <= 1, "D8: neither encoders nor command buffers pile up");
+        assert!(entries <= 1, "neither encoders nor command buffers pile up in the hub");
     }
     presenter.destroy_context(CONTEXT).unwrap();
     let mut returned: Vec<_> = ids.try_iter().collect();
@@ -58,7 +55,7 @@ fn an_engine_brings_its_own_ids(#[values(Owned, Portable, Gl)] setup: Setup) {
     assert_no_validation_errors();
 }
 
-// R27: two hubs, one map.
+// Two content processes have hubs of their own in one compositor process.
 #[rstest]
 fn two_presenters_share_a_map(#[values(Owned, Portable, Gl)] setup: Setup) {
     let Some(mut world) = World::new(setup) else { return };
@@ -66,98 +63,64 @@ fn two_presenters_share_a_map(#[values(Owned, Portable, Gl)] setup: Setup) {
     let device = second.device();
     let map = ContextMap::default();
     let sink = Arc::new(Sink::default());
-    let mut presenters = [
-        Presenter::new(world.gpu.global.clone(), &map, sink.clone(), setup.options()),
-        Presenter::new(second.global.clone(), &map, sink, setup.options()),
-    ];
-    let mut images = [ExternalImages::new(&map), ExternalImages::new(&map), ExternalImages::new(&map)];
-    let descriptor =
-        || ContextDescriptor { owner: OwnerId(0), size: size(1, 1), buffer_ids: BufferIds::Allocated };
+    let mut presenters = [&world.gpu, &second]
+        .map(|gpu| Presenter::new(gpu.global.clone(), &map, sink.clone(), setup.options()));
+    let mut images = [(); 3].map(|()| ExternalImages::new(&map));
     for (index, (gpu, device, pixel)) in
         [(&world.gpu, world.device, RED), (&second, device, GREEN)].into_iter().enumerate()
     {
         let context = ContextId(index as u64);
         presenters[index].create_context(context, descriptor()).unwrap();
-        let size = size(30, 30);
-        let texture_id = gpu.texture_with(device, TextureFormat::Bgra8Unorm, size, &pixel.repeat(900));
-        let configuration = ContextConfiguration {
-            device_id: device.id,
-            queue_id: device.queue,
-            ..world.configuration(size)
-        };
-        let texture = PendingTexture { texture_id, encoder_ids: None, configuration };
+        let texture = gpu.canvas(device, device.configuration(size(30, 30)), &pixel.repeat(900));
         presenters[index].present(context, Contents::Texture(texture), CanvasEpoch(1)).unwrap();
-        let (sender, receiver) = channel();
-        presenters[index].get_image(context, None, move |answer| drop(sender.send(answer)));
-        let image = receiver.recv_timeout(TIMEOUT).unwrap().unwrap();
+        let image = ask_image(&mut presenters[index], context, None).recv_timeout(TIMEOUT).unwrap().unwrap();
         assert_eq!(image.to_vec(), pixel.repeat(900));
         for handler in &mut images {
             let ExternalImageSource::RawData(bytes) = handler.lock(context.into(), None) else { panic!() };
             assert_eq!(bytes[..4], pixel);
         }
-        gpu.drop_texture(texture_id);
+        gpu.drop_texture(texture.texture_id);
     }
     let [first, second] = presenters;
     drop(first);
+    let (gone, alive) = (ContextId(0).into(), ContextId(1).into());
     for handler in &mut images {
-        assert!(
-            matches!(handler.lock(ContextId(0).into(), None), ExternalImageSource::RawData(_)),
-            "locked before"
-        );
-        handler.unlock(ContextId(0).into());
-        handler.unlock(ContextId(0).into());
-        assert!(matches!(handler.lock(ContextId(0).into(), None), ExternalImageSource::Invalid));
-        assert!(
-            matches!(handler.lock(ContextId(1).into(), None), ExternalImageSource::RawData(_)),
-            "not concerned"
-        );
+        assert!(matches!(handler.lock(gone, None), ExternalImageSource::RawData(_)), "locked before");
+        handler.unlock(gone);
+        handler.unlock(gone);
+        assert!(matches!(handler.lock(gone, None), ExternalImageSource::Invalid));
+        assert!(matches!(handler.lock(alive, None), ExternalImageSource::RawData(_)), "not concerned");
     }
     drop(second);
     world.presenter.maintain();
     world.finish();
 }
 
-// The engine's own closures run on the poller, and one that panics ends nothing.
+// A closure of the engine that panics must end neither the poller nor another closure.
 #[rstest]
 fn the_poller_runs_the_engines_closures(#[values(Owned, Portable, Gl)] setup: Setup) {
     let Some(mut world) = World::new(setup) else { return };
     let poller = world.presenter.poller().clone();
     let texture = world.solid(RED, size(64, 64));
-    let wait = |world: &World, panics: bool| {
-        let (sender, receiver) = channel();
-        let index = world.gpu.global.queue_on_submitted_work_done(
-            world.device.queue,
-            Box::new(move || {
-                sender.send(std::thread::current().id()).unwrap();
-                assert!(!panics, "on purpose");
-            }),
-        );
+    for panics in [true, false] {
+        let (index, ran_on) = closure(&world.gpu, world.device, panics);
         poller.wait_for(world.device.id, index);
-        receiver.recv_timeout(TIMEOUT).expect("the closure runs")
-    };
-    assert_ne!(wait(&world, true), std::thread::current().id());
-    assert_ne!(wait(&world, false), std::thread::current().id());
+        let thread = ran_on.recv_timeout(TIMEOUT).expect("the closure runs");
+        assert_ne!(thread, std::thread::current().id());
+    }
     world.present_and_wait(texture, 1);
     assert_eq!(world.shown(), RED);
     world.finish();
 }
 
-// wgpu-core runs closures in `queue_submit` too, on this thread.
+// wgpu-core runs closures in `queue_submit` too, on the WebGPU thread.
 #[rstest]
 fn a_closure_that_panics_in_a_submit_fails_one_present_at_most(#[values(Owned, Portable, Gl)] setup: Setup) {
     let Some(mut world) = World::new(setup) else { return };
-    let green = world.solid(GREEN, size(8, 8));
-    world.present_and_wait(green, 1);
+    world.show(GREEN, size(8, 8), 1);
     let red = world.solid(RED, size(8, 8));
-    let (sender, ran) = channel();
-    world.gpu.global.queue_on_submitted_work_done(
-        world.device.queue,
-        Box::new(move || {
-            sender.send(()).unwrap();
-            panic!("on purpose");
-        }),
-    );
-    // A submit or a poll runs it, whichever is first once the GPU is idle.
+    let (_, ran) = closure(&world.gpu, world.device, true);
+    // A submit or a poll runs the closure, whichever comes first once the GPU is idle.
     std::thread::sleep(Duration::from_millis(50));
     world.present(red, 2).unwrap();
     let shown = match world.end() {
@@ -165,79 +128,50 @@ fn a_closure_that_panics_in_a_submit_fails_one_present_at_most(#[values(Owned, P
         PresentEnd::Failed(PresentError::DeviceLost) => GREEN,
         end => panic!("{end:?}"),
     };
-    assert_eq!((world.shown(), world.read()), (shown, shown));
-    let green = world.solid(GREEN, size(8, 8));
-    world.present_and_wait(green, 3);
+    world.assert_shows(shown);
+    world.show(GREEN, size(8, 8), 3);
     ran.recv_timeout(TIMEOUT).expect("the closure runs");
     assert_eq!(world.shown(), GREEN);
     world.finish();
 }
 
-// The backend without a driver copies no textures, but its buffers are mapped and freed as any others.
+// wgpu-core's backend without a driver copies no textures, but maps and frees buffers as any other one.
 #[rstest]
-fn the_backend_without_a_driver_is_presented_too(#[values(Owned, Portable, Gl)] setup: Setup) {
-    let gpu = Gpu::noop();
-    let device = gpu.device();
-    let map = ContextMap::default();
-    let sink = Arc::new(Sink::default());
-    let (on_outcome, outcomes) = channel();
-    let options = PresenterOptions {
-        on_outcome: Arc::new(move |outcome| drop(on_outcome.send(outcome))),
-        ..setup.options()
-    };
-    let mut presenter = Presenter::new(gpu.global.clone(), &map, sink.clone(), options);
-    let descriptor =
-        ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Allocated };
-    presenter.create_context(CONTEXT, descriptor).unwrap();
-    presenter.set_image_key(CONTEXT, ImageKey::new(IdNamespace(1), 1)).unwrap();
-    let format = TextureFormat::Bgra8Unorm;
-    let texture_id = gpu.texture(device, format, size(4, 2), TextureUsages::COPY_SRC);
-    let configuration = ContextConfiguration {
-        device_id: device.id,
-        queue_id: device.queue,
-        format,
-        color_space: PredefinedColorSpace::Srgb,
-        alpha_mode: AlphaMode::Premultiplied,
-        size: size(4, 2),
-    };
+fn the_backend_without_a_driver_is_presented_too(#[values(Owned, Portable)] setup: Setup) {
+    let mut world = World::on(Gpu::noop(), setup.options());
+    let configuration = world.configuration(size(4, 2));
+    let texture_id =
+        world.gpu.texture(world.device, configuration.format, configuration.size, TextureUsages::COPY_SRC);
     let texture = PendingTexture { texture_id, encoder_ids: None, configuration };
-    presenter.present(CONTEXT, Contents::Texture(texture), CanvasEpoch(7)).unwrap();
-    let end = outcomes.recv_timeout(TIMEOUT).unwrap().end;
+    world.present_kept(texture, 7).unwrap();
+    let end = world.end();
     assert!(matches!(end, PresentEnd::Presented), "{end:?}");
-    assert_eq!(sink.0.lock().unwrap().last().unwrap().2, Some(7));
-    assert_eq!(presenter.statistics(CONTEXT).unwrap().frame_memory, Some(FrameMemoryKind::Portable));
-    let (sender, receiver) = channel();
-    presenter.get_image(CONTEXT, Some(texture), move |answer| sender.send(answer).expect("it is awaited"));
-    assert_eq!(receiver.recv_timeout(TIMEOUT).unwrap().unwrap().size(), size(4, 2));
-    let (sender, receiver) = channel();
-    let closure = Box::new(move || sender.send(()).expect("it is awaited"));
-    let index = gpu.global.queue_on_submitted_work_done(device.queue, closure);
+    assert_eq!(world.last_epoch(), Some(7));
+    let statistics = world.presenter.statistics(CONTEXT).unwrap();
+    assert_eq!(statistics.frame_memory, Some(FrameMemoryKind::Portable));
+    assert_eq!(world.get_image(Some(texture)).unwrap().size(), size(4, 2));
+    let World { gpu, device, mut presenter, .. } = world;
+    let (index, ran) = closure(&gpu, device, false);
     presenter.poller().wait_for(device.id, index);
-    receiver.recv_timeout(TIMEOUT).expect("the closure runs");
+    ran.recv_timeout(TIMEOUT).expect("the closure runs");
     presenter.drop_device(device.id);
     drop(presenter);
     assert!(gpu.global.generate_report().hub_report().buffers.is_empty());
 }
 
-// A script that waits for a destroyed device is answered, in the maintenance that the poller asks for.
+// Script that waits for a destroyed device is answered in the maintenance that the poller asks for.
 #[rstest]
 fn closures_of_a_destroyed_device_run(#[values(Owned, Portable, Gl)] setup: Setup) {
     let Some(gpu) = setup.gpu() else { return };
-    let device = gpu.device();
     let (sender, wakes) = channel();
-    let options = PresenterOptions {
-        wake: Arc::new(move || sender.send(()).expect("it is awaited")),
-        ..setup.options()
-    };
-    let sink = Arc::new(Sink::default());
-    let mut presenter = Presenter::new(gpu.global.clone(), &ContextMap::default(), sink, options);
+    let wake = Arc::new(move || sender.send(()).expect("it is awaited"));
+    let World { gpu, device, mut presenter, .. } =
+        World::on(gpu, PresenterOptions { wake, ..setup.options() });
     presenter.destroy_device(device.id);
     presenter.maintain();
-    let (sender, receiver) = channel();
-    let closure = Box::new(move || sender.send(()).expect("it is awaited"));
-    let index = gpu.global.queue_on_submitted_work_done(device.queue, closure);
+    let (index, ran) = closure(&gpu, device, false);
     presenter.poller().wait_for(device.id, index);
-    while receiver.try_recv().is_err() {
+    while ran.try_recv().is_err() {
         wakes.recv_timeout(TIMEOUT).expect("maintenance is asked for");
         presenter.maintain();
     }
@@ -245,13 +179,12 @@ fn closures_of_a_destroyed_device_run(#[values(Owned, Portable, Gl)] setup: Setu
     assert_no_validation_errors();
 }
 
-// Dropping a presenter ends its threads within a bound, whatever is in flight.
+// The drop of a presenter ends its threads, whatever is in flight.
 #[rstest]
 fn a_presenter_goes_in_bounded_time(#[values(Owned, Portable, Gl)] setup: Setup) {
     let Some(mut world) = World::new(setup) else { return };
     for epoch in 0..20 {
-        let texture = world.solid(RED, size(2048, 1024));
-        world.present(texture, epoch).unwrap();
+        world.present_solid(RED, size(2048, 1024), epoch);
     }
     let start = Instant::now();
     world.finish();

@@ -1,115 +1,106 @@
-//! What goes wrong, on real parts: R14, R15.
+//! What goes wrong on real GPUs: textures, contexts and devices that end while they are in use.
 
 use super::world::*;
+use crate::support::memory::threads;
 
-// R14, R19 and D2: the peer's compositor reads freed memory here.
+/// What is shown after a copy that was in flight when its device went. It arrives in owned memory; portable memory may have been
+/// freed before.
+#[track_caller]
+fn arrived<T>(setup: Setup, end: &PresentEnd, new: T, old: T) -> T {
+    match (end, setup.memory()) {
+        (PresentEnd::Presented, _) => new,
+        (PresentEnd::Failed(PresentError::DeviceLost), FrameMemoryKind::Portable) => old,
+        (end, _) => panic!("{end:?}"),
+    }
+}
+
+// The bytes that a renderer reads must not be memory that wgpu-core frees with the device.
 #[rstest]
 fn what_is_shown_survives_its_device(#[values(Owned, Portable, Gl)] setup: Setup) {
     let Some(mut world) = World::new(setup) else { return };
-    let texture = world.solid(GREEN, size(3840, 2160));
-    world.present_and_wait(texture, 1);
-    let (descriptor, generation) = world.offer();
-    assert_eq!(uniform(world.images.lock(CONTEXT.into(), Some(generation)), &descriptor), GREEN);
+    world.show(GREEN, size(3840, 2160), 1);
+    let offer = world.offer();
+    assert_eq!(world.lock(offer), GREEN);
     let device = world.device;
     world.presenter.destroy_device(device.id);
     world.presenter.maintain();
-    assert_eq!(uniform(world.images.lock(CONTEXT.into(), Some(generation)), &descriptor), GREEN);
+    assert_eq!(world.lock(offer), GREEN);
     world.images.unlock(CONTEXT.into());
     world.images.unlock(CONTEXT.into());
-    assert_eq!((world.shown(), world.read()), (GREEN, GREEN));
+    world.assert_shows(GREEN);
     world.presenter.drop_device(device.id);
     world.gpu.global.queue_drop(device.queue);
-    assert_eq!((world.shown(), world.read()), (GREEN, GREEN));
+    world.assert_shows(GREEN);
     // A new device takes over.
     world.device = world.gpu.device();
-    let texture = world.solid(RED, size(4, 4));
-    world.present_and_wait(texture, 2);
-    assert_eq!((world.shown(), world.read()), (RED, RED));
+    world.show(RED, size(4, 4), 2);
+    world.assert_shows(RED);
     world.finish();
 }
 
-// R14, behind the presenter's back.
+// The engine, or a driver, can destroy a device without the presenter.
 #[rstest]
 fn a_device_destroyed_behind_our_back_frees_nothing_that_is_shown(
     #[values(Owned, Portable, Gl)] setup: Setup,
 ) {
     let Some(mut world) = World::new(setup) else { return };
-    let texture = world.solid(GREEN, size(1024, 1024));
-    world.present_and_wait(texture, 1);
-    let (descriptor, generation) = world.offer();
-    let late = world.solid(RED, size(1024, 1024));
-    world.present(late, 2).unwrap();
+    world.show(GREEN, size(1024, 1024), 1);
+    let offer = world.offer();
+    world.present_solid(RED, size(1024, 1024), 2);
     world.gpu.global.device_destroy(world.device.id);
     world.gpu.global.device_poll(world.device.id, wgpu_types::PollType::Poll).unwrap();
-    uniform(world.images.lock(CONTEXT.into(), Some(generation)), &descriptor);
+    world.lock(offer);
     world.images.unlock(CONTEXT.into());
-    // It was submitted before. Portable memory is freed by the poll, if the copy was done by then.
-    let shown = match (world.end(), setup.memory()) {
-        (PresentEnd::Presented, _) => RED,
-        (PresentEnd::Failed(PresentError::DeviceLost), FrameMemoryKind::Portable) => GREEN,
-        (end, _) => panic!("{end:?}"),
-    };
+    // The copy was submitted before. The poll frees portable memory, if the copy was done by then.
+    let shown = arrived(setup, &world.end(), RED, GREEN);
     assert_eq!(world.shown(), shown);
     let texture_id = world.gpu.invalid_texture(world.device);
     let configuration = world.configuration(size(4, 4));
-    let contents = Contents::Texture(PendingTexture { texture_id, encoder_ids: None, configuration });
-    let _ = world.presenter.present(CONTEXT, contents, CanvasEpoch(3));
+    let _ = world.present_kept(PendingTexture { texture_id, encoder_ids: None, configuration }, 3);
     assert!(matches!(world.end(), PresentEnd::Failed(PresentError::DeviceLost)));
-    assert_eq!((world.shown(), world.read()), (shown, shown));
-    assert_eq!(world.sink.0.lock().unwrap().last().unwrap().2, Some(3));
+    world.assert_shows(shown);
+    assert_eq!(world.last_epoch(), Some(3));
     assert_no_validation_errors();
 }
 
-// R14: destroyed and dropped with copies in flight. Those to owned memory arrive.
 #[rstest]
-fn copies_in_flight_end_when_their_device_goes(#[values(Owned, Portable, Gl)] setup: Setup) {
-    for drop_device in [false, true] {
-        let Some(mut world) = World::new(setup) else { return };
-        let texture = world.solid(GREEN, size(2048, 2048));
-        world.present(texture, 1).unwrap();
-        let waiting = world.ask_image(None);
-        world.presenter.destroy_device(world.device.id);
-        if drop_device {
-            world.presenter.drop_device(world.device.id);
-            world.gpu.global.queue_drop(world.device.queue);
-        }
-        let image = |end| match (end, setup.memory()) {
-            (PresentEnd::Presented, _) => GREEN.repeat(2048 * 2048),
-            (PresentEnd::Failed(PresentError::DeviceLost), FrameMemoryKind::Portable) => CLEAR.repeat(8),
-            (end, _) => panic!("{end:?}"),
-        };
-        let expected = image(world.end());
-        assert!(waiting.recv_timeout(TIMEOUT).unwrap().unwrap().to_vec() == expected);
-        assert_eq!(world.shown(), expected[..4]);
-        world.finish();
+fn copies_in_flight_end_when_their_device_goes(
+    #[values(Owned, Portable, Gl)] setup: Setup,
+    #[values(false, true)] drop_device: bool,
+) {
+    let Some(mut world) = World::new(setup) else { return };
+    world.present_solid(GREEN, size(2048, 2048), 1);
+    let waiting = world.ask_image(None);
+    world.presenter.destroy_device(world.device.id);
+    if drop_device {
+        world.presenter.drop_device(world.device.id);
+        world.gpu.global.queue_drop(world.device.queue);
     }
+    let expected = arrived(setup, &world.end(), GREEN.repeat(2048 * 2048), CLEAR.repeat(8));
+    assert!(waiting.recv_timeout(TIMEOUT).unwrap().unwrap().to_vec() == expected);
+    assert_eq!(world.shown(), expected[..4]);
+    world.finish();
 }
 
-// D3.
 #[rstest]
 fn contexts_are_destroyed_with_copies_in_flight(#[values(Owned, Portable, Gl)] setup: Setup) {
     let Some(mut world) = World::new(setup) else { return };
     for round in 0..50 {
-        let texture = world.solid(GREEN, size(512, 512));
-        world.present(texture, round).unwrap();
+        world.present_solid(GREEN, size(512, 512), round);
         let waiting = world.ask_image(None);
         world.presenter.destroy_context(CONTEXT).unwrap();
         assert!(waiting.recv_timeout(TIMEOUT).is_ok());
         world.end();
-        let descriptor =
-            ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Allocated };
-        world.presenter.create_context(CONTEXT, descriptor).unwrap();
+        world.presenter.create_context(CONTEXT, descriptor()).unwrap();
         assert_eq!(world.get_image(None).unwrap().to_vec(), [0; 32]);
     }
     world.finish();
 }
 
-// R15.
 #[rstest]
 fn bad_textures_fail_alone_with_their_reason(#[values(Owned, Portable, Gl)] setup: Setup) {
     let Some(mut world) = World::new(setup) else { return };
-    let good = world.solid(GREEN, size(8, 8));
-    world.present_and_wait(good, 1);
+    world.show(GREEN, size(8, 8), 1);
 
     // Smaller than configured.
     let small = world.solid(RED, size(4, 4));
@@ -118,51 +109,44 @@ fn bad_textures_fail_alone_with_their_reason(#[values(Owned, Portable, Gl)] setu
     assert!(matches!(world.end(), PresentEnd::Failed(PresentError::Refused(_))));
     assert_eq!(world.shown(), GREEN);
 
-    // Without COPY_SRC.
+    // Without the usage COPY_SRC.
     let format = TextureFormat::Bgra8Unorm;
     let texture_id = world.gpu.texture(world.device, format, size(8, 8), TextureUsages::RENDER_ATTACHMENT);
-    let configuration = world.configuration(size(8, 8));
     let _ = world.present(PendingTexture { texture_id, encoder_ids: None, configuration }, 3);
     assert!(matches!(world.end(), PresentEnd::Failed(PresentError::Refused(_))));
     assert_eq!(world.shown(), GREEN);
 
-    // Of another device.
+    // A texture of another device than the canvas's.
     let other = world.gpu.device();
-    let bytes = RED.repeat(64);
-    let texture_id = world.gpu.texture_with(other, format, size(8, 8), &bytes);
-    let _ = world.present(PendingTexture { texture_id, encoder_ids: None, configuration }, 4);
+    let foreign = world.gpu.canvas(other, configuration, &RED.repeat(64));
+    let _ = world.present(foreign, 4);
     assert!(matches!(world.end(), PresentEnd::Failed(PresentError::WrongDevice)));
     assert_eq!(world.shown(), GREEN);
 
-    // Destroyed before.
+    // Destroyed before its present.
     let destroyed = world.solid(RED, size(8, 8));
     world.gpu.global.texture_destroy(destroyed.texture_id);
     let _ = world.present(destroyed, 5);
     assert!(matches!(world.end(), PresentEnd::Failed(PresentError::TextureDestroyed)));
-    assert_eq!((world.shown(), world.read()), (CLEAR, CLEAR));
+    world.assert_shows(CLEAR);
 
-    let good = world.solid(GREEN, size(8, 8));
-    world.present_and_wait(good, 6);
+    world.show(GREEN, size(8, 8), 6);
 
     // An error texture.
-    let invalid = world.gpu.invalid_texture(world.device);
-    let _ = world.present(PendingTexture { texture_id: invalid, encoder_ids: None, configuration }, 7);
+    let texture_id = world.gpu.invalid_texture(world.device);
+    let _ = world.present(PendingTexture { texture_id, encoder_ids: None, configuration }, 7);
     assert!(matches!(world.end(), PresentEnd::Failed(PresentError::TextureInvalid)));
-    assert_eq!((world.shown(), world.read()), (CLEAR, CLEAR));
-    let epochs: Vec<_> = world.sink.0.lock().unwrap().iter().filter_map(|offer| offer.2).collect();
-    assert_eq!(epochs, [1, 2, 3, 4, 5, 6, 7], "each is acknowledged, in order");
+    world.assert_shows(CLEAR);
+    assert_eq!(world.epochs(), [1, 2, 3, 4, 5, 6, 7], "each is acknowledged, in order");
     world.finish();
 }
 
-// R15 in a batch, on real parts.
 #[rstest]
 fn a_bad_texture_hurts_no_neighbour(#[values(Owned, Portable, Gl)] setup: Setup) {
     let Some(mut world) = World::new(setup) else { return };
     let contexts: Vec<_> = (100..110).map(ContextId).collect();
     for context in &contexts {
-        let descriptor =
-            ContextDescriptor { owner: OwnerId(0), size: size(1, 1), buffer_ids: BufferIds::Allocated };
-        world.presenter.create_context(*context, descriptor).unwrap();
+        world.presenter.create_context(*context, descriptor()).unwrap();
     }
     let textures: Vec<_> = contexts.iter().map(|_| world.solid(GREEN, size(16, 16))).collect();
     world.gpu.global.texture_destroy(textures[3].texture_id);
@@ -174,27 +158,25 @@ fn a_bad_texture_hurts_no_neighbour(#[values(Owned, Portable, Gl)] setup: Setup)
     }
     batch.submit();
     for _ in &contexts {
-        let outcome = world.outcomes.recv_timeout(TIMEOUT).unwrap();
-        let failed = matches!(outcome.end, PresentEnd::Failed(PresentError::TextureDestroyed));
-        assert!(if outcome.context == contexts[3] {
-            failed
-        } else {
-            matches!(outcome.end, PresentEnd::Presented)
-        });
+        let PresentOutcome { context, end, .. } = world.outcomes.recv_timeout(TIMEOUT).unwrap();
+        let is_right = match end {
+            PresentEnd::Presented => context != contexts[3],
+            PresentEnd::Failed(PresentError::TextureDestroyed) => context == contexts[3],
+            _ => false,
+        };
+        assert!(is_right, "{context:?}: {end:?}");
     }
     world.finish();
 }
 
-// D16 and R14: devices come and go.
+// A page can make and lose devices as fast as it likes: no thread, device or memory may stay behind.
 #[rstest]
 fn a_flood_of_devices_leaves_nothing_behind(#[values(Owned, Portable, Gl)] setup: Setup) {
     let Some(mut world) = World::new(setup) else { return };
-    let threads = || std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
     for round in 0..30 {
         let device = world.gpu.device();
         let previous = std::mem::replace(&mut world.device, device);
-        let texture = world.solid([round, 0, 0, 255], size(64, 64));
-        world.present(texture, u64::from(round)).unwrap();
+        world.present_solid([round, 0, 0, 255], size(64, 64), u64::from(round));
         if round % 2 == 0 {
             world.presenter.destroy_device(previous.id);
         }
@@ -204,13 +186,13 @@ fn a_flood_of_devices_leaves_nothing_behind(#[values(Owned, Portable, Gl)] setup
     for _ in 0..30 {
         world.end();
     }
-    assert_eq!((world.shown(), world.read()), ([29, 0, 0, 255], [29, 0, 0, 255]));
+    world.assert_shows([29, 0, 0, 255]);
     let deadline = Instant::now() + TIMEOUT;
     while threads() > 40 && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(50));
     }
     assert!(threads() <= 40, "{} threads", threads());
-    let hub = world.gpu.global.generate_report();
-    assert_eq!(hub.hub_report().devices.num_kept_from_user, 1);
+    let report = world.gpu.global.generate_report();
+    assert_eq!(report.hub_report().devices.num_kept_from_user, 1);
     world.finish();
 }

@@ -1,5 +1,5 @@
-//! A presenter on real wgpu-core, and a renderer that reads like WebRender: with owned and with portable frame memory on Vulkan with
-//! validation on, and on GL where there is one. What real parts do not do on command is forced in `src/tests`.
+//! A presenter on real wgpu-core and a renderer that reads like WebRender: with owned and with portable frame memory on Vulkan with
+//! validation, and with portable frame memory on GL. What real GPUs do not do on command is forced in `src/tests`.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,4 +1,4 @@
-//! Canvases that script draws into through a view of the format's `-srgb` variant.
+//! Canvases that script draws into through a view of the `-srgb` variant of their format. GL has no such views.
 
 use std::borrow::Cow;
 
@@ -7,11 +7,10 @@ use wgpu_core::pipeline::{
     FragmentState, ProgrammableStageDescriptor, RenderPipelineDescriptor, ShaderModuleDescriptor,
     ShaderModuleSource, VertexState,
 };
-use wgpu_core::resource::{TextureDescriptor, TextureViewDescriptor};
+use wgpu_core::resource::TextureViewDescriptor;
 use wgpu_types as wgt;
 
 use super::world::*;
-use crate::support::gpu::extent;
 
 const SHADER: &str = "
     @vertex fn corners(@builtin(vertex_index) i: u32) -> @builtin(position) vec4f {
@@ -30,18 +29,8 @@ fn drawn(
     size: Size2D<u32>,
 ) -> PendingTexture {
     let (global, device) = (&world.gpu.global, world.device.id);
-    let descriptor = TextureDescriptor {
-        label: None,
-        size: extent(size),
-        mip_level_count: 1,
-        sample_count: 1,
-        dimension: wgt::TextureDimension::D2,
-        format,
-        usage: TextureUsages::COPY_SRC | TextureUsages::RENDER_ATTACHMENT,
-        view_formats: vec![view_format],
-    };
-    let (texture_id, error) = global.device_create_texture(device, &descriptor, None);
-    assert!(error.is_none(), "{error:?}");
+    let usage = TextureUsages::COPY_SRC | TextureUsages::RENDER_ATTACHMENT;
+    let texture_id = world.gpu.texture_with_views(world.device, format, size, usage, &[view_format]);
     let descriptor = TextureViewDescriptor {
         label: None,
         format: Some(view_format),
@@ -99,7 +88,7 @@ fn drawn(
     PendingTexture { texture_id, encoder_ids: None, configuration }
 }
 
-// R4: what is in the texture is encoded already, it is not decoded. A quarter of light is 136.96 encoded; alpha is not.
+// The texture holds encoded values, which must not be encoded again. A quarter of light is 136.96 encoded; alpha is linear.
 #[rstest]
 fn what_is_drawn_through_an_srgb_view_is_the_encoded_value(#[values(Owned, Portable)] setup: Setup) {
     let Some(mut world) = World::new(setup) else { return };

@@ -1,33 +1,35 @@
 //! A presenter, a renderer, and records of what leaves.
 
-pub(super) use std::sync::mpsc::{Receiver, channel};
-pub(super) use std::sync::{Arc, Mutex};
-pub(super) use std::time::{Duration, Instant};
+pub use std::sync::Arc;
+pub use std::sync::mpsc::{Receiver, channel};
+pub use std::time::{Duration, Instant};
 
-pub(super) use crate::support::gpu::{Device, Gpu, assert_no_validation_errors};
-pub(super) use euclid::default::Size2D;
-pub(super) use rstest::rstest;
-pub(super) use webgpu_presentation::*;
-pub(super) use webrender_api::{
-    ExternalImageData, ExternalImageSource, IdNamespace, ImageDescriptor, ImageKey,
-};
-pub(super) use wgpu_core::id::{BufferId, CommandBufferId, CommandEncoderId};
-pub(super) use wgpu_types::{TextureFormat, TextureUsages};
+use std::sync::Mutex;
 
-pub(super) const CONTEXT: ContextId = ContextId(5);
-pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
+pub use euclid::default::Size2D;
+pub use rstest::rstest;
+pub use webgpu_presentation::*;
+pub use webrender_api::{ExternalImageData, ExternalImageSource, IdNamespace, ImageDescriptor, ImageKey};
+pub use wgpu_core::id::{BufferId, CommandBufferId, CommandEncoderId};
+pub use wgpu_types::{TextureFormat, TextureUsages};
 
-pub(super) const RED: [u8; 4] = [0, 0, 255, 255];
-pub(super) const GREEN: [u8; 4] = [0, 255, 0, 255];
-pub(super) const CLEAR: [u8; 4] = [0; 4];
+pub use self::Setup::*;
+pub use crate::support::gpu::{Device, Gpu, assert_no_validation_errors};
 
-pub(super) fn size(width: u32, height: u32) -> Size2D<u32> {
+pub const CONTEXT: ContextId = ContextId(5);
+pub const TIMEOUT: Duration = Duration::from_secs(30);
+
+pub const RED: [u8; 4] = [0, 0, 255, 255];
+pub const GREEN: [u8; 4] = [0, 255, 0, 255];
+pub const CLEAR: [u8; 4] = [0; 4];
+
+pub fn size(width: u32, height: u32) -> Size2D<u32> {
     Size2D::new(width, height)
 }
 
-/// What a test runs on. Each has its own tests.
+/// A kind of frame memory on a kind of GPU.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Setup {
+pub enum Setup {
     /// Owned frame memory on Vulkan, with validation.
     Owned,
     /// Portable frame memory on Vulkan, with validation.
@@ -35,31 +37,35 @@ pub(super) enum Setup {
     /// Portable frame memory on GL.
     Gl,
 }
-pub(super) use self::Setup::*;
 
 impl Setup {
-    /// `None` on a machine that has no such GPU: the test is skipped.
-    pub(super) fn gpu(self) -> Option<Gpu> {
+    /// `None` on a machine without such a GPU: the test is skipped.
+    pub fn gpu(self) -> Option<Gpu> {
         match self {
             Owned | Portable => Gpu::for_test(),
-            Gl => Gpu::gles_for_test(),
+            Gl if cfg!(feature = "gles") => Gpu::gles_for_test(),
+            Gl => {
+                eprintln!("SKIPPED: a test on GL, without the feature `gles`");
+                None
+            }
         }
     }
 
-    pub(super) fn memory(self) -> FrameMemoryKind {
+    pub fn memory(self) -> FrameMemoryKind {
         match self {
             Owned => FrameMemoryKind::Owned,
             Portable | Gl => FrameMemoryKind::Portable,
         }
     }
 
-    pub(super) fn options(self) -> PresenterOptions {
+    pub fn options(self) -> PresenterOptions {
         PresenterOptions { frame_memory: self.memory(), ..PresenterOptions::default() }
     }
 }
 
+/// Offers, with the epochs that they acknowledge.
 #[derive(Default)]
-pub(super) struct Sink(pub(super) Mutex<Vec<(ImageDescriptor, u8, Option<u64>)>>);
+pub struct Sink(Mutex<Vec<(ImageDescriptor, u8, Option<u64>)>>);
 
 impl ImageSink for Sink {
     fn add_image(&self, _: ImageKey, descriptor: ImageDescriptor, data: ExternalImageData) {
@@ -79,20 +85,24 @@ impl ImageSink for Sink {
     fn delete_image(&self, _: ImageKey) {}
 }
 
-pub(super) struct World {
-    pub(super) device: Device,
-    pub(super) sink: Arc<Sink>,
-    pub(super) presenter: Presenter,
-    pub(super) images: ExternalImages,
-    pub(super) outcomes: Receiver<PresentOutcome>,
-    pub(super) returned: Receiver<ReturnedId>,
-    /// Last: it lets other tests begin.
-    pub(super) gpu: Gpu,
+pub struct World {
+    pub device: Device,
+    pub sink: Arc<Sink>,
+    pub presenter: Presenter,
+    pub images: ExternalImages,
+    pub outcomes: Receiver<PresentOutcome>,
+    pub returned: Receiver<ReturnedId>,
+    /// Last field, because its drop lets other tests begin.
+    pub gpu: Gpu,
 }
 
 impl World {
-    pub(super) fn new(setup: Setup) -> Option<Self> {
-        let gpu = setup.gpu()?;
+    /// A context of 4×2 pixels with an image key. `None` if the test must be skipped.
+    pub fn new(setup: Setup) -> Option<Self> {
+        Some(Self::on(setup.gpu()?, setup.options()))
+    }
+
+    pub fn on(gpu: Gpu, options: PresenterOptions) -> Self {
         let device = gpu.device();
         let map = ContextMap::default();
         let sink = Arc::new(Sink::default());
@@ -100,42 +110,40 @@ impl World {
         let (on_id, returned) = channel();
         let options = PresenterOptions {
             on_outcome: Arc::new(move |outcome| drop(on_outcome.send(outcome))),
-            on_id: Arc::new(move |id| {
-                // A test that does not look at ids is none the worse.
-                let _ = on_id.send(id);
-            }),
-            ..setup.options()
+            // A test may drop the receiver and look at no id.
+            on_id: Arc::new(move |id| _ = on_id.send(id)),
+            ..options
         };
-        let mut presenter = Presenter::new(gpu.global.clone(), &map, sink.clone(), options);
+        let presenter = Presenter::new(gpu.global.clone(), &map, sink.clone(), options);
         let images = ExternalImages::new(&map);
-        let descriptor =
-            ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Allocated };
-        presenter.create_context(CONTEXT, descriptor).unwrap();
-        presenter.set_image_key(CONTEXT, ImageKey::new(IdNamespace(1), 1)).unwrap();
-        Some(Self { device, sink, presenter, images, outcomes, returned, gpu })
+        let mut world = Self { device, sink, presenter, images, outcomes, returned, gpu };
+        world.create(BufferIds::Allocated);
+        world
     }
 
-    pub(super) fn configuration(&self, size: Size2D<u32>) -> ContextConfiguration {
-        ContextConfiguration {
-            device_id: self.device.id,
-            queue_id: self.device.queue,
-            format: TextureFormat::Bgra8Unorm,
-            color_space: PredefinedColorSpace::Srgb,
-            alpha_mode: AlphaMode::Premultiplied,
-            size,
-        }
+    /// Creates the context, which is displayed.
+    pub fn create(&mut self, buffer_ids: BufferIds) {
+        let descriptor = ContextDescriptor { buffer_ids, ..descriptor() };
+        self.presenter.create_context(CONTEXT, descriptor).unwrap();
+        self.presenter.set_image_key(CONTEXT, ImageKey::new(IdNamespace(1), 1)).unwrap();
     }
 
-    /// A canvas of one colour.
-    pub(super) fn solid(&self, pixel: [u8; 4], size: Size2D<u32>) -> PendingTexture {
-        let bytes = pixel.repeat((size.width * size.height) as usize);
-        let configuration = self.configuration(size);
-        let texture_id = self.gpu.texture_with(self.device, configuration.format, size, &bytes);
-        PendingTexture { texture_id, encoder_ids: None, configuration }
+    pub fn configuration(&self, size: Size2D<u32>) -> ContextConfiguration {
+        self.device.configuration(size)
+    }
+
+    /// A canvas with these bytes, row after row.
+    pub fn canvas(&self, configuration: ContextConfiguration, bytes: &[u8]) -> PendingTexture {
+        self.gpu.canvas(self.device, configuration, bytes)
+    }
+
+    /// A canvas of one color.
+    pub fn solid(&self, pixel: [u8; 4], size: Size2D<u32>) -> PendingTexture {
+        self.canvas(self.configuration(size), &pixel.repeat(size.area() as usize))
     }
 
     /// Presents, and destroys the texture at once, as engines do.
-    pub(super) fn present(&mut self, texture: PendingTexture, epoch: u64) -> Result<u64, UnknownContext> {
+    pub fn present(&mut self, texture: PendingTexture, epoch: u64) -> Result<u64, UnknownContext> {
         let mut batch = self.presenter.batch();
         let sequence = batch.present(CONTEXT, Contents::Texture(texture), CanvasEpoch(epoch));
         batch.destroy_texture(texture.texture_id);
@@ -144,48 +152,92 @@ impl World {
         sequence
     }
 
-    pub(super) fn end(&self) -> PresentEnd {
+    pub fn present_solid(&mut self, pixel: [u8; 4], size: Size2D<u32>, epoch: u64) {
+        self.present(self.solid(pixel, size), epoch).unwrap();
+    }
+
+    /// Presents, and leaves the texture as it is.
+    pub fn present_kept(&mut self, texture: PendingTexture, epoch: u64) -> Result<u64, UnknownContext> {
+        self.presenter.present(CONTEXT, Contents::Texture(texture), CanvasEpoch(epoch))
+    }
+
+    pub fn present_cleared(&mut self, size: Size2D<u32>, alpha_mode: AlphaMode, epoch: u64) {
+        let contents = Contents::Cleared { size, alpha_mode };
+        self.presenter.present(CONTEXT, contents, CanvasEpoch(epoch)).unwrap();
+    }
+
+    #[track_caller]
+    pub fn end(&self) -> PresentEnd {
         self.outcomes.recv_timeout(TIMEOUT).expect("a present ends").end
     }
 
-    pub(super) fn present_and_wait(&mut self, texture: PendingTexture, epoch: u64) {
+    #[track_caller]
+    pub fn present_and_wait(&mut self, texture: PendingTexture, epoch: u64) {
         self.present(texture, epoch).unwrap();
         let end = self.end();
         assert!(matches!(end, PresentEnd::Presented), "{end:?}");
     }
 
-    pub(super) fn offer(&self) -> (ImageDescriptor, u8) {
+    #[track_caller]
+    pub fn show(&mut self, pixel: [u8; 4], size: Size2D<u32>, epoch: u64) {
+        self.present_and_wait(self.solid(pixel, size), epoch);
+    }
+
+    pub fn offer(&self) -> (ImageDescriptor, u8) {
         let (descriptor, generation, _) = *self.sink.0.lock().unwrap().last().unwrap();
         (descriptor, generation)
     }
 
-    pub(super) fn shown(&mut self) -> [u8; 4] {
-        let (descriptor, generation) = self.offer();
-        let pixel = uniform(self.images.lock(CONTEXT.into(), Some(generation)), &descriptor);
+    /// The epoch that the last call of the sink acknowledged.
+    pub fn last_epoch(&self) -> Option<u64> {
+        self.sink.0.lock().unwrap().last().unwrap().2
+    }
+
+    /// The epochs that were acknowledged, in order.
+    pub fn epochs(&self) -> Vec<u64> {
+        self.sink.0.lock().unwrap().iter().filter_map(|offer| offer.2).collect()
+    }
+
+    /// Locks the image and returns its pixel.
+    #[track_caller]
+    pub fn lock(&mut self, (descriptor, generation): (ImageDescriptor, u8)) -> [u8; 4] {
+        uniform(self.images.lock(CONTEXT.into(), Some(generation)), &descriptor)
+    }
+
+    #[track_caller]
+    pub fn shown(&mut self) -> [u8; 4] {
+        let pixel = self.lock(self.offer());
         self.images.unlock(CONTEXT.into());
         pixel
     }
 
-    pub(super) fn get_image(&mut self, texture: Option<PendingTexture>) -> Result<Snapshot, GetImageError> {
+    #[track_caller]
+    pub fn get_image(&mut self, texture: Option<PendingTexture>) -> Result<Snapshot, GetImageError> {
         self.ask_image(texture).recv_timeout(TIMEOUT).expect("get_image is answered")
     }
 
-    pub(super) fn ask_image(
+    pub fn ask_image(
         &mut self,
         texture: Option<PendingTexture>,
     ) -> Receiver<Result<Snapshot, GetImageError>> {
-        let (sender, receiver) = channel();
-        self.presenter.get_image(CONTEXT, texture, move |answer| drop(sender.send(answer)));
-        receiver
+        ask_image(&mut self.presenter, CONTEXT, texture)
     }
 
-    pub(super) fn read(&mut self) -> [u8; 4] {
+    #[track_caller]
+    pub fn read(&mut self) -> [u8; 4] {
         let bytes = self.get_image(None).unwrap().to_vec();
         *bytes.first_chunk().unwrap()
     }
 
-    /// Nothing of ours is left in wgpu-core: neither buffers nor encoders nor command buffers, and no complaint.
-    pub(super) fn finish(self) {
+    /// The pixel must be on screen and be what script reads.
+    #[track_caller]
+    pub fn assert_shows(&mut self, pixel: [u8; 4]) {
+        assert_eq!((self.shown(), self.read()), (pixel, pixel));
+    }
+
+    /// wgpu-core must have no buffer, encoder, command buffer or texture left, and no complaint.
+    #[track_caller]
+    pub fn finish(self) {
         let Self { gpu, presenter, images, .. } = self;
         drop((presenter, images));
         let report = gpu.global.generate_report();
@@ -198,7 +250,23 @@ impl World {
     }
 }
 
-pub(super) fn uniform(source: ExternalImageSource<'_>, descriptor: &ImageDescriptor) -> [u8; 4] {
+pub fn descriptor() -> ContextDescriptor {
+    ContextDescriptor { owner: OwnerId(0), size: size(4, 2), buffer_ids: BufferIds::Allocated }
+}
+
+pub fn ask_image(
+    presenter: &mut Presenter,
+    context: ContextId,
+    texture: Option<PendingTexture>,
+) -> Receiver<Result<Snapshot, GetImageError>> {
+    let (sender, receiver) = channel();
+    // A test that drops the receiver looks at no answer.
+    presenter.get_image(context, texture, move |answer| drop(sender.send(answer)));
+    receiver
+}
+
+#[track_caller]
+pub fn uniform(source: ExternalImageSource<'_>, descriptor: &ImageDescriptor) -> [u8; 4] {
     let ExternalImageSource::RawData(bytes) = source else { panic!("a living context is never invalid") };
     let (width, height) = (descriptor.size.width as usize, descriptor.size.height as usize);
     let stride = descriptor.compute_stride() as usize;

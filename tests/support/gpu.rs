@@ -1,4 +1,4 @@
-//! Real wgpu-core on a real Vulkan adapter, with the validation layers listening.
+//! Real wgpu-core on a real adapter, with the validation layers listening.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -6,6 +6,7 @@ use std::sync::{Arc, Once, OnceLock};
 
 use euclid::default::Size2D;
 use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
+use webgpu_presentation::{AlphaMode, ContextConfiguration, PendingTexture, PredefinedColorSpace};
 use wgpu_core::device::HostMap;
 use wgpu_core::global::Global;
 use wgpu_core::id::{AdapterId, CommandBufferId, CommandEncoderId, DeviceId, QueueId, TextureId};
@@ -13,7 +14,7 @@ use wgpu_core::resource::{BufferDescriptor, BufferMapOperation, TextureDescripto
 use wgpu_types as wgt;
 use wgpu_types::{TextureFormat, TextureUsages};
 
-/// wgpu-core's hub on the Vulkan backend, and its first adapter.
+/// wgpu-core's hub on one backend, and its first adapter.
 pub struct Gpu {
     pub global: Arc<Global>,
     pub adapter: AdapterId,
@@ -21,8 +22,8 @@ pub struct Gpu {
     _alone: Option<ReentrantMutexGuard<'static, ()>>,
 }
 
-/// Instances with validation live one at a time: the layer of Debian 12 (1.3.239) crashes now and then when several threads
-/// use several of them.
+/// Instances with validation live one at a time, because the validation layer of Debian 12 (1.3.239) crashes now and then when
+/// several threads use several instances.
 static VALIDATED: ReentrantMutex<()> = ReentrantMutex::new(());
 
 #[derive(Clone, Copy, Debug)]
@@ -31,10 +32,24 @@ pub struct Device {
     pub queue: QueueId,
 }
 
+impl Device {
+    /// A premultiplied BGRA canvas in sRGB.
+    pub fn configuration(self, size: Size2D<u32>) -> ContextConfiguration {
+        ContextConfiguration {
+            device_id: self.id,
+            queue_id: self.queue,
+            format: TextureFormat::Bgra8Unorm,
+            color_space: PredefinedColorSpace::Srgb,
+            alpha_mode: AlphaMode::Premultiplied,
+            size,
+        }
+    }
+}
+
 /// Validation errors logged since the process began.
 static VALIDATION_ERRORS: AtomicUsize = AtomicUsize::new(0);
 
-/// wgpu-hal found no validation layer.
+/// Set if wgpu-hal finds no validation layer.
 static NO_LAYER: AtomicBool = AtomicBool::new(false);
 
 struct Logger;
@@ -66,7 +81,8 @@ impl log::Log for Logger {
     fn flush(&self) {}
 }
 
-/// Says, once, what the tests run on and what they leave out. Past the test harness, which hides what tests print that pass.
+/// Says, once, what the tests run on and what they leave out. The line goes past the test harness, which hides what passing tests
+/// print.
 fn tell(adapter: Option<&str>, validation: bool) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -75,36 +91,36 @@ fn tell(adapter: Option<&str>, validation: bool) {
             (Some(adapter), false) => format!("adapter: {adapter}; SKIPPED: validation, without layers"),
             (None, _) => "SKIPPED: every test that needs a Vulkan adapter, there is none".into(),
         };
-        // Nobody need read it.
+        // It does not matter if standard error is closed.
         let _ = writeln!(std::io::stderr(), "{line}");
     });
 }
 
-/// No validation message may have fired.
+/// Fails if the validation layers have logged an error since the process began.
 pub fn assert_no_validation_errors() {
     assert_eq!(VALIDATION_ERRORS.load(Ordering::SeqCst), 0, "see the messages above");
 }
 
 impl Gpu {
-    /// With validation, and what it finds counted, unless the environment forbids layers. `None` without an adapter; an error,
-    /// not a skip, if the environment says that there must be one.
+    /// The first Vulkan adapter, with validation unless the environment forbids layers; the errors that it finds are counted.
+    /// `None` without an adapter. If the environment says that there must be one, the test fails instead.
     pub fn for_test() -> Option<Self> {
         static LOGGER: Once = Once::new();
         LOGGER.call_once(|| {
             log::set_logger(&Logger).expect("the first logger");
-            // That there are no layers is told to those who debug.
+            // wgpu-hal logs at the level of debugging that there are no layers.
             log::set_max_level(log::LevelFilter::Debug);
         });
         let alone = VALIDATED.lock();
-        // Without labels: the loader of Debian 12 (1.3.239) walks through its devices to name an object while another thread
-        // destroys one.
+        // Objects get no labels, because the loader of Debian 12 (1.3.239) walks through its devices to name an object while
+        // another thread destroys one.
         let validated = wgt::InstanceFlags::DEBUG
             | wgt::InstanceFlags::VALIDATION
             | wgt::InstanceFlags::DISCARD_HAL_LABELS;
         let without_layers = std::env::var_os("WEBGPU_PRESENTATION_WITHOUT_LAYERS").is_some();
         let flags = if without_layers { wgt::InstanceFlags::empty() } else { validated };
         if without_layers {
-            // With an instance the driver stays loaded, and what it keeps for the process is no leak.
+            // This instance keeps the driver loaded: otherwise what it keeps for the process would be reported as a leak.
             static DRIVER: OnceLock<Option<Arc<Global>>> = OnceLock::new();
             DRIVER.get_or_init(|| Self::new(flags).map(|gpu| gpu.global));
         }
@@ -128,27 +144,26 @@ impl Gpu {
         Self::with(descriptor)
     }
 
-    /// The first GL adapter, without validation. `None` if there is none, or if this crate is built without GL.
+    /// The first GL adapter, without validation. `None` if there is none.
     pub fn gles_for_test() -> Option<Self> {
         let mut descriptor = wgt::InstanceDescriptor::new_without_display_handle();
         descriptor.backends = wgt::Backends::GL;
-        let gpu = if cfg!(feature = "gles") { Self::with(descriptor) } else { None };
+        let gpu = Self::with(descriptor);
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
-            let line = gpu.as_ref().map_or(
-                "SKIPPED: every test on GL, there is no adapter or no feature `gles`".into(),
-                |gpu| format!("GL adapter: {}", gpu.name),
-            );
+            let line = gpu.as_ref().map_or("SKIPPED: every test on GL, there is no adapter".into(), |gpu| {
+                format!("GL adapter: {}", gpu.name)
+            });
             let _ = writeln!(std::io::stderr(), "{line}");
         });
         gpu
     }
 
-    /// A backend that does nothing, for what needs no driver.
+    /// wgpu-core's backend without a driver: it copies and maps buffers, and nothing else.
     pub fn noop() -> Self {
         let mut descriptor = wgt::InstanceDescriptor::new_without_display_handle();
         descriptor.backends = wgt::Backends::NOOP;
-        // Without those that make wgpu-core compile shaders for each device.
+        // The default flags make wgpu-core compile shaders for each device.
         descriptor.flags = wgt::InstanceFlags::empty();
         descriptor.backend_options.noop.enable = true;
         Self::with(descriptor).expect("there is always a noop adapter")
@@ -183,33 +198,28 @@ impl Gpu {
         size: Size2D<u32>,
         usage: TextureUsages,
     ) -> TextureId {
-        let descriptor = TextureDescriptor {
-            label: Some("canvas".into()),
-            size: extent(size),
-            mip_level_count: 1,
-            sample_count: 1,
-            dimension: wgt::TextureDimension::D2,
-            format,
-            usage,
-            view_formats: vec![],
-        };
+        self.texture_with_views(device, format, size, usage, &[])
+    }
+
+    /// A texture that can be seen through views of these formats too.
+    pub fn texture_with_views(
+        &self,
+        device: Device,
+        format: TextureFormat,
+        size: Size2D<u32>,
+        usage: TextureUsages,
+        view_formats: &[TextureFormat],
+    ) -> TextureId {
+        let descriptor =
+            TextureDescriptor { view_formats: view_formats.to_vec(), ..descriptor(format, size, usage) };
         let (id, error) = self.global.device_create_texture(device.id, &descriptor, None);
         assert!(error.is_none(), "{error:?}");
         id
     }
 
-    /// What script gets for a descriptor that does not validate.
+    /// The error texture that script gets for a descriptor that does not validate.
     pub fn invalid_texture(&self, device: Device) -> TextureId {
-        let descriptor = TextureDescriptor {
-            label: None,
-            size: extent(Size2D::new(0, 0)),
-            mip_level_count: 1,
-            sample_count: 1,
-            dimension: wgt::TextureDimension::D2,
-            format: TextureFormat::Bgra8Unorm,
-            usage: TextureUsages::COPY_SRC,
-            view_formats: vec![],
-        };
+        let descriptor = descriptor(TextureFormat::Bgra8Unorm, Size2D::new(0, 0), TextureUsages::COPY_SRC);
         let (id, error) = self.global.device_create_texture(device.id, &descriptor, None);
         assert!(error.is_some());
         id
@@ -229,6 +239,17 @@ impl Gpu {
         id
     }
 
+    /// A canvas of this configuration with these bytes, row after row without padding.
+    pub fn canvas(
+        &self,
+        device: Device,
+        configuration: ContextConfiguration,
+        bytes: &[u8],
+    ) -> PendingTexture {
+        let texture_id = self.texture_with(device, configuration.format, configuration.size, bytes);
+        PendingTexture { texture_id, encoder_ids: None, configuration }
+    }
+
     pub fn write(&self, device: Device, texture: TextureId, size: Size2D<u32>, bytes: &[u8]) {
         let layout = wgt::TexelCopyBufferLayout {
             offset: 0,
@@ -240,7 +261,7 @@ impl Gpu {
             .expect("the texture can be written");
     }
 
-    /// The bytes of a texture, row after row, read with nothing of ours: blocks until the device is idle.
+    /// The bytes of a texture, row after row, read without this crate. Blocks until the device is idle.
     pub fn read(&self, device: Device, texture: TextureId, size: Size2D<u32>) -> Vec<u8> {
         let global = &self.global;
         let stride = (size.width * 4).next_multiple_of(wgt::COPY_BYTES_PER_ROW_ALIGNMENT);
@@ -264,7 +285,7 @@ impl Gpu {
         global.buffer_map_async(buffer, 0, None, map).expect("the buffer can be mapped");
         global.device_poll(device.id, wgt::PollType::wait_indefinitely()).expect("the device is alive");
         let (pointer, len) = global.buffer_get_mapped_range(buffer, 0, None).expect("it is mapped");
-        // SAFETY: mapped for reading until `buffer_drop` below, on this thread.
+        // SAFETY: the buffer is mapped for reading until `buffer_drop` below, on this thread.
         let mapped = unsafe { std::slice::from_raw_parts(pointer.as_ptr(), len as usize) };
         let bytes =
             mapped.chunks(stride as usize).flat_map(|row| &row[..size.width as usize * 4]).copied().collect();
@@ -272,7 +293,7 @@ impl Gpu {
         bytes
     }
 
-    /// Records and submits.
+    /// Records commands, submits them and returns the index of the submission.
     pub fn submit(&self, device: Device, record: impl FnOnce(CommandEncoderId)) -> u64 {
         let global = &self.global;
         let (encoder, error) = global.device_create_command_encoder(device.id, &Default::default(), None);
@@ -290,6 +311,19 @@ impl Gpu {
     pub fn drop_texture(&self, texture: TextureId) {
         self.global.texture_destroy(texture);
         self.global.texture_drop(texture);
+    }
+}
+
+fn descriptor(format: TextureFormat, size: Size2D<u32>, usage: TextureUsages) -> TextureDescriptor<'static> {
+    TextureDescriptor {
+        label: Some("canvas".into()),
+        size: extent(size),
+        mip_level_count: 1,
+        sample_count: 1,
+        dimension: wgt::TextureDimension::D2,
+        format,
+        usage,
+        view_formats: vec![],
     }
 }
 

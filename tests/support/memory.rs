@@ -1,29 +1,29 @@
-//! What this process uses.
+//! Memory and threads of this process.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The system's allocator, which counts the bytes that Rust code holds. Those of drivers are not among them.
+/// The allocator of the system, which counts the bytes that Rust code holds. Those of drivers are not among them.
 pub struct Counting;
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: everything is passed on to the system's allocator as it is; counting does not allocate.
+// SAFETY: every call is passed on to the allocator of the system as it is; counting does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LIVE.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promise is the one that is asked for.
+        // SAFETY: the caller promises what the allocator of the system asks for.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as above; `alloc` passed on what `System` gave.
+        // SAFETY: the caller promises what the allocator of the system asks for, from which `alloc` got the memory.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
 
-/// Bytes that Rust code holds, if `Counting` is the allocator.
+/// Bytes that Rust code holds. Precondition: `Counting` is the global allocator.
 pub fn heap() -> usize {
     LIVE.load(Ordering::Relaxed)
 }
@@ -33,7 +33,7 @@ pub fn resident() -> usize {
     #[cfg(target_env = "gnu")]
     {
         unsafe extern "C" {
-            /// glibc's: any padding will do, from any thread.
+            /// Returns free memory of glibc to the system. Safe with any padding, on any thread.
             safe fn malloc_trim(padding: usize) -> i32;
         }
         malloc_trim(0);

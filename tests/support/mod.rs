@@ -1,5 +1,5 @@
-//! Real parts for tests and for the demo: wgpu-core on Vulkan, WebRender without a display.
-#![allow(dead_code, reason = "each user needs a part of it")]
+//! What tests and examples share: wgpu-core on real adapters, WebRender without a display.
+#![allow(dead_code, reason = "each user needs only a part")]
 
 pub mod chaos;
 pub mod gpu;

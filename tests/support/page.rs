@@ -1,4 +1,4 @@
-//! WebRender without a window: on swgl, which needs no GPU, or on EGL without a surface.
+//! WebRender without a window.
 
 use std::rc::Rc;
 use std::sync::mpsc::{Sender, channel};
@@ -19,14 +19,14 @@ use webrender_api::{
 /// What WebRender draws with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageGl {
-    /// WebRender's own software rasteriser.
+    /// WebRender's own software rasterizer, which needs no GPU.
     Swgl,
-    /// The driver's GL through EGL: Mesa's llvmpipe without a GPU.
+    /// The GL of the driver through EGL, which is Mesa's llvmpipe on a machine without a GPU.
     Egl,
 }
 
 impl PageGl {
-    /// The opaque page under a premultiplied pixel, in the rounding of this rasteriser (`tests/harness.rs` holds it to that).
+    /// The color of an opaque page under a premultiplied pixel, rounded as this rasterizer does. `tests/harness.rs` checks that.
     pub fn blend(self, [r, g, b, alpha]: [u8; 4], under: [u8; 3]) -> [u8; 3] {
         let alpha = u32::from(alpha);
         let kept = |under: u8| {
@@ -50,9 +50,9 @@ impl PageGl {
 #[derive(Clone, Copy, Debug)]
 pub enum Item {
     Rect(LayoutRect, ColorF),
-    /// Composited as a surface of its own, if WebRender can: what an engine does with a canvas.
+    /// An image that is composited as a surface of its own, if WebRender can do that. Engines show canvases so.
     Image(LayoutRect, ImageKey),
-    /// Drawn with the rest of the page.
+    /// An image that is drawn with the rest of the page.
     PlainImage(LayoutRect, ImageKey),
 }
 
@@ -61,10 +61,10 @@ pub fn rect(x: f32, y: f32, width: f32, height: f32) -> LayoutRect {
     LayoutRect::from_origin_and_size((x, y).into(), (width, height).into())
 }
 
-/// How long a frame may take before it is clear that none comes: WebRender's backend thread has panicked.
+/// Longest wait for a frame. If it takes longer, the backend thread of WebRender has panicked.
 const FRAME_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// GL is global to the process, swgl's context too.
+/// Held while a page lives, because GL, and the context of swgl, are global to the process.
 static GL: Mutex<()> = Mutex::new(());
 
 /// A WebRender instance that draws one document.
@@ -97,13 +97,13 @@ impl RenderNotifier for Notifier {
     fn new_frame_ready(&self, _: DocumentId, _: FramePublishId, _: &FrameReadyParams) {}
 }
 
-/// Tells that a transaction's frame is built, or that it never will be, by hanging up.
+/// Tells that the frame of a transaction is built. If that frame never comes, the channel is closed.
 struct Built(Sender<()>);
 
 impl NotificationHandler for Built {
     fn notify(&self, when: Checkpoint) {
         if when == Checkpoint::FrameBuilt {
-            // Nobody listens any more after the timeout.
+            // After the timeout the receiver is gone.
             let _ = self.0.send(());
         }
     }
@@ -153,7 +153,7 @@ impl Page {
         self.api.generate_image_key()
     }
 
-    /// Another api of the same instance, for a sink.
+    /// Another `RenderApi` of the same instance, for a sink.
     pub fn new_api(&self) -> RenderApi {
         self.sender.create_api()
     }
@@ -162,7 +162,7 @@ impl Page {
         self.document
     }
 
-    /// Replaces what is on the page, in the order in which it is painted.
+    /// Replaces what is on the page. Later items are painted over earlier ones.
     pub fn set_scene(&mut self, items: &[Item]) {
         let pipeline = PipelineId(0, 0);
         let mut builder = DisplayListBuilder::new(pipeline);
@@ -195,7 +195,7 @@ impl Page {
         self.frame += 1;
         transaction.generate_frame(self.frame, true, false, RenderReasons::TESTING);
         transaction.invalidate_rendered_frame(RenderReasons::TESTING);
-        // This very frame: those that a sink asked for are ready at any time.
+        // Waits for this very frame, because frames that a sink asked for may be ready at any time.
         let (built, frame) = channel();
         transaction.notify(NotificationRequest::new(Checkpoint::FrameBuilt, Box::new(Built(built))));
         self.api.send_transaction(self.document, transaction);
@@ -305,7 +305,7 @@ mod egl {
                 .map_err(failed)?;
             device.bind_surface_to_context(&mut context, surface).map_err(|(error, _)| failed(error))?;
             device.make_context_current(&context).map_err(failed)?;
-            // SAFETY: the context is current, and its functions are used while it lives.
+            // SAFETY: the context is current, and lives as long as its functions are used.
             let gl = unsafe { GlFns::load_with(|name| device.get_proc_address(&context, name)) };
             let info = device.context_surface_info(&context).map_err(failed)?;
             let framebuffer =

@@ -1,21 +1,17 @@
-//! `cargo xtask bench`: comparisons with others, each a crate outside the workspace with its own lock file.
+//! `cargo xtask bench`: comparisons of this crate with others.
+//!
+//! Each comparison is a crate in `benches`, outside the workspace, so that nobody else has to download what it compares
+//! with. It has a lock file of its own, which this command obeys, and is built into a folder of its own below `target`.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::process::{ProcessError, cargo, run};
-use crate::setup::{self, SetupError};
+use crate::error::XtaskError;
+use crate::process::{cargo, run};
+use crate::setup;
 
-#[derive(Debug, thiserror::Error)]
-pub enum BenchError {
-    #[error(transparent)]
-    Setup(#[from] SetupError),
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-}
-
-/// Which one: exactly one.
+/// Which comparison to make. Exactly one has to be named.
 #[derive(clap::Args, Clone, Copy, Debug, PartialEq, Eq)]
 #[group(required = true, multiple = false)]
 pub struct Comparison {
@@ -30,18 +26,17 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// The crate's name and the folder's.
+    /// Returns the name of the crate, which is that of its folder too.
     fn name(self) -> &'static str {
         if self.peer { "vs-servo" } else { "vs-wgpu-belt" }
     }
 }
 
-pub fn command(comparison: Comparison, arguments: &[OsString]) -> Result<(), BenchError> {
+pub fn command(comparison: Comparison, arguments: &[OsString]) -> Result<(), XtaskError> {
     setup::ensure()?;
-    Ok(run(&mut comparing(comparison, arguments))?)
+    run(&mut comparing(comparison, arguments))
 }
 
-/// Built into a folder of its own below that of all other builds.
 fn comparing(comparison: Comparison, arguments: &[OsString]) -> Command {
     let (root, name) = (root(), comparison.name());
     let mut command = cargo();

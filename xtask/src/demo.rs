@@ -1,20 +1,15 @@
-//! `cargo xtask demo`: the example `page`, which tells itself what it draws and where the pictures are.
+//! `cargo xtask demo`: the package `demo`.
+//!
+//! The demo prints itself what it draws and where its pictures are. It is built in release, because it draws with
+//! software rasterizers.
 
 use std::ffi::OsString;
 
-use crate::process::{ProcessError, cargo, run};
-use crate::setup::{self, SetupError};
+use crate::error::XtaskError;
+use crate::process::{cargo, run};
+use crate::setup;
 
-#[derive(Debug, thiserror::Error)]
-pub enum DemoError {
-    #[error(transparent)]
-    Setup(#[from] SetupError),
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-}
-
-pub fn command(arguments: &[OsString]) -> Result<(), DemoError> {
+pub fn command(arguments: &[OsString]) -> Result<(), XtaskError> {
     setup::ensure()?;
-    let page = ["run", "--release", "--package", "webgpu-presentation", "--features", "webrender"];
-    Ok(run(cargo().args(page).args(["--example", "page", "--"]).args(arguments))?)
+    run(cargo().args(["run", "--release", "--package", "demo", "--"]).args(arguments))
 }

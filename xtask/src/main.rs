@@ -1,40 +1,33 @@
 //! The project's commands, run as `cargo xtask <command>`.
 //!
-//! `setup` looks at the machine and installs what is missing; `demo` and `test` begin with it. The files, in
-//! the order a command travels:
+//! Most commands first make sure that the machine has what they need, and then start cargo. The files, in the order a
+//! command travels:
 //!
-//! - `process`: starting programs, and the environment every build gets;
-//! - `vulkan`, `libraries`: what the machine has;
-//! - `components`: what the project needs, and how each thing is recognised;
-//! - `distribution`: how this system installs packages;
-//! - `toolchain`: rustfmt and clippy;
-//! - `nightly`: the compiler that sanitizers and fuzzing need;
-//! - `setup`, `demo`, `steps`, `tally`, `test`, `soak`, `bench`, `asan`, `fuzz`: the commands.
+//! - `error`: why a command stops;
+//! - `process`: starting programs, and the environment that every build gets;
+//! - `packages`: what the project needs of the machine, and how each thing is recognized;
+//! - `setup`: installing what is missing;
+//! - `demo`, `soak`, `bench`: one program each;
+//! - `steps`, `tally`, `test`: what is tested, how results are counted, and running it;
+//! - `nightly`, `asan`, `fuzz`: what needs a nightly compiler.
 
 #![forbid(unsafe_code)]
 
+mod error;
 mod process;
 
-mod libraries;
-mod vulkan;
-
-mod components;
-mod distribution;
-mod nightly;
-mod toolchain;
-
+mod packages;
 mod setup;
 
 mod demo;
+mod soak;
+mod bench;
 
 mod steps;
 mod tally;
 mod test;
 
-mod soak;
-
-mod bench;
-
+mod nightly;
 mod asan;
 mod fuzz;
 
@@ -63,12 +56,12 @@ enum Subcommands {
     /// sudo unless run as root; on other systems they are named. The other commands begin with this one.
     Setup,
 
-    /// Draw a page of WebGPU canvases and check every pixel of it: the example `page`.
+    /// Draw a page of WebGPU canvases and check every pixel of it: the package `demo`.
     ///
-    /// All arguments go to the example; `cargo xtask demo --help` lists them.
+    /// All arguments go to the demo; `cargo xtask demo --help` lists them.
     #[command(disable_help_flag = true)]
     Demo {
-        /// Arguments for the example.
+        /// Arguments for the demo.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
         arguments: Vec<OsString>,
     },
@@ -95,7 +88,7 @@ enum Subcommands {
         seed: Option<u64>,
     },
 
-    /// Compare this crate with others that do the same, and with a floor that nobody can be faster than.
+    /// Compare this crate with others that do the same, and with a floor: the least that the work costs.
     ///
     /// All of them run in turn in one process; medians are shown.
     Bench {
@@ -123,22 +116,18 @@ enum Subcommands {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Subcommands::Setup => setup::command().map_err(|error| error.to_string()),
-        Subcommands::Demo { arguments } => demo::command(&arguments).map_err(|error| error.to_string()),
-        Subcommands::Test { only } => test::command(&only).map_err(|error| error.to_string()),
-        Subcommands::Soak { minutes, seed } => {
-            soak::command(minutes, seed).map_err(|error| error.to_string())
-        }
-        Subcommands::Bench { comparison, arguments } => {
-            bench::command(comparison, &arguments).map_err(|error| error.to_string())
-        }
-        Subcommands::Asan => asan::command().map_err(|error| error.to_string()),
-        Subcommands::Fuzz { seconds } => fuzz::command(seconds).map_err(|error| error.to_string()),
+        Subcommands::Setup => setup::command(),
+        Subcommands::Demo { arguments } => demo::command(&arguments),
+        Subcommands::Test { only } => test::command(&only),
+        Subcommands::Soak { minutes, seed } => soak::command(minutes, seed),
+        Subcommands::Bench { comparison, arguments } => bench::command(comparison, &arguments),
+        Subcommands::Asan => asan::command(),
+        Subcommands::Fuzz { seconds } => fuzz::command(seconds),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("error: {message}");
+        Err(error) => {
+            eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }
@@ -153,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_after_demo_goes_to_the_example() {
+    fn everything_after_demo_goes_to_the_demo() {
         for line in ["--help", "-h", "--frames 3 --gl egl", "out --only"] {
             let Subcommands::Demo { arguments } = parse(&format!("demo {line}")) else { panic!("{line}") };
             assert_eq!(arguments, line.split(' ').map(OsString::from).collect::<Vec<_>>());

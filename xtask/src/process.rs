@@ -1,73 +1,71 @@
 //! Starting other programs.
+//!
+//! [`cargo`] is the one place that decides how the project's builds run: every command uses it, so that all of them
+//! share their compiled dependencies. [`run`] gives a program this terminal; [`succeeds`] and [`stdout_of`] only ask a
+//! question and show nothing.
 
 use std::env;
-use std::ffi::OsStr;
-use std::io;
-use std::process::{Command, ExitStatus, Stdio};
+use std::ffi::{OsStr, OsString};
+use std::process::{Command, Stdio};
 
-#[derive(Debug, thiserror::Error)]
-pub enum ProcessError {
-    #[error("could not start `{command}`: {source}")]
-    Start { command: String, source: io::Error },
-    #[error("`{command}` failed ({status})")]
-    Failed { command: String, status: ExitStatus },
-}
+use crate::error::XtaskError;
 
-/// Whether the folders of `PATH` have a program of this name.
+/// Whether the folders of `PATH` hold a program of this name.
 pub fn on_path(program: &str) -> bool {
     env::var_os("PATH")
         .is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(program).is_file()))
 }
 
-/// Whether the program can be started and exits with success. Shows nothing.
+/// Whether the program can be started and exits with success.
 pub fn succeeds(program: impl AsRef<OsStr>, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
-/// What the program prints on stdout; empty when it cannot be started.
+/// Returns what the program prints on stdout: nothing if it cannot be started.
 pub fn stdout_of(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output();
     output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
 }
 
 /// Runs the command with this terminal as its own.
-pub fn run(command: &mut Command) -> Result<(), ProcessError> {
+pub fn run(command: &mut Command) -> Result<(), XtaskError> {
     let status =
-        command.status().map_err(|source| ProcessError::Start { command: written(command), source })?;
-    if status.success() { Ok(()) } else { Err(ProcessError::Failed { command: written(command), status }) }
+        command.status().map_err(|source| XtaskError::Start { command: written(command), source })?;
+    if status.success() { Ok(()) } else { Err(XtaskError::Failed { command: written(command), status }) }
 }
 
-/// The cargo that started us, set up to build C++ the same way in every command: a change of `CXX` makes cargo
-/// build swgl anew.
+/// Returns a command for the cargo that started xtask, which builds C++ with clang if it can.
+///
+/// The choice is the same in every command because cargo builds swgl anew whenever `CC` or `CXX` changes.
 pub fn cargo() -> Command {
     let mut command = Command::new(cargo_path());
     if uses_clang() {
         command.env("CC", "clang").env("CXX", "clang++");
     }
     if env::var_os("XDG_RUNTIME_DIR").is_none() {
-        // A part of Mesa complains about it at every start, in the midst of what the tests say.
+        // Mesa warns about the missing variable at every start, in the midst of what the tests print.
         command.env("XDG_RUNTIME_DIR", env::temp_dir());
     }
     command
 }
 
-pub fn cargo_path() -> std::ffi::OsString {
+pub fn cargo_path() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
-/// Whether our builds name clang as the compiler: swgl runs 2 to 4 times faster than when built by GCC.
+/// Whether [`cargo`] names clang as the compiler: swgl runs 2 to 4 times faster than when GCC builds it.
 pub fn uses_clang() -> bool {
     !compiler_is_chosen() && on_path("clang") && on_path("clang++")
 }
 
-/// Whether the user has chosen a compiler; then we leave both alone.
+/// Whether the user has chosen a compiler, which xtask then leaves alone.
 pub fn compiler_is_chosen() -> bool {
     env::var_os("CC").is_some() || env::var_os("CXX").is_some()
 }
 
-/// The command as one would type it, without its environment.
+/// Returns the command as one would type it, without its environment.
 pub fn written(command: &Command) -> String {
     let program = match command.get_program() {
         program if program == cargo_path() => "cargo".into(),

@@ -1,8 +1,9 @@
 //! The steps of `cargo xtask test`, in their order: what fails soonest comes first.
 //!
-//! Building is most of the time. Cargo keeps apart what is only checked from what is compiled, and builds with
-//! different features, so there are two large sets: clippy's, and that of `test`, `loom` and `doctest`. They share the
-//! slow build scripts, of swgl and of WebRender's shaders.
+//! Building takes most of the time. Cargo keeps what is only checked apart from what is compiled, and keeps builds with
+//! different features apart, so there are two large sets of artifacts: those of clippy, and those that `test`, `loom`
+//! and `doctest` share. The features of each step are chosen such that the slow build scripts, of swgl and of
+//! WebRender's shaders, run once for both.
 
 use std::process::Command;
 
@@ -22,11 +23,11 @@ pub enum Step {
     Docs,
     /// Unit tests, tests on a fake GPU, tests on Vulkan and tests against WebRender.
     Test,
-    /// What threads share, in every order that they can take the locks in: nearly.
+    /// What threads share, in nearly every order in which they can take the locks.
     Loom,
     /// The examples in the documentation.
     Doctest,
-    /// Nothing is left after minutes of canvases and devices that come and go.
+    /// Canvases and devices that come and go for two minutes leave nothing behind.
     Soak,
 }
 
@@ -44,7 +45,7 @@ impl Step {
         }
     }
 
-    /// Whether its output has lines of test results to count.
+    /// Whether the step prints lines of test results to count.
     pub fn runs_tests(self) -> bool {
         matches!(self, Self::Test | Self::Loom | Self::Doctest)
     }
@@ -53,37 +54,37 @@ impl Step {
         let mut command = cargo();
         command.args(self.arguments().split(' ')).envs(self.environment().iter().copied());
         if self.runs_tests() || self == Self::Soak {
-            // The loader's chatter hides what the tests say.
+            // The messages of the Vulkan loader would hide those of the tests.
             command.env_remove("VK_LOADER_DEBUG");
         }
         command
     }
 
-    /// The command and what is special in its environment, to show.
+    /// Returns the command as one would type it, with what is special in its environment.
     pub fn written(self) -> String {
         let variables = self.environment().iter().map(|(name, value)| format!("{name}=\"{value}\" "));
         variables.collect::<String>() + &written(&self.command())
     }
 
-    /// The tests to run of the program that the command builds, if it does not run it.
+    /// Returns which tests to run of the program that the command builds, if the command does not run it itself.
     pub fn builds(self) -> Option<&'static str> {
         (self == Self::Loom).then_some("tests::loom::")
     }
 
     fn arguments(self) -> &'static str {
         match self {
-            // rustfmt colours its diff even where no terminal reads it.
+            // rustfmt colors its diff even if it does not go to a terminal.
             Self::Fmt => "fmt --all --check -- --color never",
             Self::Clippy => "clippy --workspace --all-targets --all-features -- -D warnings",
             Self::BuildMinimal => "check --package webgpu-presentation --no-default-features",
-            // FreeType is the tests' choice. Naming it here lets WebRender's build script, which takes a
-            // minute, count as built already.
+            // The tests build WebRender with FreeType. With the same feature here, its build script, which takes a
+            // minute, need not run again.
             Self::Docs => {
                 "doc --package webgpu-presentation --no-deps --features webrender,webrender/static_freetype"
             }
-            // Other tests run on after a failure, so that the count is whole.
+            // After a failure the other tests run too, so that all of them are counted.
             Self::Test => "test --workspace --all-targets --features webrender,gles --no-fail-fast",
-            // Loom's locks are for this crate alone: with RUSTFLAGS everything would be built again.
+            // `--cfg loom` goes to this crate only. In RUSTFLAGS it would build every dependency anew.
             Self::Loom => concat!(
                 "rustc --package webgpu-presentation --lib --profile test --features webrender,gles ",
                 "--message-format json-render-diagnostics -- --cfg loom -D warnings"
@@ -99,7 +100,7 @@ impl Step {
         match self {
             Self::Fmt | Self::Clippy | Self::BuildMinimal | Self::Loom | Self::Soak => &[],
             Self::Docs => &[("RUSTDOCFLAGS", "-D warnings")],
-            // Without an adapter the tests are to fail, where they would else be skipped.
+            // Without an adapter tests fail here, while a plain `cargo test` skips them.
             Self::Test | Self::Doctest => {
                 &[("WEBGPU_PRESENTATION_REQUIRE_ADAPTER", "1"), ("RUST_BACKTRACE", "1")]
             }

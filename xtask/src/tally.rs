@@ -1,9 +1,12 @@
 //! Counting test results in what `cargo test` prints.
+//!
+//! Each test program prints one line with its numbers. `cargo xtask test` adds them up, so that its last line says how
+//! many tests there were over all programs and steps.
 
 use std::fmt;
 use std::ops::AddAssign;
 
-/// Numbers of tests.
+/// How many tests ended in which way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub passed: u32,
@@ -12,7 +15,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Reads a line such as `test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out`.
+    /// Reads a line such as `test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out`, and returns
     /// `None` for any other line.
     pub fn of_line(line: &str) -> Option<Self> {
         let (_, counts) = line.trim().strip_prefix("test result:")?.split_once(". ")?;

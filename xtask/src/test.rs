@@ -1,4 +1,8 @@
-//! `cargo xtask test`.
+//! `cargo xtask test`: runs the steps and sums up.
+//!
+//! Steps run one after the other, and the first that fails is the last that runs. Their output passes through
+//! unchanged; lines with test results are counted on the way. At the end each step has a line with its time, and the
+//! very last line holds the numbers of tests passed and failed.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Command, ExitStatus, Stdio};
@@ -6,19 +10,10 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
-use crate::setup::{self, SetupError};
+use crate::error::XtaskError;
+use crate::setup;
 use crate::steps::Step;
 use crate::tally::Tally;
-
-#[derive(Debug, thiserror::Error)]
-pub enum TestError {
-    #[error(transparent)]
-    Setup(#[from] SetupError),
-    #[error("{step} could not be run: {source}")]
-    Run { step: &'static str, source: io::Error },
-    #[error("{step} failed ({status}). To repeat it alone: cargo xtask test --only {step}")]
-    Failed { step: &'static str, status: ExitStatus },
-}
 
 /// A step that ran to its end.
 struct Ran {
@@ -28,8 +23,8 @@ struct Ran {
     tally: Tally,
 }
 
-/// Runs the steps in their order, all of them when `only` is empty.
-pub fn command(only: &[Step]) -> Result<(), TestError> {
+/// Runs the steps in their order: all of them if `only` is empty.
+pub fn command(only: &[Step]) -> Result<(), XtaskError> {
     setup::ensure()?;
     let chosen = |step: &&Step| only.is_empty() || only.contains(step);
     let steps: Vec<Step> = Step::value_variants().iter().filter(chosen).copied().collect();
@@ -37,7 +32,7 @@ pub fn command(only: &[Step]) -> Result<(), TestError> {
     let mut ran = Vec::new();
     for (index, &step) in steps.iter().enumerate() {
         println!("\n=== {} ({} of {}): {}", step.name(), index + 1, steps.len(), step.written());
-        let done = run(step).map_err(|source| TestError::Run { step: step.name(), source })?;
+        let done = run(step).map_err(|source| XtaskError::StepNotRun { step: step.name(), source })?;
         println!("=== {}: {}, {}", step.name(), verdict(done.status), seconds(done.duration));
         let success = done.status.success();
         ran.push(done);
@@ -48,14 +43,14 @@ pub fn command(only: &[Step]) -> Result<(), TestError> {
     print_summary(&steps, &ran);
     match ran.last() {
         Some(last) if !last.status.success() => {
-            Err(TestError::Failed { step: last.step.name(), status: last.status })
+            Err(XtaskError::StepFailed { step: last.step.name(), status: last.status })
         }
         _ => Ok(()),
     }
 }
 
 fn run(step: Step) -> io::Result<Ran> {
-    // Cargo writes to the same terminal by itself: our headline has to be there first.
+    // The headline has to reach the terminal before what cargo writes there.
     io::stdout().flush()?;
     let start = Instant::now();
     let mut command = step.command();
@@ -73,7 +68,7 @@ fn run(step: Step) -> io::Result<Ran> {
     Ok(Ran { step, status, duration: start.elapsed(), tally })
 }
 
-/// Lets cargo build a program, whose path it prints among what it prints as JSON.
+/// Lets cargo build a program, and returns the command that starts it; or the status with which cargo failed.
 fn built(command: &mut Command) -> io::Result<Result<Command, ExitStatus>> {
     let output = command.stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
@@ -83,13 +78,13 @@ fn built(command: &mut Command) -> io::Result<Result<Command, ExitStatus>> {
     program.map(|path| Ok(Command::new(path))).ok_or_else(|| io::Error::other("cargo names no program"))
 }
 
-/// The last program that cargo's JSON names. In a string only `\\` stands for something else, in paths.
+/// Returns the last program that cargo's JSON names. The only escape that occurs in a path is `\\`.
 fn program_in(json: &str) -> Option<String> {
     let (_, rest) = json.rsplit_once("\"executable\":\"")?;
     rest.split_once('"').map(|(path, _)| path.replace("\\\\", "\\"))
 }
 
-/// Passes on each line of the command's stdout as it comes, and adds up the test results among them.
+/// Runs the command, prints each line of its stdout as it comes, and adds up the test results among them.
 fn run_counting(command: &mut Command) -> io::Result<(ExitStatus, Tally)> {
     let mut child = command.stdout(Stdio::piped()).spawn()?;
     let mut tally = Tally::default();
@@ -97,14 +92,14 @@ fn run_counting(command: &mut Command) -> io::Result<(ExitStatus, Tally)> {
         tally = count_lines(BufReader::new(stdout), io::stdout().lock())?;
     }
     let status = child.wait()?;
-    // A test program that was killed printed no result: it counts as one failure.
+    // A test program that was killed prints no result, and counts as one failure.
     if !status.success() && tally.failed == 0 {
         tally.failed = 1;
     }
     Ok((status, tally))
 }
 
-/// Tests may print anything, so lines are bytes.
+/// Copies lines and counts the results in them. Lines are bytes, because tests may print anything.
 fn count_lines(mut from: impl BufRead, mut to: impl Write) -> io::Result<Tally> {
     let mut tally = Tally::default();
     let mut line = Vec::new();
@@ -119,7 +114,7 @@ fn count_lines(mut from: impl BufRead, mut to: impl Write) -> io::Result<Tally> 
     Ok(tally)
 }
 
-/// A line per step, and the number of tests on the last line by itself.
+/// Prints a line for each step, and the numbers of tests on a line of their own at the end.
 fn print_summary(steps: &[Step], ran: &[Ran]) {
     println!("\n=== summary");
     let mut total = Tally::default();

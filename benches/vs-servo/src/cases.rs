@@ -1,4 +1,11 @@
-//! What is measured.
+//! What is measured: each case runs all sides in turn and returns rows of figures.
+//!
+//! - `presents`: from a present to its image update, in cases P1 to P3;
+//! - `busy`: a present beside another page's long work, in case P4;
+//! - `images`: `get_image`, in cases P5;
+//! - `memory`: what presents leave behind and what a canvas holds, in cases P6 and P7;
+//! - `locks`: `lock` and `unlock` of a renderer, in cases P9;
+//! - `waiting`: what waiting for the GPU costs, in cases W.
 
 mod busy;
 mod images;
@@ -20,9 +27,9 @@ use crate::rows::Row;
 use crate::statistics::Samples;
 
 pub struct Case {
-    /// A part of it selects the case.
+    /// The name of the case. A part of it, on the command line, selects the case.
     pub id: String,
-    /// How often `run` advances the bar.
+    /// How often `run` advances the progress bar.
     pub steps: u64,
     pub run: Run,
 }
@@ -43,12 +50,12 @@ const MEDIUM: Size2D<u32> = Size2D::new(256, 256);
 const FULL_HD: Size2D<u32> = Size2D::new(1920, 1080);
 const ULTRA_HD: Size2D<u32> = Size2D::new(3840, 2160);
 
-/// New ones for each case: what one leaves behind is not the next one's.
+/// Starts all sides anew, so that a case is not affected by what another one leaves behind.
 fn sides() -> Vec<Box<dyn Entrant>> {
     vec![Box::new(Ours::new()), Box::new(Peer::new()), Box::new(Floor::new())]
 }
 
-/// Lets the sides take turns, each of them first in its round, and returns their samples.
+/// Lets the sides take turns, beginning with another side in each round, and returns their samples.
 fn take_turns(
     sides: &mut [Box<dyn Entrant>],
     rounds: usize,
@@ -67,7 +74,7 @@ fn take_turns(
     samples
 }
 
-/// A row with a figure of each side.
+/// Returns a row with a figure of each side.
 fn row(
     id: impl Into<String>,
     work: impl Into<String>,

@@ -1,4 +1,7 @@
-//! The WebGPU thread of an engine: one message per request of script, gathered into batches.
+//! The WebGPU thread of an engine: it receives one message for each request of script, and gathers presents into batches.
+//!
+//! A batch takes the presents and destructions that wait in the channel, up to the first message that must not overtake or be
+//! overtaken. Nothing waits for a batch to fill.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -24,9 +27,9 @@ pub enum Request {
         texture: Option<PendingTexture>,
         reply: Reply,
     },
-    /// From `PresenterOptions::wake`.
+    /// Sent by `PresenterOptions::wake`.
     Maintain,
-    /// Whatever else script asks of wgpu-core.
+    /// Stands for whatever else script asks of wgpu-core.
     Other(Box<dyn FnOnce(&mut Presenter) + Send>),
     Exit,
 }
@@ -43,7 +46,7 @@ pub fn start(
     let (requests, receiver) = channel();
     let (wake, map) = (requests.clone(), map.clone());
     let wake = Arc::new(move || {
-        // The thread may have ended.
+        // The WebGPU thread may have ended.
         let _ = wake.send(Request::Maintain);
     });
     let options = PresenterOptions { wake, ..options };
@@ -80,7 +83,7 @@ fn gather(presenter: &mut Presenter, first: Request, requests: &Receiver<Request
             }
             Request::DestroyTexture(texture) => batch.destroy_texture(texture),
             Request::DropTexture(texture) => batch.drop_texture(texture),
-            // It can wait, the frame cannot.
+            // Maintenance can wait until the frame is submitted.
             Request::Maintain => maintain = true,
             other => {
                 next = Some(other);

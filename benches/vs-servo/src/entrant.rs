@@ -1,4 +1,4 @@
-//! What each side must be able to do.
+//! What each side must be able to do, and what all sides are given: a format, a color, and a channel for image updates.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -7,15 +7,14 @@ use euclid::default::Size2D;
 use webgpu_presentation::AlphaMode;
 use wgpu_types::{Color, TextureFormat};
 
-/// What is waited for longer has failed.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+use crate::raw::PATIENCE;
 
 pub const FORMAT: TextureFormat = TextureFormat::Bgra8Unorm;
 
-/// Of every texture: premultiplied, and not opaque, so that an opaque canvas takes the long way.
-pub const COLOUR: Color = Color { r: 0.4, g: 0.2, b: 0.0, a: 0.4 };
+/// What every texture is cleared to. It is premultiplied and translucent, so that the frames of opaque canvases have to be changed.
+pub const COLOR: Color = Color { r: 0.4, g: 0.2, b: 0.0, a: 0.4 };
 
-/// What `COLOUR` is in memory.
+/// Returns the bytes of a pixel of `COLOR`, as `get_image` and a renderer have to see it.
 pub fn pixel(alpha_mode: AlphaMode) -> [u8; 4] {
     match alpha_mode {
         AlphaMode::Premultiplied => [0, 51, 102, 102],
@@ -23,49 +22,49 @@ pub fn pixel(alpha_mode: AlphaMode) -> [u8; 4] {
     }
 }
 
-/// One way to present canvases. A canvas is named by its index: the first one is 0.
+/// One way to present canvases. Canvases are named by their index, from 0.
 pub trait Entrant: Send {
     fn name(&self) -> &'static str;
 
-    /// A canvas that is displayed.
+    /// Creates a canvas that is displayed.
     fn create_canvas(&mut self, size: Size2D<u32>, alpha_mode: AlphaMode) -> usize;
 
     fn destroy_canvas(&mut self, canvas: usize);
 
-    /// A fresh texture for each of these canvases, drawn by the GPU; and nothing is under way any more.
+    /// Draws a fresh texture for each of these canvases, and returns when the GPU has done it and nothing else is in flight.
     fn draw(&mut self, frame: &[(usize, Size2D<u32>)]);
 
-    /// Presents what was drawn, once for each mention of a canvas, and waits for the image updates. How long that took.
+    /// Presents what was drawn, once for each mention of a canvas, waits for the image updates, and returns how long that took.
     fn present(&mut self, canvases: &[usize], then: Then) -> Duration;
 
-    /// Until the caller has the bytes. How long that took.
+    /// Reads an image, and returns how long it took until the caller had the bytes.
     fn get_image(&mut self, canvas: usize, source: Source) -> Duration;
 
-    /// Submits work on a second device, another page's, so many units of it. That page asks to be told when it is done.
+    /// Submits so many units of work on a second device, which stands for another page. That page asks to be told of their end.
     fn start_long_work(&mut self, units: u32);
 
-    /// Waits until it is.
+    /// Waits until the long work is done.
     fn finish_long_work(&mut self);
 
-    /// The renderer's side. `None` if there is none.
+    /// Returns what a renderer calls, or `None` if the side has no renderer.
     fn locker(&self) -> Option<Box<dyn Locker>>;
 }
 
 /// What becomes of a texture that was presented.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Then {
-    /// Destroyed by the next message, as engines do.
+    /// It is destroyed by the next message, as engines do.
     Destroy,
-    /// It is presented again.
+    /// It stays, to be presented again.
     Keep,
 }
 
 /// What `get_image` reads.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// What was presented last.
+    /// Reads what was presented last.
     Shown,
-    /// What was drawn last.
+    /// Reads the texture that was drawn last.
     Drawn,
 }
 
@@ -73,20 +72,20 @@ pub enum Source {
 pub trait Locker {
     fn lock_and_unlock(&mut self, canvas: usize);
 
-    /// Of what is locked.
+    /// Locks a canvas and returns its first pixel.
     fn first_pixel(&mut self, canvas: usize) -> Option<[u8; 4]>;
 }
 
-/// An image update as it is observed.
+/// An image update, as the compositor of a side observes it.
 pub struct Update {
     pub canvas: usize,
     pub epoch: u64,
 }
 
-/// The image updates of one side. Each one travels over a channel to the thread that measures.
+/// The image updates of one side. Each of them travels over a channel to the thread that measures.
 pub struct Updates {
     receiver: Receiver<Update>,
-    /// The highest epoch of each canvas.
+    /// The highest epoch of each canvas so far.
     epochs: Vec<u64>,
 }
 

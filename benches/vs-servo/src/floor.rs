@@ -1,4 +1,6 @@
-//! Raw wgpu-core on one thread, without messages: one copy, one submit, and waiting for that submission.
+//! The floor: raw wgpu-core on one thread, without messages.
+//!
+//! A present is one copy, one submission, and waiting for it. That is the least which reading back costs.
 
 pub mod threads;
 
@@ -13,9 +15,10 @@ use wgpu_core::id::{BufferId, CommandEncoderId, TextureId};
 use wgpu_core::resource::BufferMapOperation;
 use wgpu_types as wgt;
 
+use crate::common::{extent, rest, set_up, stride};
 use crate::entrant::{Entrant, Locker, Source, Then, pixel};
 use crate::long_work::BusyDevice;
-use crate::raw::{Core, Device, extent, rest, stride};
+use crate::raw::{Core, Device};
 
 pub struct Floor {
     core: Core,
@@ -26,7 +29,7 @@ pub struct Floor {
 }
 
 struct Canvas {
-    /// They take turns: what is shown is not overwritten.
+    /// Two buffers that take turns, so that a copy does not overwrite what is shown.
     staging: [Staging; 2],
     turn: usize,
     drawn: Option<(TextureId, Size2D<u32>)>,
@@ -40,12 +43,12 @@ struct Staging {
 
 impl Floor {
     pub fn new() -> Self {
-        let core = Core::new();
+        let core = set_up();
         let device = core.device();
         Self { core, device, busy: None, long_work: None, canvases: Vec::new() }
     }
 
-    /// Records the copy of what was drawn to the canvas's next staging buffer.
+    /// Records the copy of what was drawn into the canvas's next staging buffer, which it returns.
     fn record(&mut self, encoder: CommandEncoderId, canvas: usize) -> BufferId {
         let global = &self.device.global;
         let canvas = &mut self.canvases[canvas];
@@ -82,13 +85,14 @@ impl Floor {
         submission
     }
 
-    /// The bytes that are shown, in memory of their own.
+    /// Copies the bytes that are shown.
     fn read(&self, canvas: usize) -> Vec<u8> {
         let canvas = &self.canvases[canvas];
         let buffer = canvas.staging[canvas.turn].buffer;
         let (pointer, len) =
             self.device.global.buffer_get_mapped_range(buffer, 0, None).expect("it is mapped");
-        // SAFETY: mapped for reading until the buffer's next turn, on this thread; the device lives.
+        // SAFETY: the buffer is mapped for reading, `len` bytes from `pointer` on, until its next turn, which `&self` excludes
+        // here. The device, which would free its memory, is never destroyed.
         unsafe { std::slice::from_raw_parts(pointer.as_ptr(), len as usize) }.to_vec()
     }
 
@@ -109,10 +113,11 @@ impl Entrant for Floor {
         "floor"
     }
 
-    /// `size` is the largest that it is going to have.
+    /// Creates a canvas whose textures are never larger than `size`.
     fn create_canvas(&mut self, size: Size2D<u32>, _: AlphaMode) -> usize {
         let bytes = u64::from(stride(size)) * u64::from(size.height);
-        let staging = || Staging { buffer: self.device.staging_buffer(bytes), is_mapped: false };
+        let usage = wgt::BufferUsages::MAP_READ | wgt::BufferUsages::COPY_DST;
+        let staging = || Staging { buffer: self.device.buffer(bytes, usage, false), is_mapped: false };
         self.canvases.push(Canvas { staging: [staging(), staging()], turn: 0, drawn: None });
         self.canvases.len() - 1
     }
@@ -140,7 +145,7 @@ impl Entrant for Floor {
         let submission = self.copy(canvases);
         self.device.wait(submission);
         let time = start.elapsed();
-        // Not inside the time: a floor does what nobody can do without.
+        // The clock has stopped: destroying the texture is not part of what a present has to do.
         if then == Then::Destroy {
             canvases.iter().for_each(|canvas| self.drop_texture(*canvas));
         }

@@ -1,7 +1,7 @@
 //! Work that keeps a GPU busy for a fifth of a second.
 //!
-//! It computes, one workgroup at a time. llvmpipe draws for all devices in one queue, so that drawing would hold up everybody, the
-//! floor too. And several workgroups would take all cores, which a real GPU leaves alone: all sides would wait for the scheduler.
+//! It is a compute shader, run in one workgroup at a time. Drawing would not do: llvmpipe draws for all devices in one queue, so that
+//! every side would wait, even the floor. Several workgroups would take all cores of the CPU, which a real GPU leaves alone.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ use wgpu_types as wgt;
 
 use crate::raw::{Core, Device};
 
-/// A workgroup is a unit of work, of a millisecond or so.
+/// The shader. One workgroup of it is a unit of work, and takes about a millisecond.
 pub const SHADER: &str = "
 @group(0) @binding(0) var<storage, read_write> results: array<f32>;
 
@@ -50,7 +50,7 @@ pub fn bind_group(layout: BindGroupLayoutId, buffer: BufferId) -> BindGroupDescr
     BindGroupDescriptor { label: None, layout, entries: Cow::Owned(vec![entry]) }
 }
 
-/// A second device of the same `Global`: another page.
+/// A second device of the same `Global`, which stands for another page.
 #[derive(Clone)]
 pub struct BusyDevice {
     pub device: Device,

@@ -6,17 +6,19 @@
 //! cargo run --release -- --json out.json  # writes the figures too
 //! ```
 //!
-//! All sides run in one process on the same adapter, each with a `Global` and a device of its own, set up alike, and take turns; medians
-//! are shown. The peer gets the messages of Servo's script thread. This crate gets the like, on a thread that drains its
-//! channel into batches (`engine.rs`). Both are measured from sending the first message to observing the image update: a channel
-//! wakes the thread that measures. The floor is one encoder, one submit, and waiting for that submission, without messages and threads;
-//! beside it stands the same on as many threads as an engine has, since to wake one costs tens of microseconds on an idle machine.
+//! All sides run in one process on the same adapter, each with a `Global` and a device of its own, which are set up alike. They take
+//! turns, and medians are shown. The peer gets the messages of Servo's script thread. This crate gets similar ones, on a thread that
+//! drains its channel into batches (`engine.rs`). Both are measured from sending the first message to observing the image update,
+//! which wakes the thread that measures over a channel. The floor is one encoder, one submission, and waiting for it, without
+//! messages and threads. Beside it stands the same on as many threads as an engine has, because waking a thread costs tens of
+//! microseconds on an idle machine.
 //!
-//! Textures are fresh in each frame (unless said otherwise), drawn by a render pass that clears them, and the GPU is done with
-//! that before the clock starts. A message that destroys the texture follows each present; the floor destroys it when the clock
-//! has stopped. Freed memory stays in the process, in one arena (`memory.rs`), for else some sides would pay for fresh pages, by chance.
+//! Unless a case says otherwise, textures are fresh in each frame. A render pass clears them, and the GPU has done that before the
+//! clock starts. A message that destroys the texture follows each present; the floor destroys it when the clock has stopped. Freed
+//! memory stays in the process, in one arena (`memory.rs`): otherwise some sides would pay for fresh pages, by chance.
 
 mod cases;
+mod common;
 mod engine;
 mod entrant;
 mod floor;
@@ -24,6 +26,7 @@ mod long_work;
 mod memory;
 mod ours;
 mod peer;
+#[path = "../../support/raw.rs"]
 mod raw;
 mod rows;
 mod statistics;
@@ -43,7 +46,7 @@ use crate::rows::Row;
 #[derive(Parser)]
 #[command(name = "vs-servo")]
 struct Arguments {
-    /// Run the cases whose ids contain one of these: P1, or 4k, say.
+    /// Run the cases whose ids contain one of these: P1, for example, or 4k.
     filters: Vec<String>,
     /// Write the figures to this file.
     #[arg(long, value_name = "FILE")]
@@ -82,9 +85,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// The name of the adapter that all sides use.
+/// Returns the name of the adapter, after making sure that all sides use the same one.
 fn same_adapter() -> String {
-    let ours = raw::Core::new().adapter();
+    let ours = common::set_up().adapter();
     let peer = peer::Peer::new();
     assert_eq!((&ours.name, &ours.driver_info), (&peer.adapter().name, &peer.adapter().driver_info));
     format!("{} ({})", ours.name, ours.driver_info)

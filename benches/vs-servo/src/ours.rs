@@ -1,4 +1,4 @@
-//! This crate, driven as an engine drives it: see `engine`.
+//! This crate, driven by the messages of an engine (`engine.rs`), with a compositor that observes image updates.
 
 mod compositor;
 mod presenting;
@@ -14,6 +14,7 @@ use webgpu_presentation::{
     PresenterOptions,
 };
 
+use crate::common::set_up;
 use crate::engine::{self, Request};
 use crate::entrant::{Updates, receive};
 use crate::long_work::BusyDevice;
@@ -21,7 +22,7 @@ use crate::raw::{Core, Device};
 
 use self::compositor::{Generations, Sink};
 
-/// The name of `Ours::spinning`.
+/// The name of the side that [`Ours::spinning`] creates.
 pub const SPINNING: &str = "ours, spinning";
 
 pub struct Ours {
@@ -35,7 +36,7 @@ pub struct Ours {
     map: ContextMap,
     updates: Updates,
     generations: Generations,
-    /// The first one.
+    /// The first present that failed.
     failure: Arc<OnceLock<PresentError>>,
     canvases: Vec<Canvas>,
     epoch: u64,
@@ -51,14 +52,14 @@ impl Ours {
         Self::with(PresenterOptions::default(), "ours")
     }
 
-    /// The WebGPU thread waits a moment for small canvases.
+    /// Creates the side with a WebGPU thread that waits up to 100 µs for small canvases.
     pub fn spinning() -> Self {
         let spin = Duration::from_micros(100);
         Self::with(PresenterOptions { spin, ..Default::default() }, SPINNING)
     }
 
     fn with(options: PresenterOptions, name: &'static str) -> Self {
-        let core = Core::new();
+        let core = set_up();
         let device = core.device();
         let map = ContextMap::default();
         let (sender, updates) = Updates::new();
@@ -68,7 +69,7 @@ impl Ours {
         let failed = failure.clone();
         let on_outcome = Arc::new(move |outcome: PresentOutcome| {
             if let PresentEnd::Failed(error) = outcome.end {
-                // The first one is told.
+                // Only the first failure is kept.
                 let _ = failed.set(error);
             }
         });
@@ -95,7 +96,7 @@ impl Ours {
         self.requests.send(request).expect("the WebGPU thread runs");
     }
 
-    /// Does something on the WebGPU thread and waits for what it sends.
+    /// Runs `request` on the WebGPU thread, and returns what it sends.
     fn ask<T: Send + 'static>(
         &self,
         what: &str,
@@ -110,7 +111,7 @@ impl Ours {
         self.canvases[canvas].drawn.expect("it was drawn")
     }
 
-    /// What was not destroyed.
+    /// Destroys what was drawn, unless a present has done so.
     fn drop_texture(&mut self, canvas: usize) {
         if let Some(texture) = self.canvases[canvas].drawn.take() {
             self.send(Request::DestroyTexture(texture.texture_id));
@@ -118,7 +119,7 @@ impl Ours {
         }
     }
 
-    /// How long each takes. They are of the device that does long work.
+    /// Destroys textures of the device that does long work, and returns how long each takes.
     pub fn destroy_busy_textures(&mut self, count: usize) -> Vec<Duration> {
         let busy = self.busy();
         self.ask("the destruction of textures", move |presenter, sender| {
@@ -142,10 +143,10 @@ impl Ours {
 
 impl Drop for Ours {
     fn drop(&mut self) {
-        // It may be gone already, if this is a panic.
+        // The thread may be gone already, if this is a panic.
         let _ = self.requests.send(Request::Exit);
         if let Some(thread) = self.thread.take() {
-            // A panic has said what it is.
+            // If the thread panicked, its message is printed already.
             let _ = thread.join();
         }
     }

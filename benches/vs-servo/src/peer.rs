@@ -19,8 +19,9 @@ use webgpu_traits::{
 };
 use webrender_api::{IdNamespace, ImageFormat, ImageKey};
 
-use crate::entrant::{Entrant, Locker, PATIENCE, Source, Then, Updates, pixel, receive};
-use crate::raw::rest;
+use crate::common::rest;
+use crate::entrant::{Entrant, Locker, Source, Then, Updates, pixel, receive};
+use crate::raw::PATIENCE;
 
 use self::connection::Connection;
 use self::long_work::BusyDevice;
@@ -55,12 +56,12 @@ impl Peer {
         Self { connection, device, busy: None, long_work: None, updates, canvases: Vec::new(), epoch: 0 }
     }
 
-    /// Its adapter, as it calls it.
+    /// Returns what the peer says about its adapter.
     pub fn adapter(&self) -> &wgpu_types::AdapterInfo {
         &self.connection.adapter_info
     }
 
-    /// Script takes fresh ids for each copy and never hands them back.
+    /// Returns the texture with fresh ids for its copy, as script does, which never frees them.
     fn pending(&self, canvas: usize) -> PendingTexture {
         let canvas = &self.canvases[canvas];
         let (texture_id, size) = canvas.drawn.expect("it was drawn");
@@ -78,7 +79,7 @@ impl Peer {
         }
     }
 
-    /// What was not destroyed.
+    /// Destroys what was drawn. A texture that a present destroyed is not drawn any more.
     fn drop_texture(&mut self, canvas: usize) {
         if let Some((texture, _)) = self.canvases[canvas].drawn.take() {
             self.connection.send(WebGPURequest::DestroyTexture(texture));
@@ -194,7 +195,7 @@ impl Entrant for Peer {
 
 struct Renderer {
     images: WebGpuExternalImages,
-    /// Of the external images, by canvas.
+    /// The ids of the external images, by canvas.
     ids: Vec<u64>,
 }
 

@@ -1,8 +1,8 @@
-//! What is printed: one row for each figure.
+//! What is printed: a row holds one figure of each side, and a target.
 
 use serde::Serialize;
 
-/// One figure of each side; `None` where there is no such side.
+/// One figure of each side: `None` if the side does not take part.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
     pub id: String,
@@ -11,7 +11,7 @@ pub struct Row {
     pub ours: Option<f64>,
     pub peer: Option<f64>,
     pub floor: Option<f64>,
-    /// Whether `target` is met. `None` without one.
+    /// Whether `target` is met: `None` without a target.
     pub met: Option<bool>,
     #[serde(skip)]
     pub target: &'static str,
@@ -23,7 +23,7 @@ impl Row {
         Self { id, work, unit, ours: None, peer: None, floor: None, met: None, target: "" }
     }
 
-    /// Says what ours is to reach.
+    /// Adds a target for the figure of this crate, and whether it is met.
     pub fn with_target(mut self, target: &'static str, met: impl FnOnce(&Self) -> Option<bool>) -> Self {
         self.target = target;
         self.met = met(&self);

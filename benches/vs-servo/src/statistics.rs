@@ -1,8 +1,8 @@
-//! Medians.
+//! Medians and other percentiles.
 
 use std::time::Duration;
 
-/// Durations of one side.
+/// The durations that one side took.
 pub struct Samples {
     pub side: &'static str,
     durations: Vec<Duration>,

@@ -1,4 +1,4 @@
-//! Rows as a table.
+//! Prints rows as a table.
 
 use crate::rows::Row;
 
@@ -11,7 +11,7 @@ pub fn print(rows: &[Row]) {
     let widths: Vec<_> = (0..HEADER.len()).map(width).collect();
     for line in &lines {
         let cells = line.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| {
-            // Numbers end below one another.
+            // Columns of numbers are aligned to the right.
             if (3..8).contains(&column) { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
         });
         println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
@@ -38,7 +38,7 @@ fn cells(row: &Row) -> [String; 10] {
     ]
 }
 
-/// Three digits are as many as mean something.
+/// Returns a figure with three significant digits: more would pretend a precision that is not there.
 fn figure(value: f64) -> String {
     match value.abs() {
         100.0.. => format!("{value:.0}"),

@@ -1,13 +1,13 @@
-//! Nothing may hang, not even the end of a thread.
+//! Ends the process if a side hangs, be it at the end of a thread.
 
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
-/// Far longer than a step takes.
+/// How long the progress bar may stand still. A step takes far less.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Ends the process if the bar stands still.
+/// Starts a thread that ends the process if the bar stands still for too long.
 pub fn watch(bar: ProgressBar) {
     std::thread::spawn(move || {
         let (mut position, mut since) = (bar.position(), Instant::now());

@@ -1,14 +1,20 @@
-//! What is uploaded.
+//! What is uploaded in each case: how many writes, how large, and where to.
+
+use wgpu_core::id::BufferId;
+use wgpu_types::BufferUsages;
+
+use crate::raw::Device;
 
 pub struct Case {
     pub name: &'static str,
     pub writes: usize,
-    /// Bytes of one.
+    /// Bytes of one write.
     pub size: usize,
-    /// How many buffers take them, in turn.
+    /// How many buffers take the writes, in turn.
     pub buffers: usize,
-    /// From one write to the next of the same buffer, in bytes.
+    /// Bytes from one write to the next of the same buffer.
     pub stride: usize,
+    /// How many frames are measured.
     pub rounds: usize,
 }
 
@@ -27,17 +33,23 @@ pub fn all() -> Vec<Case> {
 }
 
 impl Case {
-    /// What is written in a frame.
+    /// Returns the bytes that are written in a frame.
     pub fn bytes(&self) -> usize {
         self.writes * self.size
     }
 
-    /// What one buffer holds.
+    /// Returns the bytes of one buffer.
     pub fn buffer_size(&self) -> u64 {
         (self.writes.div_ceil(self.buffers) * self.stride) as u64
     }
 
-    /// All writes: which buffer, where, and which of the data.
+    /// Creates the buffers that take the writes.
+    pub fn targets(&self, device: &Device) -> Vec<BufferId> {
+        let target = |_| device.buffer(self.buffer_size(), BufferUsages::COPY_DST, false);
+        (0..self.buffers).map(target).collect()
+    }
+
+    /// Returns for each write the index of its buffer, its offset there, and its part of the data.
     pub fn writes<'a>(&self, data: &'a [u8]) -> impl Iterator<Item = (usize, u64, &'a [u8])> + use<'a> {
         let (buffers, stride) = (self.buffers, self.stride);
         let place = move |index: usize| (index % buffers, (index / buffers * stride) as u64);

@@ -1,4 +1,6 @@
-//! One pass of the CPU over the bytes, and one copy for each destination. Nobody else uses the device.
+//! The floor: one pass of the CPU over the bytes, and one GPU copy for each destination.
+//!
+//! No way to upload can do without either of them. The staging buffer is kept and mapped again in each frame.
 
 use wgpu_core::device::HostMap;
 use wgpu_core::id::BufferId;
@@ -19,7 +21,7 @@ impl Floor {
     pub fn new(device: Device, case: &Case) -> Self {
         let usage = BufferUsages::MAP_WRITE | BufferUsages::COPY_SRC;
         let staging = device.buffer(case.bytes() as u64, usage, true);
-        let targets = device.targets(case.buffers, case.buffer_size());
+        let targets = case.targets(&device);
         Self { device, staging, targets }
     }
 }
@@ -32,7 +34,8 @@ impl Side for Floor {
     fn frame(&mut self, case: &Case, data: &[u8]) {
         let global = &self.device.global;
         let (pointer, len) = global.buffer_get_mapped_range(self.staging, 0, None).expect("it is mapped");
-        // SAFETY: mapped until `buffer_unmap` below, on this thread; the device lives.
+        // SAFETY: the buffer is mapped for writing until `buffer_unmap` below, `len` bytes from `pointer` on. Only this thread
+        // knows the buffer, and the device, which would free its memory, is not destroyed before.
         let mapped = unsafe { std::slice::from_raw_parts_mut(pointer.as_ptr(), len as usize) };
         let part = data.len() / case.buffers;
         if case.buffers == 1 {
@@ -58,9 +61,9 @@ impl Side for Floor {
                 )
                 .expect("it can be recorded");
         }
-        self.device.submit(encoder);
+        let submission = self.device.submit(encoder);
         let map = BufferMapOperation { host: HostMap::Write, callback: None };
         global.buffer_map_async(self.staging, 0, None, map).expect("it can be mapped");
-        self.device.wait();
+        self.device.wait(submission);
     }
 }

@@ -5,15 +5,17 @@
 //! cargo run --release -- scattered   # the cases whose names contain that
 //! ```
 //!
-//! One frame is all writes, one submission, and waiting until the GPU is idle. The sides take turns, two frames each of which the second
-//! is measured; medians are shown. (`queue_write_buffer` is measured by itself.) The floor is what nobody can do without: one copy of all bytes into a mapped buffer, and one GPU copy for each
-//! destination (all of it raw wgpu-core). Heap allocations are those of the whole process in a frame, wgpu-core's too.
+//! A frame is all writes of a case, one submission, and waiting until the GPU has done it. The sides take turns, with two frames each,
+//! of which the second one is measured; medians are shown. Only `queue_write_buffer` is measured by itself. The floor is the least
+//! that an upload costs, in raw wgpu-core: one copy of all bytes into a mapped buffer, and one GPU copy for each destination. Heap
+//! allocations are those of the whole process in a frame, including wgpu-core's.
 
 mod cases;
 mod counting;
 mod floor;
 mod ours;
 mod queue;
+#[path = "../../support/raw.rs"]
 mod raw;
 mod theirs;
 
@@ -26,7 +28,7 @@ use crate::cases::Case;
 /// One way to upload.
 trait Side {
     fn name(&self) -> &'static str;
-    /// All writes of a frame, its submission, and its end on the GPU.
+    /// Performs all writes of a frame, submits them, and waits until the GPU has done them.
     fn frame(&mut self, case: &Case, data: &[u8]);
 }
 
@@ -48,7 +50,7 @@ impl Measured {
     }
 }
 
-/// Frames that are not measured: chunks are made, caches warm up.
+/// How many rounds precede those that are measured: belts make their chunks, and caches warm up.
 const WARM_UP: usize = 5;
 
 fn measure(case: &Case, sides: &mut [Box<dyn Side>], bar: &ProgressBar) -> Vec<Measured> {
@@ -59,7 +61,7 @@ fn measure(case: &Case, sides: &mut [Box<dyn Side>], bar: &ProgressBar) -> Vec<M
         .collect();
     for round in 0..WARM_UP + case.rounds {
         for (side, measured) in sides.iter_mut().zip(&mut measured) {
-            // What the side before left in the heap and in the caches is not this one's.
+            // The first frame is not measured: the side before left its own data in the heap and in the caches.
             side.frame(case, &data);
             let (before, start) = (counting::allocations(), Instant::now());
             side.frame(case, &data);
@@ -75,7 +77,12 @@ fn measure(case: &Case, sides: &mut [Box<dyn Side>], bar: &ProgressBar) -> Vec<M
 }
 
 fn main() {
-    let Some((core, adapter)) = raw::Core::new() else {
+    let descriptor = wgpu_types::InstanceDescriptor {
+        backends: wgpu_types::Backends::VULKAN,
+        flags: wgpu_types::InstanceFlags::empty(),
+        ..wgpu_types::InstanceDescriptor::new_without_display_handle()
+    };
+    let Some(core) = raw::Core::new(descriptor, wgpu_types::MemoryHints::default()) else {
         eprintln!("there is no Vulkan adapter");
         std::process::exit(1);
     };
@@ -86,7 +93,11 @@ fn main() {
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} ({eta} left)") {
         bar.set_style(style);
     }
-    println!("adapter: {adapter}\nmicroseconds in a frame, medians (heap allocations)\n");
+    let adapter = core.adapter();
+    println!(
+        "adapter: {} ({})\nmicroseconds in a frame, medians (heap allocations)\n",
+        adapter.name, adapter.driver_info
+    );
     let mut lines = Vec::new();
     for case in &cases {
         bar.set_message(case.name);
@@ -97,7 +108,7 @@ fn main() {
             Box::new(theirs::Theirs::new(case)),
         ];
         let mut measured = measure(case, &mut sides, &bar);
-        // By itself: its tens of thousands of allocations in a frame would slow the others down.
+        // `queue_write_buffer` allocates tens of thousands of times in a frame, which would slow the other sides down.
         drop(sides);
         measured.extend(measure(case, &mut [Box::new(queue::Queue::new(core, case))], &bar));
         let micros = |time: Duration| time.as_secs_f64() * 1e6;

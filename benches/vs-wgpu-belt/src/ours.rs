@@ -18,7 +18,7 @@ impl Ours {
         let descriptor = BeltDescriptor::default();
         let belt = StagingBelt::new(device.global.clone(), device.id, device.queue, &descriptor)
             .expect("Vulkan is known");
-        let targets = device.targets(case.buffers, case.buffer_size());
+        let targets = case.targets(&device);
         Self { device, belt, targets }
     }
 }
@@ -36,6 +36,6 @@ impl Side for Ours {
         let chunks = self.belt.finish(encoder).expect("it can be recorded");
         let submission = self.device.submit(encoder);
         self.belt.recall(chunks, submission).expect("it was submitted");
-        self.device.wait();
+        self.device.wait(submission);
     }
 }

@@ -13,7 +13,7 @@ pub struct Queue {
 
 impl Queue {
     pub fn new(device: Device, case: &Case) -> Self {
-        let targets = device.targets(case.buffers, case.buffer_size());
+        let targets = case.targets(&device);
         Self { device, targets }
     }
 }
@@ -30,7 +30,8 @@ impl Side for Queue {
                 .queue_write_buffer(self.device.queue, self.targets[buffer], offset, data)
                 .expect("it can be written");
         }
-        self.device.global.queue_submit(self.device.queue, &[]).expect("it can be submitted");
-        self.device.wait();
+        let submission =
+            self.device.global.queue_submit(self.device.queue, &[]).expect("it can be submitted");
+        self.device.wait(submission);
     }
 }

@@ -1,4 +1,4 @@
-//! wgpu's belt, with a chunk that holds the whole frame.
+//! wgpu's `StagingBelt`, with chunks that hold a whole frame.
 
 use std::future::Future;
 use std::pin::pin;
@@ -33,13 +33,13 @@ impl Theirs {
             mapped_at_creation: false,
         };
         let targets = (0..case.buffers).map(|_| device.create_buffer(&target)).collect();
-        // It aligns each write to 8 bytes, which all cases are.
+        // wgpu aligns each write to 8 bytes. The writes of all cases have that alignment.
         let belt = StagingBelt::new(device.clone(), case.bytes() as u64);
         Self { device, queue, belt, targets }
     }
 }
 
-/// On this backend these futures are done at once.
+/// Returns the output of a future that is ready at once, which those of native wgpu are.
 fn ready<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,

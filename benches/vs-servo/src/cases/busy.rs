@@ -1,4 +1,4 @@
-//! P4: a present while another page keeps the GPU busy.
+//! Case P4: a present while another page keeps the GPU busy.
 
 use std::time::{Duration, Instant};
 
@@ -12,9 +12,10 @@ use crate::statistics::Samples;
 
 const ROUNDS: usize = 12;
 
+/// Upper bound of the tries to find how much work takes long enough.
 const TRIES: usize = 12;
 
-/// How long the other page's work is to take.
+/// How long the other page's work should take.
 const LONG: Duration = Duration::from_millis(220);
 
 pub fn case() -> Case {
@@ -48,7 +49,7 @@ fn beside_long_work(bar: &ProgressBar) -> Row {
         .with_target("≤ 1 ms", |row| Some(row.ours? <= 1.0))
 }
 
-/// How many units take as long as wanted.
+/// Returns how many units of work take about as long as [`LONG`].
 pub(super) fn calibrate(side: &mut dyn Entrant) -> u32 {
     let mut time = |units| {
         let start = Instant::now();
@@ -56,7 +57,7 @@ pub(super) fn calibrate(side: &mut dyn Entrant) -> u32 {
         side.finish_long_work();
         start.elapsed()
     };
-    // The driver compiles the shader.
+    // The driver compiles the shader in the first submission.
     time(1);
     let mut units = 1;
     for _ in 0..TRIES {
@@ -64,7 +65,7 @@ pub(super) fn calibrate(side: &mut dyn Entrant) -> u32 {
         if factor < 1.1 {
             break;
         }
-        // What takes a moment only says little of what takes long.
+        // A short measurement says little about a long one, so the estimate grows in steps.
         units = (f64::from(units) * factor.min(16.0)).ceil() as u32;
     }
     units

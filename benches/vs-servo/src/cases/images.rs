@@ -1,4 +1,4 @@
-//! P5: `get_image`, until the caller has the bytes.
+//! Cases P5: `get_image`, until the caller has the bytes.
 
 use indicatif::ProgressBar;
 use webgpu_presentation::AlphaMode;

@@ -1,4 +1,4 @@
-//! P9: `lock` and `unlock` on the renderer's thread, while another thread keeps presenting.
+//! Cases P9: `lock` and `unlock` on the renderer's thread, while another thread keeps presenting.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -14,10 +14,10 @@ use crate::statistics::Samples;
 
 const ROUNDS: usize = 8;
 
-/// A turn of one side.
+/// How long the turn of one side is.
 const TURN: Duration = Duration::from_millis(150);
 
-/// A renderer locks every canvas once in a frame, but no more than these here; then it does something else.
+/// A renderer locks every canvas once in a frame, and then does something else. Here a frame has no more than this many locks.
 const LOCKS: usize = 50;
 const PAUSE: Duration = Duration::from_micros(300);
 
@@ -36,7 +36,7 @@ pub fn cases() -> Vec<Case> {
 
 fn locks(id: &str, work: &str, contexts: usize, images: bool, bar: &ProgressBar) -> [Row; 2] {
     let mut sides = sides();
-    // Nothing locks what the floor shows.
+    // The floor has no renderer.
     sides.retain(|side| side.locker().is_some());
     for side in &mut sides {
         prepare(&mut **side, contexts, images);
@@ -76,7 +76,7 @@ fn prepare(side: &mut dyn Entrant, contexts: usize, images: bool) {
     }
 }
 
-/// Does `work` while another thread presents the first canvas, and reads another one.
+/// Does `work` while another thread presents the first canvas, and reads canvas `read` if there is one.
 fn beside(side: &mut dyn Entrant, read: Option<usize>, work: impl FnOnce()) {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {

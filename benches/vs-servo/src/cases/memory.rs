@@ -1,4 +1,4 @@
-//! P6 and P7: what presents leave behind, and what a canvas holds. As the system counts it, on every side.
+//! Cases P6 and P7: what presents leave behind, and what a canvas holds, in memory of the process as the system counts it.
 
 use std::time::Duration;
 
@@ -18,14 +18,15 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// Thousands of presents that are not counted: maps and queues find their size.
+/// Thousands of presents that precede those that are measured: maps and queues grow to their size.
 const WARM_UP: u64 = 4;
+/// Thousands of presents that are measured.
 const THOUSANDS: u64 = 20;
 
-/// Queues and maps that grow once more, the allocator's own pages.
+/// Growth in KiB that does not count: a queue or map may grow once more, and so may the allocator's own pages.
 const NOISE: f64 = 64.0;
 
-/// One texture is presented again and again: making textures is the driver's business.
+/// Presents one texture again and again, because what textures cost is a matter of the driver.
 fn growth(bar: &ProgressBar) -> Row {
     let mut row = Row::new("P6", "growth over 20,000 presents, 1×1", "KiB");
     let size = Size2D::new(1, 1);
@@ -50,26 +51,26 @@ fn growth(bar: &ProgressBar) -> Row {
 }
 
 const BURSTS: u64 = 8;
-/// More presents than the peer has buffers.
+/// Presents of a burst: more than the peer has buffers.
 const IN_BURST: usize = 12;
 
-/// The peer may have told of the last present of a burst before it has copied the others.
+/// How long to wait after a burst, since the peer may report its last present before it has copied the others.
 const SETTLING: Duration = Duration::from_millis(100);
 
-/// Long enough for a canvas to count as idle.
+/// How long a canvas is left alone, which is long enough for it to count as idle.
 const IDLE: Duration = Duration::from_millis(2500);
 
-/// Presents come faster than they can be copied; then none come.
+/// Measures a canvas that gets presents faster than they can be copied, and then gets none.
 fn staging(bar: &ProgressBar) -> [Row; 2] {
     let mut busy = Row::new("P7-busy", "staging memory, 3840×2160, presents in bursts", "MB");
     let mut idle = Row::new("P7-idle", "the same after 2.5 s without presents", "MB");
     let frame = f64::from(ULTRA_HD.area()) * 4.0 / 1e6;
     for mut side in sides() {
-        // The floor has the two buffers that it was given.
+        // The floor always has the two buffers that it was created with.
         if side.name() == "floor" {
             continue;
         }
-        // Another canvas lets the driver allocate what it keeps.
+        // A first canvas makes the driver allocate what it keeps.
         let [first, canvas] = [(), ()].map(|()| side.create_canvas(ULTRA_HD, AlphaMode::Premultiplied));
         side.draw(&[(first, ULTRA_HD)]);
         side.present(&[first; IN_BURST], Then::Keep);
@@ -89,7 +90,7 @@ fn staging(bar: &ProgressBar) -> [Row; 2] {
         std::thread::sleep(IDLE);
         *figure_of(&mut idle, side.name()) = Some(held());
     }
-    // A fiftieth for what is not staging memory.
+    // The factor leaves a fiftieth for what is not staging memory.
     [
         busy.with_target("≤ 4 frames (133 MB)", |row| Some(row.ours? <= 4.0 * frame * 1.02)),
         idle.with_target("1 frame (33 MB)", |row| Some(row.ours? <= frame * 1.02)),

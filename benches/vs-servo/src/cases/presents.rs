@@ -1,4 +1,4 @@
-//! P1 to P3: from a present to its image update.
+//! Cases P1 to P3: from a present to its image update.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::ours::{Ours, SPINNING};
 use crate::rows::Row;
 use crate::statistics::Samples;
 
-/// Rounds that are not measured: buffers are made, caches warm up.
+/// How many rounds precede those that are measured: buffers are created, and caches warm up.
 const WARM_UP: usize = 5;
 
 pub fn cases() -> Vec<Case> {
@@ -45,7 +45,8 @@ fn square(side: u32) -> Size2D<u32> {
     Size2D::new(side, side)
 }
 
-/// How long the second of two frames takes: what the side before left in the heap and in the caches is not this one's.
+/// Presents two frames, and returns how long the second one takes. The first one is not measured because the side before left its
+/// own data in the heap and in the caches.
 fn two_frames(side: &mut dyn Entrant, canvases: &[usize], sizes: [Size2D<u32>; 2]) -> Duration {
     let [_, time] = sizes.map(|size| {
         let frame: Vec<_> = canvases.iter().map(|canvas| (*canvas, size)).collect();
@@ -69,7 +70,7 @@ fn measure(
     samples
 }
 
-/// A present that failed would have been fast.
+/// Makes sure that each side shows what it presented: a present that failed would have been fast.
 fn check(sides: &[Box<dyn Entrant>], canvases: &[usize]) {
     for side in sides {
         let Some(mut locker) = side.locker() else { continue };
@@ -109,7 +110,7 @@ fn one_canvas(id: &str, work: &str, size: Size2D<u32>, rounds: usize, bar: &Prog
     with_targets.chain([threads]).collect()
 }
 
-/// Waking a thread takes longer than the copy.
+/// Whether a canvas is so small that waking a thread takes longer than its copy.
 fn is_small(size: Size2D<u32>) -> bool {
     size.area() < 1 << 20
 }
@@ -143,7 +144,7 @@ fn many_canvases(bar: &ProgressBar) -> Row {
 }
 
 const RESIZE_ROUNDS: usize = 300;
-/// Sizes of a canvas that is resized, from 256² on.
+/// How many sizes a canvas has that is resized, from 256² on.
 const SIZES: usize = 64;
 
 fn resizes(bar: &ProgressBar) -> [Row; 2] {
@@ -154,10 +155,10 @@ fn resizes(bar: &ProgressBar) -> [Row; 2] {
             side.create_canvas(sized(SIZES), AlphaMode::Premultiplied);
         }
     }
-    // Their ratio counts: they take turns too.
+    // The ratio of the two figures counts, so they are measured in turn.
     let mut constant: Vec<_> = sides.iter().map(|side| Samples::of(side.name())).collect();
     let changing = take_turns(&mut sides, WARM_UP + RESIZE_ROUNDS, bar, |side, round| {
-        // In the middle of the sizes of the other one.
+        // The constant size is in the middle of the changing ones.
         let time = two_frames(side, &[0], [sized(SIZES / 2); 2]);
         if let Some(samples) = constant.iter_mut().find(|samples| samples.side == side.name()) {
             samples.push(time);

@@ -1,4 +1,4 @@
-//! What waiting for the GPU costs: CPU of the thread that waits, and time of others.
+//! Cases W: what waiting for the GPU costs, in CPU time of the thread that waits and in time of other threads.
 
 use std::fs;
 use std::thread;
@@ -17,7 +17,7 @@ use crate::statistics::Samples;
 
 const FRAMES: u32 = 120;
 const PACE: Duration = Duration::from_micros(16_667);
-/// Longer than a poller without work lives.
+/// How long nothing is presented, which is longer than a poller without work lives.
 const IDLE: Duration = Duration::from_secs(2);
 const TEXTURES: usize = 300;
 
@@ -28,7 +28,7 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// The threads' names.
+/// The names of the threads that poll.
 const OURS: &str = "webgpu poller";
 const PEER: &str = "WGPU poller";
 
@@ -58,7 +58,7 @@ fn poller(bar: &ProgressBar) -> [Row; 2] {
     [pace, idle.with_target("0", |row| Some(row.ours? == 0.0))]
 }
 
-/// What the threads of this name have used; nothing of those that have ended.
+/// Returns the CPU time of the threads of this name. Threads that have ended do not count.
 fn cpu_of(name: &str) -> Duration {
     let tasks = fs::read_dir("/proc/self/task").expect("there is a proc file system");
     let of_task = |path: std::path::PathBuf| {
@@ -70,7 +70,7 @@ fn cpu_of(name: &str) -> Duration {
     tasks.flatten().filter_map(|task| of_task(task.path())).sum()
 }
 
-/// On the WebGPU thread, while a poller waits for the same device.
+/// Measures the destruction of textures on the WebGPU thread, while a poller waits for the same device.
 fn destroy(bar: &ProgressBar) -> [Row; 2] {
     let mut ours = Ours::new();
     let units = calibrate(&mut ours);

@@ -1,5 +1,7 @@
-//! The floor on as many threads as an engine has: a request wakes one that submits, which wakes one that waits, which wakes the one
-//! that measures. What is above it is not the price of waking threads.
+//! The floor on as many threads as an engine has.
+//!
+//! A request wakes a thread that submits, which wakes one that waits, which wakes the thread that measures. What a side takes
+//! beyond this is not the price of waking threads.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -15,7 +17,7 @@ use crate::entrant::{Entrant, Locker, Source, Then, receive};
 pub const NAME: &str = "floor on three threads";
 
 pub struct OnThreads {
-    /// Never locked by two threads at a time: they wait for each other.
+    /// The lock is never contended, because the threads wait for each other.
     floor: Arc<Mutex<Floor>>,
     requests: Sender<Vec<usize>>,
     done: Receiver<()>,
@@ -30,10 +32,10 @@ impl OnThreads {
         let (submissions, submitted) = channel();
         let (sender, done) = channel();
         let submitting = floor.clone();
-        // They end with their channels.
+        // Both threads end when their channels are closed.
         thread::spawn(move || {
             for canvases in requested {
-                let submission = submitting.lock().expect("nobody panicked").copy(&canvases);
+                let submission = submitting.lock().expect("no thread panicked").copy(&canvases);
                 let _ = submissions.send(submission);
             }
         });
@@ -47,7 +49,7 @@ impl OnThreads {
     }
 
     fn floor(&self) -> std::sync::MutexGuard<'_, Floor> {
-        self.floor.lock().expect("nobody panicked")
+        self.floor.lock().expect("no thread panicked")
     }
 }
 

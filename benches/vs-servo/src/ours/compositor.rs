@@ -1,4 +1,4 @@
-//! The compositor that this crate is driven with: it observes image updates, and locks what they announce.
+//! The compositor for this crate: it observes image updates, and locks what they announce.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -11,10 +11,10 @@ use webrender_api::{
 
 use crate::entrant::{Locker, Update};
 
-/// More canvases than any case has.
+/// Upper bound of the number of canvases in a case.
 const CANVASES: usize = 2048;
 
-/// Of each canvas, what WebRender was told last. Cheap to clone.
+/// The generation of each canvas that WebRender was told last. Cheap to clone.
 #[derive(Clone)]
 pub struct Generations(Arc<[AtomicU8]>);
 
@@ -42,7 +42,7 @@ impl ImageSink for Sink {
         let canvas = key.1 as usize;
         self.generations.0[canvas].store(data.channel_index, Ordering::Relaxed);
         if let Some(CanvasEpoch(epoch)) = epoch {
-            // Nobody listens once the case is over.
+            // The receiver is gone once the case is over.
             let _ = self.updates.send(Update { canvas, epoch });
         }
     }

@@ -1,20 +1,20 @@
-//! Requests of script, and what comes of them.
+//! The operations of this side: requests of script, and waiting for their results.
 
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use euclid::default::Size2D;
 use webgpu_presentation::{
-    AlphaMode, BufferIds, CanvasEpoch, PredefinedColorSpace, Contents, ContextConfiguration, ContextDescriptor,
-    ContextId, OwnerId, PendingTexture,
+    AlphaMode, BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextDescriptor, ContextId, OwnerId,
+    PendingTexture, PredefinedColorSpace,
 };
 use webrender_api::{IdNamespace, ImageKey};
 
 use super::compositor::Renderer;
 use super::{Canvas, Ours};
+use crate::common::rest;
 use crate::engine::Request;
 use crate::entrant::{Entrant, FORMAT, Locker, Source, Then, pixel, receive};
-use crate::raw::rest;
 
 impl Entrant for Ours {
     fn name(&self) -> &'static str {
@@ -89,7 +89,7 @@ impl Entrant for Ours {
             self.updates.wait_for(*canvas, epoch);
         }
         let time = start.elapsed();
-        // It would have been fast.
+        // A present that failed would have been fast.
         assert!(self.failure.get().is_none(), "{:?}", self.failure.get());
         if then == Then::Destroy {
             for canvas in canvases {

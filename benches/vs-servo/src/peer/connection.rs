@@ -1,4 +1,4 @@
-//! The channels of the peer's WebGPU thread, and the ids that script chooses.
+//! The channels to the peer's WebGPU thread and back, and the ids that script chooses.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -12,7 +12,8 @@ use wgpu_core::instance::RequestAdapterOptions;
 use wgpu_types::{AdapterInfo, DeviceDescriptor};
 
 use super::Device;
-use crate::entrant::{PATIENCE, Update, receive};
+use crate::entrant::{Update, receive};
+use crate::raw::PATIENCE;
 
 pub struct Connection {
     thread: WebGPU,
@@ -58,7 +59,7 @@ impl<T: wgpu_core::id::Marker> std::ops::Deref for Identities<T> {
 }
 
 impl Connection {
-    /// Starts the thread.
+    /// Starts the peer's thread, with a compositor that passes image updates on.
     pub fn new(updates: Sender<Update>) -> Self {
         let mut preferences = prefs::get().clone();
         preferences.dom_webgpu_enabled = true;
@@ -68,7 +69,7 @@ impl Connection {
             let PaintMessage::UpdateImages(_, images) = message else { return };
             for image in images {
                 if let ImageUpdate::UpdateImage(key, _, _, Some(epoch)) = image {
-                    // Nobody listens once the case is over.
+                    // The receiver is gone once the case is over.
                     let _ = updates.send(Update { canvas: key.1 as usize, epoch: epoch.0.into() });
                 }
             }
@@ -107,22 +108,22 @@ impl Connection {
         device
     }
 
-    /// Receives when a device has done what was submitted.
+    /// Returns a receiver that gets a message once the device has done what was submitted.
     pub fn end_of_work(&self, device: Device) -> Receiver<()> {
         let (sender, receiver) = callback();
         self.send(WebGPURequest::QueueOnSubmittedWorkDone { sender, queue_id: device.queue });
         receiver
     }
 
-    /// Waits until all messages are served.
+    /// Waits until the peer has served all messages.
     pub fn catch_up(&self, device: Device) {
         let (callback, receiver) = callback();
         self.send(WebGPURequest::PopErrorScope { device_id: device.id, callback });
-        // There is no scope: an error would come to `hear`.
+        // The answer is that there is no scope. Errors outside scopes arrive in `hear`.
         let _ = receive(&receiver, "an answer of the peer's");
     }
 
-    /// Takes what the peer told script: ids that are free again, and errors.
+    /// Takes what the peer told script: ids that are free again, and errors, which are panics here.
     pub fn hear(&self) {
         while let Ok(message) = self.script.try_recv() {
             match message {
@@ -144,10 +145,10 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let Some((sender, receiver)) = generic_channel::oneshot() else { return };
         if self.thread.exit(sender).is_ok() {
-            // A panic has said what it is.
+            // If the thread panicked, its message is printed already.
             let _ = receiver.recv();
         }
-        // The last message of its thread.
+        // `Exit` is the last message of the thread.
         while let Ok(message) = self.script.try_recv_timeout(PATIENCE) {
             if matches!(message, WebGPUMsg::Exit) {
                 break;
@@ -156,7 +157,7 @@ impl Drop for Connection {
     }
 }
 
-/// Where an answer goes, and comes from.
+/// Returns a callback for an answer, and the receiver that gets it.
 pub fn callback<T>() -> (GenericCallback<T>, Receiver<T>)
 where
     T: serde::Serialize + for<'de> serde::Deserialize<'de> + Send + 'static,

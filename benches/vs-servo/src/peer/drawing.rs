@@ -1,4 +1,4 @@
-//! Drawing, in messages.
+//! Drawing by messages to the peer.
 
 use euclid::default::Size2D;
 use webgpu_traits::WebGPURequest;
@@ -7,11 +7,11 @@ use wgpu_core::resource::TextureViewDescriptor;
 
 use super::Device;
 use super::connection::Connection;
+use crate::common::{cleared, texture_descriptor};
 use crate::entrant::receive;
-use crate::raw::{cleared, texture_descriptor};
 
 impl Connection {
-    /// Fresh textures, cleared in one submission that is waited for.
+    /// Creates textures, draws them in one submission, and waits for its end.
     pub fn draw(&self, device: Device, sizes: &[Size2D<u32>]) -> Vec<TextureId> {
         let device_id = device.id;
         let create = |size: &Size2D<u32>| {

@@ -1,4 +1,4 @@
-//! The work of another page, in messages.
+//! The long work of another page, by messages to the peer.
 
 use webgpu_traits::id::{BindGroupId, ComputePipelineId};
 use webgpu_traits::{BindingCommand, ComputePassEncoderCommand, WebGPURequest};
@@ -8,7 +8,7 @@ use super::connection::{Connection, callback};
 use crate::entrant::receive;
 use crate::long_work;
 
-/// A second device: another page.
+/// A second device, which stands for another page.
 #[derive(Clone, Copy)]
 pub struct BusyDevice {
     pub device: Device,

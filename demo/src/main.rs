@@ -1,0 +1,135 @@
+//! A page of WebGPU canvases, drawn, presented, composited and checked without a display.
+//!
+//! `show` is the engine: it owns the devices, the presenter and the page, and runs one frame after the other. `cast` lists
+//! the canvases, `painters` draw into their textures, `uploads` brings what their shaders read to the GPU, and `backdrop` is
+//! the page around them. `check` compares the composited page with what the textures held. `--help` lists the options.
+
+mod backdrop;
+mod canvas;
+mod cast;
+mod check;
+mod error;
+mod gfx;
+mod ledger;
+mod lettering;
+mod options;
+mod painters;
+mod pictures;
+mod report;
+mod show;
+mod snapshots;
+mod support;
+mod uploads;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::error::DemoError;
+use crate::options::Options;
+use crate::pictures::Photo;
+use crate::show::Show;
+
+/// Upper bound of the animation's pictures.
+const ANIMATION_FRAMES: u32 = 40;
+/// When the pictures of the contact sheet are taken, in eighths of the run. The last one is taken at its end.
+const MOMENTS: [u32; 4] = [1, 3, 5, 6];
+/// How many faults are printed one by one. The others are only counted.
+const TOLD: usize = 20;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    match run(&options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Draws all frames, writes the pictures and the report, and returns whether everything was right.
+fn run(options: &Options) -> Result<bool, DemoError> {
+    // If the pictures cannot be written, the demo stops before it draws them.
+    std::fs::create_dir_all(&options.out)
+        .map_err(|error| DemoError::File { path: options.out.clone(), error })?;
+    let mut show = Show::new(options.gl.into(), options.size)?;
+    let progress = progress(options.frames);
+    let every = options.frames.div_ceil(ANIMATION_FRAMES);
+    let moments = MOMENTS.map(|eighth| options.frames * eighth / 8);
+    let (mut animation, mut sheet) = (Vec::new(), Vec::new());
+
+    let start = Instant::now();
+    for frame in 0..options.frames {
+        show.frame(frame)?;
+        let (shown, last) = (moments.contains(&frame), frame + 1 == options.frames);
+        if shown || last || frame.is_multiple_of(every) {
+            let photo = Photo::new(options.size, &show.pixels());
+            if frame.is_multiple_of(every) {
+                animation.push(photo.for_animation());
+            }
+            if shown || last {
+                sheet.push(photo);
+            }
+        }
+        progress.inc(1);
+        let rate = f64::from(frame + 1) / start.elapsed().as_secs_f64();
+        progress.set_message(format!("{rate:.1} frames per second"));
+    }
+    show.finish()?;
+    let seconds = start.elapsed().as_secs_f64();
+
+    progress.set_message("writing the pictures");
+    let png = options.out.join("page.png");
+    let apng = options.out.join("page.apng");
+    pictures::write_contact_sheet(&png, &sheet)?;
+    pictures::write_animation(&apng, &animation, (every as u16, 30))?;
+    progress.finish_and_clear();
+
+    let (width, height) = options.size;
+    println!("{}", report::table(&show.ledger));
+    println!("adapter   {}", show.adapter());
+    println!("page      {width}x{height}, WebRender on {:?}", options.gl);
+    println!(
+        "speed     {} frames in {seconds:.1} s: {:.1} frames per second",
+        options.frames,
+        f64::from(options.frames) / seconds
+    );
+    println!(
+        "verified  {} regions in {} frames, and {} snapshots",
+        show.findings.verified, show.findings.frames, show.snapshots.verified
+    );
+    println!("uploads   {}", report::uploads(&show.uploads));
+    println!("pictures  {} and {}", png.display(), apng.display());
+    Ok(tell_faults(&show))
+}
+
+fn progress(frames: u32) -> ProgressBar {
+    let progress = ProgressBar::new(frames.into());
+    let style = ProgressStyle::with_template("{bar:40.cyan/blue} {pos}/{len}  {msg}");
+    // The template is valid. If it were not, the bar would only be plainer.
+    if let Ok(style) = style {
+        progress.set_style(style);
+    }
+    progress
+}
+
+/// Prints what was wrong, and returns whether nothing was.
+fn tell_faults(show: &Show) -> bool {
+    let mismatches = show.findings.mismatches.iter().map(|mismatch| format!("wrong pixel: {mismatch}"));
+    let snapshots = show.snapshots.wrong.iter().map(|wrong| format!("wrong snapshot: {wrong}"));
+    let outcomes = show.findings.bad_outcomes.iter().map(|outcome| format!("unexpected: {outcome:?}"));
+    let refused = show.uploads.iter().map(|uploads| uploads.copied().refused).filter(|&refused| refused > 0);
+    let refused = refused.map(|refused| format!("{refused} copies of uploads were left out"));
+    let faults: Vec<_> = mismatches.chain(snapshots).chain(outcomes).chain(refused).collect();
+    for fault in faults.iter().take(TOLD) {
+        eprintln!("{fault}");
+    }
+    if faults.len() > TOLD {
+        eprintln!("and {} more", faults.len() - TOLD);
+    }
+    faults.is_empty()
+}

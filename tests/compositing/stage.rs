@@ -1,0 +1,215 @@
+//! A page with one canvas in its corner, and a presenter.
+
+pub use std::cell::RefCell;
+pub use std::rc::Rc;
+pub use std::sync::Arc;
+pub use std::time::Duration;
+
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
+
+pub use euclid::default::Size2D;
+pub use rstest::rstest;
+pub use webgpu_presentation::*;
+pub use webrender_api::{ColorF, ExternalImageHandler, ImageKey};
+pub use wgpu_types::TextureFormat;
+
+pub use crate::support::gpu::{Device, Gpu, assert_no_validation_errors};
+pub use crate::support::page::PageGl::{self, Egl, Swgl};
+pub use crate::support::page::{Item, Page, rect, region};
+
+pub const TIMEOUT: Duration = Duration::from_secs(30);
+pub const CONTEXT: ContextId = ContextId(3);
+
+pub const BLACK: [u8; 4] = [0, 0, 0, 255];
+pub const RED: [u8; 4] = [255, 0, 0, 255];
+pub const GREEN: [u8; 4] = [0, 255, 0, 255];
+
+pub type SharedPresenter = Rc<RefCell<Presenter>>;
+
+/// The presenter, once there is one: WebRender needs its handler before.
+pub type PresenterSlot = Rc<RefCell<Option<SharedPresenter>>>;
+
+pub struct Stage {
+    pub device: Device,
+    pub presenter: SharedPresenter,
+    pub outcomes: Receiver<PresentOutcome>,
+    pub page: Page,
+    pub key: ImageKey,
+    epoch: u64,
+    /// Last field, because its drop lets other tests begin.
+    pub gpu: Gpu,
+}
+
+impl Stage {
+    /// `None` on a machine without a GPU: the test is skipped.
+    pub fn new(gl: PageGl, size: (u32, u32)) -> Option<Self> {
+        Self::with_handler(gl, size, |images, _| Box::new(images))
+    }
+
+    pub fn with_handler(
+        gl: PageGl,
+        size: (u32, u32),
+        handler: impl FnOnce(ExternalImages, PresenterSlot) -> Box<dyn ExternalImageHandler>,
+    ) -> Option<Self> {
+        let gpu = Gpu::for_test()?;
+        let device = gpu.device();
+        let map = ContextMap::default();
+        let slot = PresenterSlot::default();
+        let page =
+            Page::new(gl, size, handler(ExternalImages::new(&map), slot.clone())).expect("WebRender starts");
+        let sink = Arc::new(WebRenderSink::new(page.new_api(), page.document()));
+        let (on_outcome, outcomes) = channel();
+        let options = PresenterOptions {
+            on_outcome: Arc::new(move |outcome| drop(on_outcome.send(outcome))),
+            ..PresenterOptions::default()
+        };
+        let presenter = Presenter::new(gpu.global.clone(), &map, sink, options);
+        let presenter = Rc::new(RefCell::new(presenter));
+        *slot.borrow_mut() = Some(presenter.clone());
+        let mut stage = Self { gpu, device, presenter, outcomes, page, key: ImageKey::DUMMY, epoch: 0 };
+        stage.key = stage.create(CONTEXT);
+        Some(stage)
+    }
+
+    /// Creates a context and returns the key under which it can be displayed.
+    pub fn create(&mut self, context: ContextId) -> ImageKey {
+        let size = Size2D::new(10, 10);
+        let descriptor = ContextDescriptor { owner: OwnerId(0), size, buffer_ids: BufferIds::Allocated };
+        let key = self.page.new_key();
+        let mut presenter = self.presenter.borrow_mut();
+        presenter.create_context(context, descriptor).unwrap();
+        presenter.set_image_key(context, key).unwrap();
+        key
+    }
+
+    /// Creates a context that is shown in the corner, because all frames of one context have the byte order of its first.
+    pub fn create_in_corner(&mut self, context: ContextId, size: (u32, u32)) {
+        self.key = self.create(context);
+        self.place(size.0, size.1);
+    }
+
+    pub fn destroy(&mut self, context: ContextId) {
+        self.page.set_scene(&[]);
+        self.page.render();
+        self.presenter.borrow_mut().destroy_context(context).unwrap();
+    }
+
+    /// Places the canvas in the corner.
+    pub fn place(&mut self, width: u32, height: u32) {
+        self.place_at(0, width, height);
+    }
+
+    pub fn place_at(&mut self, x: i32, width: u32, height: u32) {
+        let item = Item::Image(rect(x as f32, 0.0, width as f32, height as f32), self.key);
+        self.page.set_scene(&[item]);
+    }
+
+    /// A premultiplied canvas in sRGB.
+    pub fn configuration(&self, format: TextureFormat, size: (u32, u32)) -> ContextConfiguration {
+        let size = Size2D::new(size.0, size.1);
+        ContextConfiguration { format, ..self.device.configuration(size) }
+    }
+
+    /// A canvas texture with these RGBA pixels.
+    pub fn texture(&self, configuration: ContextConfiguration, rgba: &[u8]) -> PendingTexture {
+        let bytes = match configuration.format {
+            TextureFormat::Bgra8Unorm => swap_red_and_blue(rgba),
+            _ => rgba.to_vec(),
+        };
+        self.gpu.canvas(self.device, configuration, &bytes)
+    }
+
+    pub fn solid(&self, pixel: [u8; 4], size: (u32, u32)) -> PendingTexture {
+        let rgba = pixel.repeat((size.0 * size.1) as usize);
+        self.texture(self.configuration(TextureFormat::Bgra8Unorm, size), &rgba)
+    }
+
+    /// Presents and waits for the outcome, not for the page.
+    pub fn present_to(&mut self, context: ContextId, texture: PendingTexture) -> PresentEnd {
+        self.present_all(&[(context, texture)]);
+        self.end()
+    }
+
+    /// Presents a canvas to each context, in one batch.
+    pub fn present_all(&mut self, textures: &[(ContextId, PendingTexture)]) {
+        self.epoch += 1;
+        let mut presenter = self.presenter.borrow_mut();
+        let mut batch = presenter.batch();
+        for (context, texture) in textures {
+            let _ = batch.present(*context, Contents::Texture(*texture), CanvasEpoch(self.epoch));
+            batch.destroy_texture(texture.texture_id);
+            batch.drop_texture(texture.texture_id);
+        }
+    }
+
+    #[track_caller]
+    pub fn end(&self) -> PresentEnd {
+        self.outcomes.recv_timeout(TIMEOUT).expect("a present ends").end
+    }
+
+    #[track_caller]
+    pub fn present(&mut self, texture: PendingTexture) {
+        let end = self.present_to(CONTEXT, texture);
+        assert!(matches!(end, PresentEnd::Presented), "{end:?}");
+    }
+
+    #[track_caller]
+    pub fn present_solid(&mut self, pixel: [u8; 4], size: (u32, u32)) {
+        self.present(self.solid(pixel, size));
+    }
+
+    pub fn clear(&mut self, size: (u32, u32), alpha_mode: AlphaMode) {
+        self.epoch += 1;
+        let contents = Contents::Cleared { size: Size2D::new(size.0, size.1), alpha_mode };
+        self.presenter.borrow_mut().present(CONTEXT, contents, CanvasEpoch(self.epoch)).unwrap();
+        self.end();
+    }
+
+    pub fn read_image(&self, context: ContextId, texture: Option<PendingTexture>) -> Snapshot {
+        let (sender, receiver) = channel();
+        self.presenter.borrow_mut().get_image(context, texture, move |image| drop(sender.send(image)));
+        receiver.recv_timeout(TIMEOUT).expect("get_image is answered").unwrap()
+    }
+
+    /// The corner of the page, after a frame was built and drawn.
+    pub fn corner(&mut self, width: u32, height: u32) -> Vec<u8> {
+        self.page.render();
+        self.page.region(region(0, 0, width as i32, height as i32))
+    }
+
+    #[track_caller]
+    pub fn assert_corner(&mut self, size: (u32, u32), expected: [u8; 4]) {
+        let corner = self.corner(size.0, size.1);
+        let wrong = corner.as_chunks::<4>().0.iter().position(|pixel| *pixel != expected);
+        if let Some(wrong) = wrong {
+            let (x, y) = (wrong % size.0 as usize, wrong / size.0 as usize);
+            panic!("({x}, {y}) is {:?}, not {expected:?}", &corner[wrong * 4..][..4]);
+        }
+    }
+
+    /// Renders until the corner has this color, for a frame that was held back.
+    #[track_caller]
+    pub fn until_corner(&mut self, size: (u32, u32), expected: [u8; 4]) {
+        let deadline = Instant::now() + TIMEOUT;
+        while self.corner(size.0, size.1) != expected.repeat((size.0 * size.1) as usize) {
+            assert!(Instant::now() < deadline, "the newest frame is shown");
+        }
+    }
+
+    /// wgpu-core must have no buffer and no command buffer left, and no complaint.
+    #[track_caller]
+    pub fn finish(self) {
+        let Self { gpu, presenter, page, .. } = self;
+        drop(page);
+        drop(presenter);
+        let report = gpu.global.generate_report();
+        assert!(report.hub_report().buffers.is_empty());
+        assert!(report.hub_report().command_buffers.is_empty());
+        assert_no_validation_errors();
+    }
+}
+
+fn swap_red_and_blue(pixels: &[u8]) -> Vec<u8> {
+    pixels.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, a]| [b, g, r, a]).collect()
+}
