@@ -69,6 +69,8 @@ pub(crate) enum Admission {
     Ended,
     /// It waits. A newer present is queued, whose submission supersedes this one.
     Waits,
+    /// As many copies are in flight as a context may have.
+    NoRoom,
     /// It takes the place of this present, and its buffer if it is large enough.
     Supersedes(Ticket),
     /// It needs a buffer of its own.
@@ -191,7 +193,7 @@ impl Tickets {
         let within_limit = if in_flight.clone().count() < MOST_COPIES {
             Admission::FreshWithinLimit
         } else {
-            Admission::Waits
+            Admission::NoRoom
         };
         if self.0[index].present().is_none() {
             let is_only = in_flight.clone().all(|ticket| ticket.present().is_some());

@@ -33,6 +33,16 @@ pub(super) struct ContextEntry {
     pub(super) is_queued: bool,
     /// Number of the submission that last took a copy of it.
     pub(super) round: u64,
+    /// The copies that found no room in this flush. Those that were asked for later wait too, so that copies are made in order.
+    pub(super) waiting: Waiting,
+}
+
+/// Which copies of a context wait for room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Waiting {
+    Nothing,
+    Captures,
+    Everything,
 }
 
 /// A context that was removed. Its frames can be shown, locked or read until the recycler is gone.
@@ -46,7 +56,14 @@ impl Entries {
     /// Precondition: no context with this id is in the table.
     pub(super) fn insert(&mut self, id: ContextId, data: Arc<ContextData>, ring: StagingRing) {
         self.by_owner.entry(data.owner()).or_default().insert(id);
-        let entry = ContextEntry { data, ring, last_used: Instant::now(), is_queued: false, round: 0 };
+        let entry = ContextEntry {
+            data,
+            ring,
+            last_used: Instant::now(),
+            is_queued: false,
+            round: 0,
+            waiting: Waiting::Nothing,
+        };
         self.by_id.insert(id, entry);
     }
 

@@ -9,9 +9,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustc_hash::FxHashSet;
 use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 
-use super::entries::Entries;
+use super::entries::{Entries, Waiting};
 use super::poller::Poller;
 use super::poller::waits::{Continuation, Wait};
 use crate::api::canvas::PendingTexture;
@@ -79,8 +80,10 @@ pub(super) struct QueuedCopy {
 
 /// Why a queued copy has no buffer.
 enum NotNow {
-    /// Too much is in flight, or all buffer ids are in use. It stays queued.
+    /// It waits for another copy of its context, and stays queued.
     Waits,
+    /// Too much is in flight, or all buffer ids are in use. It stays queued.
+    NoRoom,
     /// It was superseded, or its context was destroyed.
     Ended,
     Failed(PresentError),
@@ -155,13 +158,12 @@ impl Submitter {
             // Room may have returned just before pollers knew that it is wanted.
             self.submit(entries);
         }
-        let Self { held_back, queued, gpu, .. } = self;
-        for (texture, fate) in held_back
-            .extract_if(.., |(texture, _)| queued.iter().all(|queued| queued.texture.texture_id != *texture))
-        {
+        // Without copies that wait this set is empty, and allocates nothing.
+        let kept: FxHashSet<_> = self.queued.iter().map(|queued| queued.texture.texture_id).collect();
+        for (texture, fate) in self.held_back.extract_if(.., |(texture, _)| !kept.contains(texture)) {
             match fate {
-                TextureFate::Destroy => gpu.destroy_texture(texture),
-                TextureFate::Drop => gpu.drop_texture(texture),
+                TextureFate::Destroy => self.gpu.destroy_texture(texture),
+                TextureFate::Drop => self.gpu.drop_texture(texture),
             }
         }
         self.wait((!self.spin.is_zero()).then(|| Instant::now() + self.spin));
@@ -193,16 +195,22 @@ impl Submitter {
 
     /// Submits the queued copies, those of one device together. Copies that must wait stay queued.
     fn submit(&mut self, entries: &mut Entries) {
+        for queued in &self.queued {
+            if let Some(entry) = entries.get_mut(queued.context) {
+                entry.waiting = Waiting::Nothing;
+            }
+        }
         let mut scratch = std::mem::take(&mut self.scratch);
         while let Some((device, queue)) = self.queued.first().map(QueuedCopy::queue) {
             self.round += 1;
             let round = self.round;
-            // One copy of each context at a time, because a ring may have a single buffer.
+            // One copy of each context at a time, because a ring may have a single buffer; and all that wait anyway.
             let is_next = |queued: &mut QueuedCopy| {
                 queued.queue() == (device, queue)
-                    && entries
-                        .get_mut(queued.context)
-                        .is_none_or(|entry| std::mem::replace(&mut entry.round, round) != round)
+                    && entries.get_mut(queued.context).is_none_or(|entry| {
+                        entry.waiting >= queued.waits_with()
+                            || std::mem::replace(&mut entry.round, round) != round
+                    })
             };
             scratch.group.extend(self.queued.extract_if(.., is_next));
             // Pollers are told of the devices before: the submit to this one may block.
@@ -227,6 +235,12 @@ impl Submitter {
             match self.find_destination(&queued, &device, entries) {
                 Ok(destination) => prepared.push(PreparedCopy { queued, destination }),
                 Err(NotNow::Waits) => self.waiting.push(queued),
+                Err(NotNow::NoRoom) => {
+                    if let Some(entry) = entries.get_mut(queued.context) {
+                        entry.waiting = queued.waits_with().max(entry.waiting);
+                    }
+                    self.waiting.push(queued);
+                }
                 Err(NotNow::Ended) => self.return_encoder_ids(queued.texture.encoder_ids),
                 Err(NotNow::Failed(error)) => self.refuse(queued, &error, false),
             }
@@ -257,16 +271,20 @@ impl Submitter {
             // The device has no such texture, so memory for it is not even looked for.
             return Err(NotNow::Failed(PresentError::TooLarge(size)));
         }
+        if entries.get(queued.context).is_some_and(|entry| entry.waiting >= queued.waits_with()) {
+            return Err(NotNow::Waits);
+        }
         let bytes = queued.layout.byte_len();
         let mut superseded = match queued.data.admit(queued.number, device.id()) {
             Admission::Ended => return Err(NotNow::Ended),
             Admission::Waits => return Err(NotNow::Waits),
+            Admission::NoRoom => return Err(NotNow::NoRoom),
             Admission::Supersedes(ticket) => Some(ticket),
             Admission::Fresh => None,
             Admission::FreshWithinLimit => {
                 let in_flight = entries.bytes_in_flight(queued.data.owner());
                 if in_flight.saturating_add(bytes) > MOST_BYTES_IN_FLIGHT {
-                    return Err(NotNow::Waits);
+                    return Err(NotNow::NoRoom);
                 }
                 None
             }
@@ -289,13 +307,13 @@ impl Submitter {
                     Some(youngest) if fits(&youngest, &entry.ring) => Ok(Destination::Taken(youngest)),
                     youngest => {
                         self.restore(queued, youngest);
-                        Err(NotNow::Waits)
+                        Err(NotNow::NoRoom)
                     }
                 }
             }
             (Ok(None), superseded) => {
                 self.restore(queued, superseded);
-                Err(NotNow::Waits)
+                Err(NotNow::NoRoom)
             }
             (Err(error), superseded) => {
                 self.restore(queued, superseded);
@@ -389,6 +407,11 @@ impl Submitter {
 }
 
 impl QueuedCopy {
+    /// Which copies of its context wait if this one finds no room.
+    fn waits_with(&self) -> Waiting {
+        if self.is_present { Waiting::Everything } else { Waiting::Captures }
+    }
+
     /// The device and the queue that copy it.
     fn queue(&self) -> (DeviceId, QueueId) {
         let configuration = self.texture.configuration;
