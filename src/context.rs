@@ -45,7 +45,7 @@ use crate::delivery::{Callback, CompositorImage, Fallback, Generations, Outbox, 
 use crate::frame::{CopyLayout, Frame, FramePool};
 use crate::pixels::AlphaMode;
 use crate::staging::{MappingBuffer, Recycler};
-use crate::sync::Mutex;
+use crate::sync::{Mutex, rank};
 
 pub use self::map::ContextMap;
 pub(crate) use self::tickets::{Admission, Purpose, Stage, Ticket};
@@ -60,7 +60,7 @@ pub(crate) struct ContextData {
     fallback: Arc<Fallback>,
     /// Allocations of frames that are gone, for the next frames.
     pool: Arc<FramePool>,
-    state: Mutex<ContextState>,
+    state: Mutex<rank::Context, ContextState>,
 }
 
 /// How far a context has ended.

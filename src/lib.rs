@@ -2,6 +2,7 @@
 #![deny(missing_docs, unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+// In the order in which a frame travels. `docs/architecture.md` says which of them may import which.
 mod sync;
 mod pixels;
 mod api;
@@ -13,6 +14,9 @@ mod context;
 mod presenter;
 mod external_images;
 pub mod belt;
+#[cfg(doc)]
+#[doc = include_str!("../docs/architecture.md")]
+pub mod architecture {}
 
 #[cfg(test)]
 mod tests;

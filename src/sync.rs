@@ -1,7 +1,7 @@
 //! Locks and threads: what the threads of the crate share is built from these.
 //!
-//! Contexts and their map, outboxes, recyclers and the fallback image use the locks of this module. In a
-//! normal build these are `parking_lot`'s. In tests with `cfg(loom)` they are loom's, which runs a test once
+//! Contexts and their map, outboxes, recyclers and the fallback image use the locks of this module, each of which has a rank:
+//! debug builds check that they are taken in order. In a normal build these are `parking_lot`'s. In tests with `cfg(loom)` they are loom's, which runs a test once
 //! for every order in which its threads can take them; `src/tests/loom.rs` holds those tests. Everything else
 //! that has a lock uses `parking_lot` directly and is not explored: pollers, the pool of frames, the code
 //! that calls wgpu-core, the WebRender sink, and waits with a time-out.
@@ -10,15 +10,163 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+#[cfg(all(test, loom))]
+use self::loom_locks as locks;
 #[cfg(not(all(test, loom)))]
-pub(crate) use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot as locks;
+
+pub(crate) use self::ranked::{Condvar, Mutex, RwLock};
+#[cfg(all(test, loom))]
+pub(crate) use loom::thread::{self, ThreadId};
 #[cfg(not(all(test, loom)))]
 pub(crate) use std::thread::{self, ThreadId};
 
-#[cfg(all(test, loom))]
-pub(crate) use self::loom_locks::{Condvar, Mutex, RwLock};
-#[cfg(all(test, loom))]
-pub(crate) use loom::thread::{self, ThreadId};
+/// The order of the locks: a thread that holds one takes only locks of a higher rank. `docs/architecture.md` has the same table.
+pub(crate) mod rank {
+    /// The rank of a lock, as a type.
+    pub(crate) trait Rank {
+        const RANK: u8;
+    }
+
+    macro_rules! ranks {
+        ($($(#[$doc:meta])* $name:ident = $rank:literal,)*) => {
+            $($(#[$doc])* pub(crate) enum $name {}
+            impl Rank for $name {
+                const RANK: u8 = $rank;
+            })*
+            #[cfg(test)]
+            pub(crate) const TABLE: &[(&str, u8)] = &[$((stringify!($name), $rank),)*];
+        };
+    }
+
+    ranks! {
+        /// The map of contexts.
+        Registry = 0,
+        /// One context.
+        Context = 1,
+        /// A queue, a list or a pool, under whose lock no other one is taken.
+        Leaf = 2,
+    }
+}
+
+/// The locks with their ranks, which debug builds check.
+mod ranked {
+    use std::marker::PhantomData;
+    use std::ops::{Deref, DerefMut};
+
+    use super::locks;
+    use super::rank::Rank;
+
+    pub(crate) struct Mutex<R, T>(locks::Mutex<T>, PhantomData<fn() -> R>);
+    pub(crate) struct RwLock<R, T>(locks::RwLock<T>, PhantomData<fn() -> R>);
+    pub(crate) struct Condvar(locks::Condvar);
+
+    /// A guard of a lock, and the note that this thread holds it. The lock is released first.
+    pub(crate) struct Guard<G>(G, Held);
+
+    impl<G: Deref> Deref for Guard<G> {
+        type Target = G::Target;
+
+        fn deref(&self) -> &G::Target {
+            &self.0
+        }
+    }
+
+    impl<G: DerefMut> DerefMut for Guard<G> {
+        fn deref_mut(&mut self) -> &mut G::Target {
+            &mut self.0
+        }
+    }
+
+    impl<R: Rank, T> Mutex<R, T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(locks::Mutex::new(value), PhantomData)
+        }
+
+        pub(crate) fn lock(&self) -> Guard<locks::MutexGuard<'_, T>> {
+            let held = Held::note(R::RANK);
+            Guard(self.0.lock(), held)
+        }
+    }
+
+    impl<R: Rank, T: Default> Default for Mutex<R, T> {
+        fn default() -> Self {
+            Self::new(T::default())
+        }
+    }
+
+    impl<R: Rank, T> RwLock<R, T> {
+        pub(crate) fn read(&self) -> Guard<locks::RwLockReadGuard<'_, T>> {
+            let held = Held::note(R::RANK);
+            Guard(self.0.read(), held)
+        }
+
+        pub(crate) fn write(&self) -> Guard<locks::RwLockWriteGuard<'_, T>> {
+            let held = Held::note(R::RANK);
+            Guard(self.0.write(), held)
+        }
+    }
+
+    impl<R, T: Default> Default for RwLock<R, T> {
+        fn default() -> Self {
+            Self(locks::RwLock::default(), PhantomData)
+        }
+    }
+
+    impl Condvar {
+        pub(crate) fn new() -> Self {
+            Self(locks::Condvar::new())
+        }
+
+        pub(crate) fn wait<T>(&self, guard: &mut Guard<locks::MutexGuard<'_, T>>) {
+            self.0.wait(&mut guard.0);
+        }
+
+        pub(crate) fn notify_all(&self) {
+            self.0.notify_all();
+        }
+    }
+
+    #[cfg(all(debug_assertions, not(loom)))]
+    thread_local! {
+        /// The ranks of the locks that this thread holds.
+        static RANKS: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
+    }
+
+    /// Notes that this thread holds a lock, or is about to. (Loom runs all its threads on one, so there is nothing to note with it.)
+    struct Held {
+        #[cfg(all(debug_assertions, not(loom)))]
+        rank: u8,
+    }
+
+    impl Held {
+        #[cfg(all(debug_assertions, not(loom)))]
+        fn note(rank: u8) -> Self {
+            RANKS.with_borrow_mut(|held| {
+                // During another panic this would abort the process.
+                let in_order = held.iter().all(|other| *other < rank) || std::thread::panicking();
+                assert!(in_order, "a lock of rank {rank} is taken while those of {held:?} are held");
+                held.push(rank);
+            });
+            Self { rank }
+        }
+
+        #[cfg(not(all(debug_assertions, not(loom))))]
+        fn note(_: u8) -> Self {
+            Self {}
+        }
+    }
+
+    #[cfg(all(debug_assertions, not(loom)))]
+    impl Drop for Held {
+        fn drop(&mut self) {
+            RANKS.with_borrow_mut(|held| {
+                let index = held.iter().rposition(|other| *other == self.rank);
+                index.map(|index| held.remove(index));
+            });
+        }
+    }
+}
 
 /// Runs `action` on a new thread, because the calling thread must not wait for it. If no thread can be
 /// started, runs it on the calling thread and returns `None`.
@@ -26,14 +174,14 @@ pub(crate) use loom::thread::{self, ThreadId};
 pub(crate) fn spawn_or_run<F: FnOnce() + Send + 'static>(action: F) -> Option<thread::JoinHandle<()>> {
     use std::sync::Arc;
 
-    fn run<F: FnOnce()>(slot: &Mutex<Option<F>>) {
+    fn run<F: FnOnce()>(slot: &locks::Mutex<Option<F>>) {
         let action = slot.lock().take();
         if let Some(action) = action {
             action();
         }
     }
     // `spawn` consumes its closure even if it fails, so the action itself stays reachable from here.
-    let slot = Arc::new(Mutex::new(Some(action)));
+    let slot = Arc::new(locks::Mutex::new(Some(action)));
     let threads_slot = slot.clone();
     let thread = thread::Builder::new().name("webgpu presentation".into());
     let spawned = thread.spawn(move || run(&threads_slot));
@@ -123,15 +271,17 @@ mod loom_locks {
         }
     }
 
+    pub(crate) use sync::{RwLockReadGuard, RwLockWriteGuard};
+
     #[derive(Default)]
     pub(crate) struct RwLock<T>(sync::RwLock<T>);
 
     impl<T> RwLock<T> {
-        pub(crate) fn read(&self) -> sync::RwLockReadGuard<'_, T> {
+        pub(crate) fn read(&self) -> RwLockReadGuard<'_, T> {
             self.0.read().unwrap()
         }
 
-        pub(crate) fn write(&self) -> sync::RwLockWriteGuard<'_, T> {
+        pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
             self.0.write().unwrap()
         }
     }

@@ -27,6 +27,7 @@ mod races;
 mod recycling;
 mod renderers;
 mod resizing;
+mod rooms;
 mod taking;
 mod waiting;
 

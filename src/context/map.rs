@@ -19,7 +19,7 @@ use crate::api::ids::{CanvasEpoch, ContextId, OwnerId, TransactionId};
 use crate::api::outcome::Awaited;
 use crate::delivery::{Callback, Fallback, Generations, HandlerId, Locked, Message, Outbox, Waiters};
 use crate::staging::Recycler;
-use crate::sync::RwLock;
+use crate::sync::{RwLock, rank};
 
 /// The contexts of all presenters, keyed by context id.
 ///
@@ -29,7 +29,7 @@ pub struct ContextMap(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    registry: RwLock<Registry>,
+    registry: RwLock<rank::Registry, Registry>,
     fallback: Arc<Fallback>,
     waiters: Arc<Waiters>,
     compositors: Compositors,

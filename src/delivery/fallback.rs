@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::HandlerId;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, rank};
 
 /// Zeros are transparent black. Fresh zeros cost address space, not memory, until they are written.
 pub(crate) type Zeros = Arc<Vec<u8>>;
@@ -17,7 +17,7 @@ const STEP: usize = 4 << 20;
 /// may hold such descriptors.
 #[derive(Default)]
 pub(crate) struct Fallback {
-    zeros: Mutex<Zeros>,
+    zeros: Mutex<rank::Leaf, Zeros>,
     /// Number of handlers that got a name.
     named: AtomicU64,
     /// Number of handlers that exist.

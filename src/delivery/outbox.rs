@@ -14,7 +14,7 @@ use crate::api::ids::{CanvasEpoch, ReturnedId};
 use crate::api::image_sink::ImageSink;
 use crate::api::outcome::{Awaited, PresentOutcome};
 use crate::frame::Snapshot;
-use crate::sync::{Condvar, Mutex, ThreadId, contain_panic, thread};
+use crate::sync::{Condvar, Mutex, ThreadId, contain_panic, rank, thread};
 
 /// Callback of one `get_image`.
 pub(crate) type Reply = Box<dyn FnOnce(Result<Snapshot, GetImageError>) + Send>;
@@ -53,7 +53,7 @@ pub(crate) struct Recipients {
 /// presented can count on the compositor knowing of it.
 pub(crate) struct Outbox {
     recipients: Recipients,
-    queue: Mutex<Queue>,
+    queue: Mutex<rank::Leaf, Queue>,
     /// Notified when no thread makes calls any more.
     drained: Condvar,
 }

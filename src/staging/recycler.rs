@@ -13,7 +13,7 @@ use std::sync::Arc;
 use wgpu_core::id::DeviceId;
 
 use crate::gpu::IdleMemory;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, rank};
 
 /// How many spares survive [`Recycler::collect`]: one to copy into while one frame is shown and another is
 /// locked.
@@ -29,7 +29,7 @@ pub(super) struct Loan(pub(super) u64);
 
 /// The memory that has returned to a ring and was not collected yet, and the count of what is still lent.
 #[derive(Default)]
-pub(crate) struct Recycler(Mutex<RecyclerState>);
+pub(crate) struct Recycler(Mutex<rank::Leaf, RecyclerState>);
 
 #[derive(Default)]
 struct RecyclerState {

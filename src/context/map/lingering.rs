@@ -7,14 +7,14 @@ use webrender_api::IdNamespace;
 
 use crate::api::ids::TransactionId;
 use crate::context::ContextData;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, rank};
 
 /// The compositors by the namespace of their image keys.
 ///
 /// An entry stays when its compositor is gone, because a context may be told to wait for one of its transactions later. It is a
 /// few bytes.
 #[derive(Default)]
-pub(super) struct Compositors(Mutex<FxHashMap<IdNamespace, Compositor>>);
+pub(super) struct Compositors(Mutex<rank::Leaf, FxHashMap<IdNamespace, Compositor>>);
 
 #[derive(Default)]
 struct Compositor {
