@@ -14,6 +14,9 @@ mod presenter;
 mod external_images;
 pub mod belt;
 
+// Tests of the public interface are included here too.
+#[cfg(test)]
+extern crate self as webgpu_presentation;
 #[cfg(test)]
 mod tests;
 

@@ -32,7 +32,13 @@ macro_rules! with_memory {
     };
 }
 
+#[path = "../tests/support/chaos/mod.rs"]
+mod chaos;
 mod conversions;
+mod fake_parts;
+#[path = "../tests/support/oracle/mod.rs"]
+mod oracle;
+mod scripts;
 #[cfg(loom)]
 mod loom;
 
