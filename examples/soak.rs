@@ -1,6 +1,6 @@
 //! Contexts, devices and sizes come and go for minutes, and nothing is left of them.
 //!
-//! It is the stress test's engine, over and over (`tests/support/chaos`), without validation: the layers keep memory. After each
+//! It is the stress test's engine, over and over, without validation: the layers keep memory. After each
 //! round everything is destroyed, and what the process then uses is measured: memory that Rust code holds, memory of the process,
 //! threads, entries in wgpu-core's hub. Memory may not grow after the warm-up, but for what bare devices cost that nothing of
 //! this crate touched: drivers leak.
@@ -15,11 +15,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use support::chaos::engine::Engine;
-use support::chaos::ledger::Ledger;
-use support::chaos::run::{page, with_renderers};
+use support::chaos::Ids;
 use support::gpu::Gpu;
 use support::memory::{Counting, heap, resident, threads};
+use support::oracle::Witness;
+use support::real::{engine, judge_threads, page, with_renderers};
 use webgpu_presentation::FrameMemoryKind;
 use wgpu_types::InstanceFlags;
 
@@ -96,9 +96,10 @@ fn main() -> ExitCode {
     );
 
     let memory = if options.portable { FrameMemoryKind::Portable } else { FrameMemoryKind::Owned };
-    let (usages, ledger) = soak(gpu, seed, memory, Duration::from_secs_f64(options.minutes * 60.0));
-    println!("traffic   {:?}", ledger.tally());
-    let mut faults = ledger.faults();
+    let (usages, witness) = soak(gpu, seed, memory, Duration::from_secs_f64(options.minutes * 60.0));
+    judge_threads(&witness);
+    println!("traffic   {:?}", witness.tell(|oracle| oracle.tally));
+    let mut faults = witness.violations();
     match usages.get(usages.len() / 4..) {
         Some(usages) if usages.len() >= 2 * MEASURED => {
             let first = median(&usages[..MEASURED]);
@@ -114,37 +115,42 @@ fn main() -> ExitCode {
 }
 
 /// Runs pages, and measures after each round.
-fn soak(gpu: Gpu, seed: u64, memory: FrameMemoryKind, time: Duration) -> (Vec<Usage>, Arc<Ledger>) {
+fn soak(gpu: Gpu, seed: u64, memory: FrameMemoryKind, time: Duration) -> (Vec<Usage>, Arc<Witness>) {
     // Every other run brings its own ids.
-    let mut engine = Engine::new(gpu, seed.is_multiple_of(2), memory, false);
-    let (map, ledger) = (engine.map.clone(), engine.ledger.clone());
+    let ids = if seed.is_multiple_of(2) { Ids::All } else { Ids::None };
     let progress = ProgressBar::new(time.as_secs());
     // The template is fixed; without it the bar is plainer, that is all.
     if let Ok(style) = ProgressStyle::with_template("{bar:40.cyan/blue} {pos}/{len} s  {msg}") {
         progress.set_style(style);
     }
     let mut usages = Vec::new();
-    with_renderers(&map, &ledger, seed, |renderers| {
+    let witness = with_renderers(engine(gpu, ids, memory, false, 2), seed, |mut engine| {
         let start = Instant::now();
-        while start.elapsed() < time && ledger.faults().is_empty() {
+        while start.elapsed() < time && engine.witness.violations().is_empty() {
             page(&mut engine, seed.wrapping_add(usages.len() as u64), ROUND);
-            engine.clear(renderers);
-            engine.idle(AFTERWARDS);
+            engine.clear();
+            engine.forget();
+            let idle = Instant::now();
+            while idle.elapsed() < AFTERWARDS {
+                engine.perform([]);
+                std::thread::sleep(Duration::from_millis(10));
+            }
             let usage = Usage {
                 heap: heap(),
                 resident: resident(),
                 threads: threads(),
-                hub: engine.hub_entries(),
-                devices: engine.devices_made,
+                hub: engine.seats[0].parts.hub_entries().iter().map(|(count, _)| count).sum(),
+                devices: engine.devices_made as usize,
             };
             usages.push(usage);
             progress.set_position(start.elapsed().as_secs());
-            progress.set_message(format!("{} presents, {usage}", ledger.tally().presented));
+            let presented = engine.witness.tell(|oracle| oracle.tally.presented);
+            progress.set_message(format!("{presented} presents, {usage}"));
         }
         progress.finish_and_clear();
-        engine.finish(renderers);
+        engine.finish()
     });
-    (usages, ledger)
+    (usages, witness)
 }
 
 /// What has grown between two measurements, and should not have.

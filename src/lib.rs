@@ -18,6 +18,9 @@ pub mod belt;
 #[doc = include_str!("../docs/architecture.md")]
 pub mod architecture {}
 
+// Tests of the public interface are included here too.
+#[cfg(test)]
+extern crate self as webgpu_presentation;
 #[cfg(test)]
 mod tests;
 

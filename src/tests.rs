@@ -2,9 +2,16 @@
 //! in `tests/` use real GPUs.
 
 mod answers;
+mod fake_parts;
 mod hooked_gpu;
 mod recorder;
+mod scripts;
 mod world;
+
+#[path = "../tests/support/chaos/mod.rs"]
+mod chaos;
+#[path = "../tests/support/oracle/mod.rs"]
+mod oracle;
 
 mod batches;
 mod contract;
@@ -15,14 +22,14 @@ mod interrupted;
 mod lingering;
 mod maintenance;
 mod memory;
+mod model;
 mod newest;
-//TEMP mod model;
 mod order;
 mod owners;
 mod pace;
 mod pixels;
 mod polling;
-//TEMP mod properties;
+mod properties;
 mod races;
 mod recycling;
 mod renderers;

@@ -4,5 +4,7 @@
 pub mod chaos;
 pub mod gpu;
 pub mod memory;
+pub mod oracle;
 #[cfg(feature = "webrender")]
 pub mod page;
+pub mod real;

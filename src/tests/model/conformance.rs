@@ -1,125 +1,131 @@
-//! A presenter on the fake GPU does what the state machine says, step by step.
+//! A presenter on the fake GPU does what the state machine says, step by step, and keeps the rules of the oracle itself.
 //!
 //! Its pollers are stopped. What they would do is done here, so that there is one thread and one order.
 
-use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use super::super::world::*;
-use super::history::{DEVICES, Step, Submit, history};
-use super::rules::{End, Model, Weakened};
-use super::{Violation, run_all};
+use wgpu_core::id::DeviceId;
+
+use super::machine::{self, CONTEXT, DEVICES, Machine, Submit, Weakened};
+use super::superseding::all_histories;
 use crate::gpu::WaitResult;
-use crate::gpu::{fake, fake::Fault};
-use crate::{PresentEnd, PresentError};
-
-/// A device whose textures are refused.
-const FOREIGN: u32 = u32::MAX;
-
-const CLEAR: [u8; 4] = [0; 4];
+use crate::tests::chaos::engine::Engine;
+use crate::tests::chaos::step::{Disturbance, Step, Texture};
+use crate::tests::fake_parts::{FakeParts, engine};
+use crate::tests::oracle::{LifeId, Loss, Oracle, Trouble};
+use crate::tests::scripts::run_all;
+use crate::{FrameMemoryKind, PresentError};
 
 struct Both {
-    model: Model,
-    world: World,
+    machine: Machine,
+    engine: Engine<FakeParts>,
+    life: LifeId,
     devices: [Device; DEVICES],
-    next_device: u32,
     /// How many copies were accepted.
     tickets: u64,
-    /// What each present shows; the first is what is there before any.
-    pixels: Vec<[u8; 4]>,
-    reads: Vec<Receiver<Answer>>,
 }
 
-/// A lost one is replaced by one of another number.
+/// The tickets of what a device was given, the first of which was its submission 1; and how many are done.
+#[derive(Default)]
 struct Device {
-    number: u32,
-    /// The numbers of their tickets. The first submission is number 1.
-    submissions: Vec<u64>,
+    tickets: Vec<u64>,
     done: usize,
 }
 
-impl Device {
-    fn new(number: u32) -> Self {
-        Self { number, submissions: Vec::new(), done: 0 }
-    }
-}
-
 impl Both {
-    fn new() -> Self {
-        let world = World::new(Owned);
-        world.presenter.poller().stop();
-        Self {
-            model: Model::new(Weakened::Nothing),
-            world,
-            devices: std::array::from_fn(|index| Device::new(index as u32)),
-            next_device: DEVICES as u32,
-            tickets: 0,
-            pixels: vec![CLEAR],
-            reads: Vec::new(),
+    fn new(memory: FrameMemoryKind) -> Self {
+        let mut engine = engine(memory, 1);
+        engine.seats[0].presenter.poller().stop();
+        let context = CONTEXT.0;
+        engine.go(Step::Create { at: 0, context, owner: 0, size: (4, 2), ids: 0, compositor: Some(1) });
+        let life = engine.witness.tell(|oracle| oracle.alive(0, CONTEXT)).expect("it is created");
+        Self { machine: Machine::new(Weakened::Nothing), engine, life, devices: Default::default(), tickets: 0 }
+    }
+
+    fn go(&mut self, step: machine::Step) {
+        // Here frames are made as soon as their copies have finished, the oldest first.
+        if matches!(step, machine::Step::Show { .. }) {
+            return;
+        }
+        self.machine.go(step);
+        let context = CONTEXT.0;
+        match step {
+            machine::Step::Present { device, large, epoch, submit } => self.present(device, large, epoch, submit),
+            machine::Step::Clear { epoch } => {
+                let size = (3, self.begun());
+                self.engine.go(Step::Clear { at: 0, context, epoch, size, opaque: false, times: 1 });
+            }
+            machine::Step::Finish { device, count } => {
+                (0..self.machine.in_flight()).for_each(|_| self.machine.go(machine::Step::Show { choice: 0 }));
+                self.finish(device, count);
+            }
+            machine::Step::Show { .. } => {}
+            machine::Step::Lose { device } => self.lose(device),
+            machine::Step::Read => self.engine.go(Step::Read { at: 0, context }),
+        }
+        self.engine.witness.tell(|oracle| oracle.judge_copies(self.life));
+        self.compare();
+        if let machine::Step::Present { device, submit: Submit::Doubtful, .. } = step {
+            // A device of which this is not known is lost.
+            self.go(machine::Step::Lose { device });
         }
     }
 
-    fn go(&mut self, step: Step) -> Result<(), Violation> {
-        // Here frames are made as soon as their copies have finished, the oldest first.
-        if matches!(step, Step::Show { .. }) {
-            return Ok(());
-        }
-        self.model.go(step)?;
-        match step {
-            Step::Present { device, large, epoch, submit } => self.present(device, large, epoch, submit),
-            Step::Clear { epoch } => {
-                self.pixels.push(CLEAR);
-                self.world.present_cleared(size(3, 3), epoch);
-            }
-            Step::Finish { device, count } => {
-                (0..self.model.in_flight()).try_for_each(|_| self.model.go(Step::Show { choice: 0 }))?;
-                self.finish(device, count as usize);
-            }
-            Step::Show { .. } => {}
-            Step::Lose { device } => self.lose(device),
-            Step::Read => self.reads.push(self.world.get_image(None)),
-        }
-        self.compare()?;
-        match step {
-            // A device of which this is not known is lost.
-            Step::Present { device, submit: Submit::Doubtful, .. } => self.go(Step::Lose { device }),
-            _ => Ok(()),
-        }
+    /// How many presents have begun.
+    fn begun(&self) -> u32 {
+        self.machine.oracle.ends(0, CONTEXT).count() as u32
+    }
+
+    fn device(&self, index: usize) -> Option<DeviceId> {
+        self.engine.seats[0].devices[index].map(|held| held.device.id)
     }
 
     fn present(&mut self, index: usize, large: bool, epoch: u64, submit: Submit) {
-        let Device { number, submissions, .. } = &mut self.devices[index];
-        let pixel = [self.pixels.len() as u8, 1, 2, 255];
-        let (owner, fault) = match submit {
-            Submit::Refused => (FOREIGN, None),
-            Submit::Zeros => (*number, Some(Fault::Invalid)),
-            Submit::Accepted | Submit::Doubtful => (*number, None),
+        // What is cleared has a size of its own, so that it can be told apart.
+        let (trouble, width) = match submit {
+            Submit::Refused => (Trouble::WrongDevice, 4),
+            Submit::Zeros => (Trouble::Invalid, 5 + self.begun()),
+            Submit::Accepted | Submit::Doubtful => (Trouble::Good, 4),
         };
-        if submit == Submit::Doubtful {
-            self.world.gpu.fail_next_submit(PresentError::OutOfMemory, true);
-        }
-        let before = self.world.gpu.submits();
         // A ring uses no buffer of the one for the other.
-        let size = if large { size(9, 80) } else { size(4, 2) };
-        let texture = pending(self.world.gpu.texture(fake::device(owner), pixel, fault), *number, size);
-        self.world.present_texture(texture, epoch).unwrap();
-        let tickets = self.world.map.get(CONTEXT).unwrap().tickets();
-        if self.world.gpu.submits() > before {
-            submissions.push(tickets);
+        let size = (width, if large { 80 } else { 2 });
+        if submit == Submit::Doubtful {
+            let disturbance = Disturbance::FailSubmit { may_be_in_flight: true };
+            self.engine.go(Step::Disturb { at: 0, device: index, disturbance });
+        }
+        let submits = self.engine.seats[0].parts.gpu.submits();
+        let texture = Texture { device: index, size, rgba: false, opaque: false, trouble, kept: false };
+        self.engine.go(Step::Present { at: 0, context: CONTEXT.0, epoch, texture, batched: false });
+        let tickets = self.engine.map.get(CONTEXT).expect("it lives").tickets();
+        let device = self.device(index).expect("it was presented from");
+        let is_accepted = self.engine.seats[0].parts.gpu.submits() > submits;
+        self.engine.witness.tell(|oracle| {
+            if is_accepted {
+                oracle.submitted(self.life, Some(oracle.begun(self.life)), device);
+            } else if submit == Submit::Doubtful {
+                oracle.submitted(self.life, None, device);
+                oracle.doubts(self.life, device);
+            }
+        });
+        let device = &mut self.devices[index];
+        if is_accepted {
+            device.tickets.push(tickets);
         } else if tickets > self.tickets {
             // What was to be superseded is back, under another name.
-            submissions.last_mut().map(|youngest| *youngest = tickets).unwrap();
+            *device.tickets.last_mut().expect("there is one") = tickets;
         }
         self.tickets = tickets;
-        self.pixels.push(if submit == Submit::Zeros { CLEAR } else { pixel });
     }
 
-    fn finish(&mut self, index: usize, count: usize) {
-        let Device { number, submissions, done } = &mut self.devices[index];
-        self.world.gpu.finish(fake::device(*number));
-        let context = self.world.map.get(CONTEXT).unwrap();
-        let device = self.world.presenter.poller().open(fake::device(*number));
-        for ticket in submissions.iter().skip(*done).take(count) {
+    fn finish(&mut self, index: usize, count: u32) {
+        let Some(id) = self.device(index) else { return };
+        self.engine.witness.tell(|oracle| oracle.finished(self.life, id, count));
+        let seat = &self.engine.seats[0];
+        seat.parts.gpu.finish(id);
+        let context = self.engine.map.get(CONTEXT).expect("it lives");
+        let device = seat.presenter.poller().open(id);
+        let Device { tickets, done } = &mut self.devices[index];
+        for ticket in tickets.iter().skip(*done).take(count as usize) {
             *done += 1;
             let WaitResult::Done(completed) = device.wait(*done as u64, Duration::ZERO) else {
                 panic!("it has finished")
@@ -130,74 +136,62 @@ impl Both {
     }
 
     fn lose(&mut self, index: usize) {
-        let context = self.world.map.get(CONTEXT).unwrap();
-        let device = std::mem::replace(&mut self.devices[index], Device::new(self.next_device));
-        self.next_device += 1;
-        for ticket in &device.submissions[device.done..] {
+        let Some(id) = self.device(index) else { return };
+        self.engine.witness.tell(|oracle| {
+            oracle.loses(id, Loss::Lost);
+            oracle.loses_copies(self.life, id);
+        });
+        self.engine.seats[0].devices[index] = None;
+        let device = std::mem::take(&mut self.devices[index]);
+        let context = self.engine.map.get(CONTEXT).expect("it lives");
+        for ticket in &device.tickets[device.done..] {
             context.fail(*ticket, &PresentError::DeviceLost);
         }
         context.outbox().drain();
     }
 
-    fn compare(&self) -> Result<(), Violation> {
-        let differs = |what, there: &dyn std::fmt::Debug, here: &dyn std::fmt::Debug| {
-            Err(format!("{what}: {there:?}, in the model {here:?}"))
-        };
-        let in_flight = self.world.presenter.statistics(CONTEXT).unwrap().in_flight;
-        if in_flight != self.model.in_flight() {
-            return differs("in flight", &in_flight, &self.model.in_flight());
-        }
-        let ends: Vec<_> = (1..self.pixels.len() as u64).map(|sequence| self.end_of(sequence)).collect();
-        let expected: Vec<_> = self.model.ends().collect();
-        if ends != expected {
-            return differs("ends", &ends, &expected);
-        }
-        let acknowledged = self.world.recorder.get(|record| {
-            let epoch = |call: &Call| match call {
-                Call::Update(_, _, _, epoch) => *epoch,
-                Call::Add(..) | Call::Delete(_) => None,
+    fn compare(&mut self) {
+        let in_flight = self.engine.seats[0].presenter.statistics(CONTEXT).expect("it lives").in_flight;
+        let expected = self.machine.in_flight();
+        let machine = &self.machine.oracle;
+        self.engine.witness.tell(|oracle| {
+            let differ = |what, here: &dyn std::fmt::Debug, there: &dyn std::fmt::Debug| {
+                format!("{what}: {here:?}, in the machine {there:?}")
             };
-            record.calls.iter().filter_map(epoch).collect::<Vec<_>>()
+            oracle.rule(in_flight == expected, || differ("in flight", &in_flight, &expected));
+            let ends = |oracle: &Oracle| -> Vec<_> {
+                oracle.ends(0, CONTEXT).map(|end| end.map(std::mem::discriminant)).collect()
+            };
+            let (here, there) = (ends(oracle), ends(machine));
+            oracle.rule(here == there, || differ("ends", &here, &there));
+            let (here, there) = (oracle.acknowledged(self.life), machine.acknowledged(self.machine.life));
+            let is_same = here == there;
+            let text = differ("acknowledged", &here, &there);
+            oracle.rule(is_same, || text);
         });
-        if acknowledged != self.model.acknowledged {
-            return differs("acknowledged", &acknowledged, &self.model.acknowledged);
-        }
-        Ok(())
     }
 
-    fn end_of(&self, sequence: u64) -> Option<End> {
-        let ends = self.world.recorder.get(|record| record.outcomes.get(&(CONTEXT, sequence)).cloned());
-        match ends.as_deref() {
-            None => None,
-            Some([PresentEnd::Presented]) => Some(End::Presented),
-            Some([PresentEnd::Superseded]) => Some(End::Superseded),
-            Some([PresentEnd::Failed(_)]) => Some(End::Failed),
-            Some(ends) => panic!("{sequence} ends {ends:?}"),
-        }
-    }
-
-    fn end(mut self) -> Result<(), Violation> {
-        (0..DEVICES).try_for_each(|device| self.go(Step::Finish { device, count: u32::MAX }))?;
-        self.model.finish_all()?;
-        let shown = self.world.shown();
-        if shown != self.pixels[self.model.shown()] {
-            return Err(format!("{shown:?} is shown, in the model {}", self.model.shown()));
-        }
-        for (read, expected) in self.reads.iter().zip(self.model.answers()) {
-            let pixel = first_pixel(&read.try_recv().expect("it is answered").unwrap());
-            if pixel != self.pixels[expected] {
-                return Err(format!("{pixel:?} is read, in the model {expected}"));
-            }
-        }
-        Ok(())
+    fn end(mut self) -> Vec<String> {
+        (0..DEVICES).for_each(|device| self.go(machine::Step::Finish { device, count: u32::MAX }));
+        self.engine.collect();
+        self.engine.renderers[0].lock().catch_up();
+        let answers = |oracle: &Oracle, life| oracle.answers(life).collect::<Vec<_>>();
+        let expected = answers(&self.machine.oracle, self.machine.life);
+        self.engine.witness.tell(|oracle| {
+            let answers = answers(oracle, self.life);
+            oracle.rule(answers == expected, || format!("{answers:?} are read, in the machine {expected:?}"));
+            oracle.quiet();
+        });
+        self.machine.finish_all();
+        [self.machine.oracle.violations(), &self.engine.witness.violations()].concat()
     }
 }
 
 #[test]
 fn the_presenter_does_what_its_model_does_in_3_000_histories() {
-    run_all(3_000, history, |steps| {
-        let mut both = Both::new();
-        steps.iter().try_for_each(|step| both.go(*step))?;
+    run_all(3_000, all_histories(), |steps| {
+        let mut both = Both::new(memory);
+        steps.iter().for_each(|step| both.go(*step));
         both.end()
     });
 }

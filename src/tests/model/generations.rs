@@ -1,55 +1,51 @@
-//! The table of offers against lists of all frames and all updates there ever were, with two renderers. Each draws the updates
-//! in their order; it may leave some out, and it may lag behind the other.
-//!
-//! - what is not drawn yet by any renderer gets a frame of its layout, no older than the one it was sent for;
-//! - a renderer that lags behind gets such a frame or none;
-//! - what may still be drawn is of different generations, unless it is the same update again;
-//! - the largest image that may still be drawn is known;
-//! - no more than three large frames are kept, and two single pixels;
-//! - the first renderer to draw everything sees the newest frame.
-//!
-//! A renderer that lags 255 generations behind the other leaves these out: one byte cannot name them any more.
-//!
-//! The table may be handed on to another life of its context in between: then what was sent before may get no frame.
+//! The image of one context, and its generations: frames that are not copied from anything, and two renderers that build and render at any
+//! time.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use euclid::default::Size2D;
+use webrender_api::ImageDescriptorFlags;
 
-use super::{Choices, Violation, run_all};
-use crate::AlphaMode;
-use crate::delivery::Generations;
-use crate::frame::FrameLayout;
-use crate::frame::testing::frame_layout;
-use crate::frame::testing::marked_frame;
-use crate::frame::{Frame, SharedFrame, WeakFrame};
+use super::machine::{CONTEXT, KEY};
+use crate::delivery::{CompositorImage, Fallback, Generations, HandlerId, Locked, Outbox, Recipients};
+use crate::frame::testing::{frame_layout, marked_frame};
+use crate::frame::{Frame, FrameLayout, WeakFrame};
+use crate::tests::oracle::{Compositor, Oracle, Picture, Request, Witness, byte_len};
+use crate::tests::scripts::{run_all, scripts};
+use crate::{AlphaMode, CanvasEpoch, FrameMemoryKind, OwnerId, PresentEnd, PresentOutcome};
 
+/// Frames larger than one pixel that are kept for updates; each renderer keeps one more.
 const MOST_LARGE: usize = 3;
-const MOST_PIXELS: usize = 2;
-const LONGEST_LAG: usize = 255;
+const RENDERERS: usize = 2;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
     /// New frames of one layout.
     Offer { layout: u32, count: u32 },
-    /// A renderer draws so many updates, each or only the last of them.
-    Draw { renderer: usize, count: usize, each: bool },
+    /// A renderer receives so many updates, and builds a frame of each of them or of the last; or of none, if the image is not visible.
+    Build { renderer: usize, count: usize, each: bool, visible: bool },
+    Render { renderer: usize },
+    /// A renderer locks without a generation.
+    LockLast { renderer: usize },
     /// The context ends, and another one gets its id.
     End,
 }
 
-fn history(choices: &mut Choices) -> Vec<Step> {
-    (0..1 + choices.below(24)).map(|_| step(choices)).collect()
-}
-
-fn step(choices: &mut Choices) -> Step {
-    match choices.below(1000) {
-        0..=598 => Step::Offer { layout: choices.below(6), count: 1 },
-        599 => Step::Offer { layout: choices.below(6), count: 1 + choices.below(300) },
-        600..=989 => {
-            let renderer = usize::from(choices.one_in(4));
-            let count = if choices.one_in(4) { usize::MAX } else { choices.below(6) as usize };
-            Step::Draw { renderer, count, each: choices.one_in(2) }
+impl Step {
+    fn random(below: &mut dyn FnMut(u32) -> u32) -> Self {
+        match below(1000) {
+            0..=499 => Self::Offer { layout: below(6), count: 1 },
+            500 => Self::Offer { layout: below(6), count: 1 + below(300) },
+            501..=789 => {
+                let renderer = usize::from(below(4) == 3);
+                let count = if below(4) == 3 { usize::MAX } else { below(6) as usize };
+                Self::Build { renderer, count, each: below(2) == 1, visible: below(6) < 5 }
+            }
+            790..=794 => Self::LockLast { renderer: usize::from(below(4) == 3) },
+            795..=989 => Self::Render { renderer: usize::from(below(4) == 3) },
+            _ => Self::End,
         }
-        _ => Step::End,
     }
 }
 
@@ -61,120 +57,156 @@ fn layout(index: u32) -> FrameLayout {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Update {
-    generation: u8,
-    layout: FrameLayout,
-    /// The frame it was first sent for. Frames are numbered from 1.
-    frame: u32,
-    /// Counts generations.
-    issue: usize,
-}
-
-#[derive(Default)]
-struct Table {
-    offers: Generations,
+struct World {
+    image: CompositorImage,
+    outbox: Arc<Outbox>,
+    fallback: Arc<Fallback>,
+    witness: Arc<Witness>,
+    compositors: [Compositor; RENDERERS],
     alive: Vec<WeakFrame>,
     newest: u32,
-    updates: Vec<Update>,
-    /// How many of them each renderer has drawn or left out.
-    drawn: [usize; 2],
-    /// The newest frame of the life before.
-    ended: u32,
 }
 
-impl Table {
-    fn go(&mut self, step: Step) -> Result<(), Violation> {
+impl World {
+    fn new(fallback: &Arc<Fallback>) -> Self {
+        let witness = Witness::new(Oracle::new(FrameMemoryKind::Owned), Duration::ZERO);
+        let options = witness.options(0);
+        let outbox = Arc::new(Outbox::new(Recipients {
+            sink: witness.sink(0),
+            on_outcome: options.on_outcome,
+            on_id: options.on_id,
+            wake: options.wake,
+        }));
+        let fallback = fallback.clone();
+        let image = CompositorImage::new(CONTEXT, Generations::default(), outbox.clone(), fallback.clone());
+        let compositors = Default::default();
+        let mut world = Self { image, outbox, fallback, witness, compositors, alive: Vec::new(), newest: 0 };
+        world.begin();
+        world
+    }
+
+    fn begin(&mut self) {
+        self.witness.tell(|oracle| {
+            oracle.begins(0, CONTEXT, OwnerId(0), (1, 1).into(), 0);
+            oracle.sets_key(0, CONTEXT, KEY);
+        });
+        self.image.set_key(KEY, || Frame::cleared(AlphaMode::Premultiplied).into());
+        self.outbox.drain();
+    }
+
+    fn go(&mut self, step: Step) {
         match step {
-            Step::Offer { layout: index, count } => {
-                for _ in 0..count {
-                    self.newest += 1;
-                    let frame = marked_frame(layout(index), self.newest);
-                    self.alive.push(frame.downgrade());
-                    self.offer(frame)?;
-                }
-            }
-            Step::Draw { renderer, count, each } => {
-                let largest = self.outstanding().iter().map(|update| update.layout.byte_len()).max();
-                if largest > Some(self.offers.largest_outstanding()) {
-                    return Err("a larger image may be drawn than the table knows".into());
-                }
-                let first = self.drawn[renderer];
-                let end = self.updates.len().min(first.saturating_add(count));
-                let first = if each { first } else { end.saturating_sub(1).max(first) };
-                (first..end).try_for_each(|index| self.draw(renderer, index))?;
-            }
+            Step::Offer { layout: index, count } => (0..count).for_each(|_| self.present(layout(index))),
+            Step::Build { renderer, count, each, visible } => self.build(renderer, count, each, visible),
+            Step::Render { renderer } => self.render(renderer),
+            Step::LockLast { renderer } => self.lock_last(renderer),
             Step::End => {
-                self.offers = self.offers.end();
-                self.ended = self.newest;
+                self.witness.tell(|oracle| oracle.destroys(0, CONTEXT, None));
+                let (generations, _) = self.image.destroy();
+                let (outbox, fallback) = (self.outbox.clone(), self.fallback.clone());
+                self.image = CompositorImage::new(CONTEXT, generations, outbox, fallback);
+                self.begin();
             }
         }
         self.alive.retain(|frame| frame.upgrade().is_some());
-        let frames = self.alive.iter().filter_map(WeakFrame::upgrade);
-        let (pixels, large): (Vec<_>, Vec<_>) = frames.partition(|frame| frame.layout().is_one_pixel());
-        if large.len() > MOST_LARGE || pixels.len() > MOST_PIXELS + 1 {
-            return Err(format!("{} large frames and {} pixels are kept", large.len(), pixels.len()));
-        }
-        Ok(())
+        let kept = self.alive.len();
+        let are_few = kept <= MOST_LARGE + RENDERERS;
+        self.witness.tell(|oracle| oracle.rule(are_few, || format!("{kept} large frames are kept")));
     }
 
-    /// Those that may be drawn for the first time, and the one before, of which a tile may be missing.
-    fn outstanding(&self) -> &[Update] {
-        let front = self.drawn[0].max(self.drawn[1]);
-        &self.updates[front.saturating_sub(1)..]
+    fn present(&mut self, layout: FrameLayout) {
+        self.newest += 1;
+        let opaque = layout.alpha_mode() == AlphaMode::Opaque;
+        let picture = Picture { number: self.newest, size: layout.size(), opaque };
+        let present = |oracle: &mut Oracle| oracle.presents(0, CONTEXT, Request::cleared(picture, 0));
+        let sequence = self.witness.tell(present).expect("the context lives");
+        let frame = marked_frame(layout, self.newest);
+        self.alive.extend((!layout.is_one_pixel()).then(|| frame.downgrade()));
+        let epoch = CanvasEpoch(0);
+        self.image.show(frame, epoch);
+        self.outbox.drain();
+        let outcome = PresentOutcome { context: CONTEXT, sequence, epoch, end: PresentEnd::Presented };
+        self.witness.tell(|oracle| oracle.ended(0, &outcome));
     }
 
-    fn offer(&mut self, frame: SharedFrame) -> Result<(), Violation> {
-        let (mark, its_layout) = (mark(&frame), *frame.layout());
-        let offer = self.offers.offer(frame);
-        let last = self.updates.last().copied();
-        if let Some(last) = last
-            && (last.generation, last.layout) == (offer.generation, offer.layout)
-        {
-            self.updates.push(last);
-            return Ok(());
-        }
-        if offer.layout != its_layout {
-            return Err(format!("frame {mark} is offered with the layout of another"));
-        }
-        if self.outstanding().iter().any(|update| update.generation == offer.generation) {
-            return Err(format!("generation {} is issued again", offer.generation));
-        }
-        let issue = last.map_or(0, |last| last.issue + 1);
-        let (generation, layout) = (offer.generation, offer.layout);
-        self.updates.push(Update { generation, layout, frame: mark, issue });
-        Ok(())
-    }
-
-    fn draw(&mut self, renderer: usize, index: usize) -> Result<(), Violation> {
-        let update = self.updates[index];
-        let is_first = index >= self.drawn[0].max(self.drawn[1]);
-        self.drawn[renderer] = index + 1;
-        if self.updates.last().is_some_and(|last| last.issue - update.issue >= LONGEST_LAG) {
-            return Ok(());
-        }
-        let frame = self.offers.frame(update.generation).cloned();
-        let held_back = self.offers.locked(update.generation);
-        match frame {
-            Some(frame) if *frame.layout() != update.layout || mark(&frame) < update.frame => {
-                return Err(format!("frame {} answers update {index}, of {}", mark(&frame), update.frame));
+    fn build(&mut self, renderer: usize, count: usize, each: bool, visible: bool) {
+        let compositor = &mut self.compositors[renderer];
+        self.witness.tell(|oracle| {
+            if !each {
+                compositor.receive(oracle, count);
+                compositor.build(oracle, |_| visible);
+                return;
             }
-            None if is_first && update.frame > self.ended => {
-                return Err(format!("no frame answers update {index}, of {}", update.frame));
+            for _ in 0..count {
+                if compositor.receive(oracle, 1) == 0 {
+                    break;
+                }
+                compositor.build(oracle, |_| visible);
             }
-            Some(_) | None => {}
-        }
-        held_back.map_or(Ok(()), |frame| self.offer(frame))
+        });
     }
 
-    /// The first renderer draws everything.
-    fn end(mut self) -> Result<(), Violation> {
-        while self.drawn[0] < self.updates.len() {
-            self.draw(0, self.drawn[0])?;
+    fn render(&mut self, renderer: usize) {
+        for upload in self.compositors[renderer].render() {
+            let offer = upload.offer;
+            let can_lock = |oracle: &mut Oracle| Compositor::can_lock(oracle, &offer) && {
+                oracle.locks(&offer);
+                true
+            };
+            if !self.witness.tell(can_lock) {
+                continue;
+            }
+            let (locked, _) = self.image.lock(HandlerId(renderer as u64), Some(offer.generation));
+            let needed = byte_len(&offer.descriptor);
+            let is_opaque = offer.descriptor.flags.contains(ImageDescriptorFlags::IS_OPAQUE);
+            // The frame is taken for what is described.
+            let (number, opaque, len) = match locked.expect("there is an image") {
+                Locked::Frame(frame) => (mark(&frame), is_opaque, frame.layout().byte_len()),
+                Locked::Zeros(zeros) => (0, false, zeros.len()),
+            };
+            let seen = Picture { number, size: offer.descriptor.size.to_u32().cast_unit(), opaque };
+            let compositor = &mut self.compositors[renderer];
+            self.witness.tell(|oracle| {
+                oracle.rule(len >= needed, || format!("{len} bytes are too few: {offer:?}"));
+                compositor.saw(oracle, &upload, Some(seen));
+            });
+            self.outbox.drain();
         }
-        let last = self.offers.last().and_then(|last| self.offers.frame(last.generation));
-        let shown = last.map_or(self.ended, |frame| mark(frame));
-        if shown == self.newest { Ok(()) } else { Err(format!("{shown} is shown, not {}", self.newest)) }
+    }
+
+    fn lock_last(&mut self, renderer: usize) {
+        let lock = self.witness.tell(|oracle| oracle.locks_last(CONTEXT));
+        let (locked, _) = self.image.lock(HandlerId(renderer as u64), None);
+        let len = match locked.expect("there is an image") {
+            Locked::Frame(frame) => frame.layout().byte_len(),
+            Locked::Zeros(zeros) => zeros.len(),
+        };
+        self.compositors[renderer].locked_another(CONTEXT);
+        self.witness.tell(|oracle| {
+            oracle.saw_last(CONTEXT, lock, len);
+            oracle.told_last();
+        });
+        self.outbox.drain();
+    }
+
+    /// The renderers draw everything, the second one after the first.
+    fn end(mut self) -> Vec<String> {
+        for renderer in 0..RENDERERS {
+            loop {
+                self.build(renderer, usize::MAX, false, true);
+                self.render(renderer);
+                let compositor = &self.compositors[renderer];
+                if self.witness.tell(|oracle| compositor.has_received_all(oracle)) {
+                    break;
+                }
+            }
+        }
+        let compositors = &self.compositors;
+        self.witness.tell(|oracle| {
+            oracle.quiet();
+            compositors.iter().for_each(|compositor| compositor.judge(oracle));
+            oracle.violations().to_vec()
+        })
     }
 }
 
@@ -184,9 +216,11 @@ fn mark(frame: &Frame) -> u32 {
 
 #[test]
 fn the_newest_frame_of_the_right_layout_answers_in_200_000_histories() {
-    run_all(200_000, history, |steps| {
-        let mut table = Table::default();
-        steps.iter().try_for_each(|step| table.go(*step))?;
-        table.end()
+    // It takes long to make.
+    let fallback = Arc::default();
+    run_all(200_000, scripts(24, Step::random), |steps| {
+        let mut world = World::new(&fallback);
+        steps.iter().for_each(|step| world.go(*step));
+        world.end()
     });
 }

@@ -1,306 +1,310 @@
-//! A renderer that reads every byte of what it is offered, like several of WebRender's at once: it may skip updates, lock each
-//! tile, hold locks for a while, and lag.
+//! A renderer that reads every byte of what it is offered: it may skip updates, lock each tile, hold locks for a while, and lag.
 
-use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use webgpu_presentation::{AlphaMode, ContextMap, ExternalImages};
+use webgpu_presentation::{ContextId, ContextMap, ExternalImages};
 use webrender_api::{
-    ExternalImageHandler, ExternalImageSource, ImageDescriptor, ImageDescriptorFlags, ImageFormat, ImageKey,
+    ExternalImageHandler, ExternalImageId, ExternalImageSource, ImageDescriptor, ImageDescriptorFlags,
+    ImageFormat,
 };
-use wgpu_types::TextureFormat;
 
-use super::choices::{Choices, Random};
-use super::ledger::{Ledger, Offer, Shown};
-use super::picture::{Life, Picture, number_of};
+use super::super::oracle::{Compositor, LifeId, Oracle, Picture, Upload, Witness, byte_len};
+use super::Setup;
+use super::step::Below;
 
-/// So many updates a renderer lags behind, at most.
-const MOST_PAST: usize = 60;
-
-/// Locks held at once, at most.
+/// Updates that a renderer locks late, at most.
+const MOST_PAST: u32 = 60;
+/// Locks held at once by one that draws at random, at most.
 const MOST_HELD: usize = 3;
-
-/// How long a frame that was held back may take until it is offered.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Bytes that are compared to tell whether a lock has changed.
+pub const COMPARED: usize = 16 << 10;
 
 pub struct Renderer {
-    name: &'static str,
-    images: ExternalImages,
-    ledger: Arc<Ledger>,
-    random: Random,
-    /// Offers that were drawn, of those that the ledger remembers.
-    drawn: usize,
-    /// What each image was offered last.
-    last: HashMap<ImageKey, Offer>,
-    /// The newest frame that was seen of each layout.
-    seen: HashMap<(Life, Layout), u64>,
-    held: Vec<Held>,
-    /// Offers that were drawn or skipped before: a frame that was built long ago may be rendered late.
-    past: VecDeque<Offer>,
+    pub images: ExternalImages,
+    compositor: Compositor,
+    witness: Arc<Witness>,
+    setup: Setup,
+    /// In the order in which they were locked first.
+    pub held: Vec<Held>,
 }
 
-type Layout = (i32, i32, ImageFormat, bool);
-
-struct Held {
-    offer: Offer,
-    sight: Sight,
-}
-
-/// What a renderer saw.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sight {
-    /// No such context.
-    Invalid,
-    /// Zeros: a cleared canvas, or nothing that fits.
-    Blank,
-    /// A cleared opaque canvas.
-    Black,
-    Picture(Arc<Picture>),
-    /// Its bytes are not to be looked at.
-    Unknown,
+/// A lock, and what it read.
+pub struct Held {
+    pub context: ContextId,
+    /// What the id named.
+    life: Option<LifeId>,
+    pub generation: Option<u8>,
+    descriptor: Option<ImageDescriptor>,
+    pub count: usize,
+    pub bytes: Vec<u8>,
+    seen: Option<Picture>,
 }
 
 impl Renderer {
-    pub fn new(name: &'static str, map: &ContextMap, ledger: &Arc<Ledger>, seed: u64) -> Self {
-        Self {
-            name,
-            images: ExternalImages::new(map),
-            ledger: ledger.clone(),
-            random: Random::new(seed),
-            drawn: 0,
-            last: HashMap::new(),
-            seen: HashMap::new(),
-            held: Vec::new(),
-            past: VecDeque::new(),
-        }
+    pub fn new(map: &ContextMap, witness: &Arc<Witness>, setup: Setup) -> Self {
+        let (images, witness) = (ExternalImages::new(map), witness.clone());
+        Self { images, compositor: Compositor::default(), witness, setup, held: Vec::new() }
     }
 
-    /// Draws what was offered since the last time. Whether there was anything.
-    pub fn draw(&mut self) -> bool {
-        let offers = self.ledger.offers_from(self.drawn);
-        self.drawn += offers.len();
-        let any = !offers.is_empty();
-        // A frame that is built draws what it was told last; frames may be skipped or not.
-        let skips = self.random.one_in(2);
-        for (index, offer) in offers.iter().enumerate() {
-            self.last.insert(offer.key, *offer);
-            let superseded = offers[index + 1..].iter().any(|later| later.key == offer.key);
-            if !(skips && superseded) {
-                self.draw_one(offer);
+    /// Receives what was told, and builds a frame of what is visible.
+    pub fn build(&mut self, is_visible: impl Fn(ContextId) -> bool) {
+        let Self { compositor, witness, .. } = self;
+        witness.tell(|oracle| {
+            compositor.receive(oracle, usize::MAX);
+            compositor.build(oracle, is_visible);
+        });
+    }
+
+    /// Renders what was built, and holds the locks or not.
+    pub fn render(&mut self, holds: bool) {
+        for upload in self.compositor.render() {
+            if let Some(held) = self.lock(&upload).filter(|_| !holds) {
+                self.unlock(held, false);
             }
-            self.past.push_back(*offer);
-        }
-        // Fewer than there are generations, so that none is ambiguous.
-        self.past.drain(..self.past.len().saturating_sub(MOST_PAST));
-        if !self.past.is_empty() && self.random.one_in(16) {
-            let late = self.past[self.random.below(self.past.len() as u32) as usize];
-            self.draw_one(&late);
-        }
-        while self.held.len() > MOST_HELD || (!self.held.is_empty() && self.random.one_in(3)) {
-            self.let_go();
-        }
-        any
-    }
-
-    fn draw_one(&mut self, offer: &Offer) {
-        let mut sight = self.look(offer);
-        if self.random.one_in(8) {
-            // Another tile of the same frame, whatever was presented meanwhile.
-            self.unlock(offer, &sight);
-            std::thread::sleep(Duration::from_micros(self.random.below(500).into()));
-            let tile = self.look(offer);
-            // Unless nothing fitted, or the id names another context by now.
-            if tile != sight && sight != Sight::Blank && !self.ledger.is_gone(offer.life) {
-                self.fault(format!("tiles differ, {sight:?} and {tile:?}: {offer:?}"));
-            }
-            sight = tile;
-        }
-        if self.random.one_in(16) {
-            // An engine that drops the generation: it cannot say what it expects.
-            let _ = self.images.lock(offer.context.into(), None);
-            self.images.unlock(offer.context.into());
-        }
-        if sight != Sight::Invalid && self.random.one_in(6) && !self.holds(offer) {
-            self.held.push(Held { offer: *offer, sight });
-        } else {
-            self.unlock(offer, &sight);
         }
     }
 
-    fn holds(&self, offer: &Offer) -> bool {
-        self.held
-            .iter()
-            .any(|held| held.offer.context == offer.context && held.offer.generation == offer.generation)
-    }
-
-    /// Releases the lock that was held longest: what it reads has not changed, unless the id names another context by now.
-    fn let_go(&mut self) {
-        let again = self.look(&self.held[0].offer.clone());
-        let held = self.held.remove(0);
-        let another = match &again {
-            Sight::Picture(picture) => picture.life != held.offer.life,
-            _ => self.ledger.is_gone(held.offer.life),
+    /// Locks an image and reads it. Returns the place of the lock, unless there is no context.
+    pub fn lock(&mut self, upload: &Upload) -> Option<usize> {
+        let offer = upload.offer;
+        let begin = |oracle: &mut Oracle| {
+            let can_lock = Compositor::can_lock(oracle, &offer);
+            can_lock.then(|| {
+                oracle.locks(&offer);
+                oracle.named(offer.context)
+            })
         };
-        if again != held.sight && !another {
-            self.fault(format!("{:?} was locked, and became {again:?}", held.sight));
+        let life = self.witness.tell(begin)?;
+        let held = self.holds(offer.context, life, Some(offer.generation));
+        let Self { images, compositor, witness, setup, .. } = self;
+        let ExternalImageSource::RawData(bytes) = images.lock(offer.context.into(), Some(offer.generation))
+        else {
+            witness.tell(|oracle| compositor.saw_nothing(oracle, upload));
+            return None;
+        };
+        let seen = see(bytes, &offer.descriptor, setup);
+        let bytes = &bytes[..bytes.len().min(COMPARED)];
+        if let Some(held) = held {
+            let seen = seen.ok().flatten();
+            compositor.saw_again(upload, seen);
+            self.held[held].lock_again(witness, bytes, seen);
+            return Some(held);
         }
-        self.unlock(&held.offer, &again);
-        self.unlock(&held.offer, &held.sight);
+        let is_there = life.is_some() || !setup.is_exact;
+        witness.tell(|oracle| {
+            oracle.rule(is_there, || format!("no context is locked: {offer:?}"));
+            match &seen {
+                Ok(seen) => compositor.saw(oracle, upload, *seen),
+                Err(fault) => oracle.rule(false, || format!("{fault}: {offer:?}")),
+            }
+        });
+        self.held.push(Held {
+            context: offer.context,
+            life,
+            generation: Some(offer.generation),
+            descriptor: Some(offer.descriptor),
+            count: 1,
+            bytes: bytes.to_vec(),
+            seen: seen.ok().flatten(),
+        });
+        Some(self.held.len() - 1)
+    }
+
+    /// Locks whatever was told last of a context, or a generation that was never told.
+    pub fn lock_blindly(&mut self, context: ContextId, generation: Option<u8>) -> Option<usize> {
+        let begin = |oracle: &mut Oracle| (oracle.locks_last(context), oracle.named(context));
+        let (last, life) = self.witness.tell(begin);
+        let held = self.holds(context, life, generation);
+        let Self { images, compositor, witness, setup, .. } = self;
+        compositor.locked_another(context);
+        let ExternalImageSource::RawData(bytes) = images.lock(context.into(), generation) else {
+            let is_missing = life.is_none() || !setup.is_exact;
+            witness.tell(|oracle| oracle.rule(is_missing, || format!("{context:?} cannot be locked")));
+            return None;
+        };
+        let len = bytes.len();
+        let bytes = &bytes[..len.min(COMPARED)];
+        if let Some(held) = held {
+            self.held[held].lock_again(witness, bytes, None);
+            return Some(held);
+        }
+        let is_there = life.is_some() || !setup.is_exact;
+        witness.tell(|oracle| {
+            oracle.rule(is_there, || format!("no context is locked: {context:?}"));
+            if generation.is_none() {
+                oracle.saw_last(context, last, len);
+            }
+        });
+        let (descriptor, bytes) = (None, bytes.to_vec());
+        self.held.push(Held { context, life, generation, descriptor, count: 1, bytes, seen: None });
+        Some(self.held.len() - 1)
+    }
+
+    fn holds(&self, context: ContextId, life: Option<LifeId>, generation: Option<u8>) -> Option<usize> {
+        self.held.iter().rposition(|held| {
+            held.context == context && held.generation == generation && (life.is_none() || held.life == life)
+        })
+    }
+
+    /// Takes back a lock, if there is one, and looks whether it still reads what it did.
+    pub fn unlock(&mut self, nth: usize, looks: bool) {
+        let Some(held) = self.held.get(nth) else {
+            return self.images.unlock(ExternalImageId(u64::MAX));
+        };
+        let Held { context, life, generation, descriptor, .. } = *held;
+        if let Some(generation) = generation
+            && looks
+            && self.witness.tell(|oracle| oracle.named(context)) == life
+        {
+            let Self { images, witness, setup, held, .. } = self;
+            if let ExternalImageSource::RawData(bytes) = images.lock(context.into(), Some(generation)) {
+                let seen = descriptor.and_then(|descriptor| see(bytes, &descriptor, setup).ok().flatten());
+                held[nth].lock_again(witness, &bytes[..bytes.len().min(COMPARED)], seen);
+                held[nth].count -= 1;
+                ExternalImageHandler::unlock(images, context.into(), generation);
+            }
+        }
+        let of_context = |held: &Held| held.context == context;
+        let last = match generation {
+            Some(generation) => {
+                ExternalImageHandler::unlock(&mut self.images, context.into(), generation);
+                self.held.iter().rposition(|held| of_context(held) && held.generation == Some(generation))
+            }
+            // The one that was locked last.
+            None => {
+                self.images.unlock(context.into());
+                self.held.iter().rposition(of_context)
+            }
+        };
+        let last = last.unwrap_or(nth);
+        self.held[last].count -= 1;
+        if self.held[last].count == 0 {
+            self.held.remove(last);
+        }
     }
 
     pub fn let_all_go(&mut self) {
         while !self.held.is_empty() {
-            self.let_go();
+            self.unlock(0, true);
         }
     }
 
-    fn unlock(&mut self, offer: &Offer, sight: &Sight) {
-        if *sight != Sight::Invalid {
-            ExternalImageHandler::unlock(&mut self.images, offer.context.into(), offer.generation);
-        }
-    }
-
-    /// Locks what was offered and reads it. To be unlocked.
-    fn look(&mut self, offer: &Offer) -> Sight {
-        let held = self.holds(offer);
-        let sight = match self.images.lock(offer.context.into(), Some(offer.generation)) {
-            ExternalImageSource::RawData(bytes) => see(&self.ledger, bytes, &offer.descriptor, offer.life),
-            _ => Ok(Sight::Invalid),
-        };
-        let sight = sight.unwrap_or_else(|fault| {
-            self.fault(format!("{fault}: {offer:?}"));
-            Sight::Unknown
-        });
-        self.ledger.count(|tally| {
-            tally.locks += 1;
-            tally.blanks += u64::from(sight == Sight::Blank);
-        });
-        match &sight {
-            Sight::Invalid if !self.ledger.is_gone(offer.life) => {
-                self.fault(format!("a living context is invalid: {offer:?}"));
-            }
-            Sight::Picture(picture) => match picture.sequence {
-                Some(sequence) if !held => {
-                    let ImageDescriptor { size, format, flags, .. } = offer.descriptor;
-                    let opaque = flags.contains(ImageDescriptorFlags::IS_OPAQUE);
-                    let layout = (size.width, size.height, format, opaque);
-                    let newest = self.seen.entry((picture.life, layout)).or_default();
-                    let before = std::mem::replace(newest, sequence);
-                    if before > sequence {
-                        self.fault(format!("{sequence} was shown after {before}: {offer:?}"));
-                    }
-                }
-                Some(_) => {}
-                None => self.fault(format!("a get_image is on screen: {picture:?}")),
-            },
-            _ => {}
-        }
-        sight
-    }
-
-    fn fault(&self, what: String) {
-        self.ledger.fault(format!("{}: {what}", self.name));
-    }
-
-    /// Draws until each of these images shows what its canvas does.
-    pub fn catch_up(&mut self, images: &[(ImageKey, Life)]) {
-        let deadline = Instant::now() + PATIENCE;
-        self.let_all_go();
-        for (key, life) in images {
-            let expected = self.ledger.newest(*life).map(|(_, shown)| shown);
+    /// Draws what was told since the last time, in one way or another. Whether there was anything.
+    pub fn draw(&mut self, below: Below) -> bool {
+        let (each, hidden) = (below(2) == 1, ContextId(below(12).into()));
+        let Self { compositor, witness, .. } = self;
+        let count = witness.tell(|oracle| {
+            let mut count = 0;
             loop {
-                while self.draw() {}
-                self.let_all_go();
-                let Some(offer) = self.last.get(key).copied() else {
-                    self.fault(format!("{key:?} of {life:?} was never offered"));
-                    break;
-                };
-                let sight = self.look(&offer);
-                self.unlock(&offer, &sight);
-                let shows = match (&expected, &sight) {
-                    (_, Sight::Unknown) => true,
-                    (Some(Shown::Picture(picture)), Sight::Picture(seen)) => picture == seen,
-                    (Some(Shown::Cleared { alpha_mode, .. }), Sight::Blank) => {
-                        *alpha_mode == AlphaMode::Premultiplied
-                    }
-                    (Some(Shown::Cleared { alpha_mode, .. }), Sight::Black) => {
-                        *alpha_mode == AlphaMode::Opaque
-                    }
-                    _ => false,
-                };
-                if shows {
-                    break;
+                let received = compositor.receive(oracle, if each { 1 } else { usize::MAX });
+                compositor.build(oracle, |context| context != hidden);
+                count += received;
+                if received == 0 || !each {
+                    break count;
                 }
-                if Instant::now() > deadline {
-                    self.fault(format!("{life:?} shows {sight:?} in the end, not {expected:?}"));
-                    break;
-                }
-                // It was held back, and another thread offers it.
-                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        for upload in self.compositor.render() {
+            self.draw_one(&upload, below);
+        }
+        if below(16) == 15 {
+            let before = below(MOST_PAST) as usize;
+            if let Some(offer) = self.witness.tell(|oracle| oracle.past(before)) {
+                self.draw_one(&Upload::again(offer), below);
             }
         }
-        let known: HashSet<_> = images.iter().copied().collect();
-        self.last.retain(|key, offer| known.contains(&(*key, offer.life)));
-        self.seen.retain(|(life, _), _| images.iter().any(|(_, known)| known == life));
-        self.last.shrink_to_fit();
-        self.seen.shrink_to_fit();
+        while self.held.len() > MOST_HELD || (!self.held.is_empty() && below(3) == 2) {
+            self.unlock(0, true);
+        }
+        count > 0
     }
 
-    /// The ledger forgot all offers. All of them were drawn.
-    pub fn forget(&mut self) {
-        self.drawn = 0;
+    fn draw_one(&mut self, upload: &Upload, below: Below) {
+        let mut lock = self.lock(upload);
+        if let Some(held) = lock
+            && below(8) == 7
+        {
+            // Another tile of the same frame, whatever was presented meanwhile.
+            self.unlock(held, false);
+            std::thread::sleep(Duration::from_micros(below(500).into()));
+            lock = self.lock(upload);
+        }
+        if let Some(held) = lock
+            && below(6) != 5
+        {
+            self.unlock(held, false);
+        }
+        // An engine that drops the generation.
+        if below(16) == 15
+            && let Some(held) = self.lock_blindly(upload.offer.context, None)
+        {
+            self.unlock(held, false);
+        }
+    }
+
+    /// Draws until each image shows what its canvas does.
+    pub fn catch_up(&mut self) {
+        self.let_all_go();
+        let deadline = Instant::now() + self.witness.patience;
+        loop {
+            self.build(|_| true);
+            self.render(false);
+            let Self { compositor, witness, .. } = self;
+            let is_over = |oracle: &mut Oracle| {
+                let is_late = Instant::now() > deadline;
+                if is_late {
+                    compositor.judge(oracle);
+                }
+                is_late || compositor.outdated(oracle).is_none()
+            };
+            if witness.tell(is_over) {
+                break;
+            }
+            // What was held back is offered by another thread.
+            std::thread::sleep(Duration::from_micros(100));
+        }
+    }
+
+    /// Receives what was told, to build a frame of it later.
+    pub fn receive(&mut self, oracle: &Oracle) {
+        self.compositor.receive(oracle, usize::MAX);
+    }
+
+    /// The oracle forgot what was told. All of it was received.
+    pub fn forget(&mut self, oracle: &Oracle) {
+        self.compositor.forget(oracle);
     }
 }
 
-/// What these bytes are, if they are something whole.
-fn see(ledger: &Ledger, bytes: &[u8], descriptor: &ImageDescriptor, life: Life) -> Result<Sight, String> {
-    let (width, height) = (descriptor.size.width as usize, descriptor.size.height as usize);
-    let stride = descriptor.compute_stride() as usize;
-    if bytes.len() < stride * height {
+impl Held {
+    /// Another lock of the same, unless the id names another context by now.
+    fn lock_again(&mut self, witness: &Witness, bytes: &[u8], seen: Option<Picture>) {
+        self.count += 1;
+        let is_same = self.bytes == bytes && (self.seen == seen || seen.is_none());
+        witness.tell(|oracle| {
+            let is_named = oracle.named(self.context) == self.life;
+            oracle.rule(is_same || !is_named, || {
+                format!("{:?} was locked, and became {seen:?}: {:?}", self.seen, self.context)
+            });
+        });
+    }
+}
+
+/// What a renderer shows that takes these bytes for an image so described. `None` if it is not to be looked at.
+fn see(bytes: &[u8], descriptor: &ImageDescriptor, setup: &Setup) -> Result<Option<Picture>, String> {
+    let (stride, height) = (descriptor.compute_stride() as usize, descriptor.size.height as usize);
+    if bytes.len() < byte_len(descriptor) {
         return Err(format!("{} bytes are too few", bytes.len()));
     }
-    if ledger.blind {
-        return Ok(Sight::Unknown);
+    if setup.is_blind {
+        return Ok(None);
     }
-    let format = match descriptor.format {
-        ImageFormat::RGBA8 => TextureFormat::Rgba8Unorm,
-        _ => TextureFormat::Bgra8Unorm,
-    };
-    let opaque = descriptor.flags.contains(ImageDescriptorFlags::IS_OPAQUE);
-    let rows = || bytes.chunks(stride).take(height).map(|row| &row[..4 * width]);
-    let sight = see_rows(ledger, rows, format)?;
-    if let Sight::Picture(picture) = &sight {
-        // A later life of the id answers with what fits.
-        let stale = picture.life < life;
-        let size = (picture.size.width as usize, picture.size.height as usize);
-        if stale || size != (width, height) || opaque != (picture.alpha_mode == AlphaMode::Opaque) {
-            return Err(format!("{picture:?} does not belong here"));
-        }
-    }
-    Ok(sight)
-}
-
-/// What these rows are, if they are something whole.
-pub fn see_rows<'a, R: Iterator<Item = &'a [u8]>>(
-    ledger: &Ledger,
-    rows: impl Fn() -> R,
-    format: TextureFormat,
-) -> Result<Sight, String> {
-    let Some(first) = rows().next().and_then(<[u8]>::first_chunk::<4>) else { return Ok(Sight::Blank) };
-    let number = number_of(*first, format);
-    if number == 0 {
-        let uniform = rows().all(|row| row.as_chunks::<4>().0.iter().all(|pixel| pixel == first));
-        return match (uniform, first[3]) {
-            (true, 0) => Ok(Sight::Blank),
-            (true, 255) => Ok(Sight::Black),
-            _ => Err(format!("a torn frame that begins with {first:?}")),
-        };
-    }
-    let picture = ledger.picture(number).ok_or_else(|| format!("nobody drew {number}"))?;
-    if picture.is(format, rows()) {
-        Ok(Sight::Picture(picture))
-    } else {
-        Err(format!("a torn frame of {picture:?}"))
-    }
+    let width = 4 * descriptor.size.width as usize;
+    let size = descriptor.size.to_u32().cast_unit();
+    let is_opaque = descriptor.flags.contains(ImageDescriptorFlags::IS_OPAQUE);
+    let is_bgra = descriptor.format == ImageFormat::BGRA8;
+    let rows = || bytes.chunks(stride).take(height).map(|row| &row[..width]);
+    let seen = Picture::of(rows, size, is_opaque, is_bgra, setup.pattern);
+    seen.map(Some).ok_or_else(|| format!("a torn frame that begins with {:?}", &bytes[..width.min(32)]))
 }
