@@ -8,6 +8,7 @@ mod stage;
 
 mod handlers;
 mod lives;
+mod newest;
 mod pixels;
 mod sizes;
 mod updates;

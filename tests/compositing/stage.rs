@@ -5,13 +5,14 @@ pub use std::rc::Rc;
 pub use std::sync::Arc;
 pub use std::time::Duration;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Instant;
 
 pub use euclid::default::Size2D;
 pub use rstest::rstest;
 pub use webgpu_presentation::*;
 pub use webrender_api::{ColorF, ExternalImageHandler, ImageKey};
+use webrender_api::{ExternalImageData, ImageDescriptor};
 pub use wgpu_types::TextureFormat;
 
 pub use crate::support::gpu::{Device, Gpu, assert_no_validation_errors};
@@ -30,10 +31,58 @@ pub type SharedPresenter = Rc<RefCell<Presenter>>;
 /// The presenter, once there is one: WebRender needs its handler before.
 pub type PresenterSlot = Rc<RefCell<Option<SharedPresenter>>>;
 
+/// A `WebRenderSink` whose image updates are counted.
+struct CountingSink {
+    sink: WebRenderSink,
+    updates: Arc<Updates>,
+}
+
+/// Image updates that reached the sink.
+#[derive(Default)]
+pub struct Updates {
+    all: AtomicUsize,
+    without_epoch: AtomicUsize,
+}
+
+impl Updates {
+    pub fn count(&self) -> usize {
+        self.all.load(Ordering::SeqCst)
+    }
+}
+
+impl ImageSink for CountingSink {
+    fn add_image(&self, key: ImageKey, descriptor: ImageDescriptor, data: ExternalImageData) {
+        self.sink.add_image(key, descriptor, data);
+    }
+
+    fn update_image(
+        &self,
+        key: ImageKey,
+        descriptor: ImageDescriptor,
+        data: ExternalImageData,
+        epoch: Option<CanvasEpoch>,
+    ) {
+        self.updates.all.fetch_add(1, Ordering::SeqCst);
+        if epoch.is_none() {
+            self.updates.without_epoch.fetch_add(1, Ordering::SeqCst);
+        }
+        self.sink.update_image(key, descriptor, data, epoch);
+    }
+
+    fn delete_image(&self, key: ImageKey) {
+        self.sink.delete_image(key);
+    }
+
+    fn flush(&self) {
+        self.sink.flush();
+    }
+}
+
 pub struct Stage {
     pub device: Device,
     pub presenter: SharedPresenter,
     pub outcomes: Receiver<PresentOutcome>,
+    pub updates: Arc<Updates>,
     pub page: Page,
     pub key: ImageKey,
     epoch: u64,
@@ -58,7 +107,9 @@ impl Stage {
         let slot = PresenterSlot::default();
         let page =
             Page::new(gl, size, handler(ExternalImages::new(&map), slot.clone())).expect("WebRender starts");
-        let sink = Arc::new(WebRenderSink::new(page.new_api(), page.document()));
+        let updates = Arc::<Updates>::default();
+        let sink = WebRenderSink::new(page.new_api(), page.document());
+        let sink = Arc::new(CountingSink { sink, updates: updates.clone() });
         let (on_outcome, outcomes) = channel();
         let options = PresenterOptions {
             on_outcome: Arc::new(move |outcome| drop(on_outcome.send(outcome))),
@@ -67,7 +118,8 @@ impl Stage {
         let presenter = Presenter::new(gpu.global.clone(), &map, sink, options);
         let presenter = Rc::new(RefCell::new(presenter));
         *slot.borrow_mut() = Some(presenter.clone());
-        let mut stage = Self { gpu, device, presenter, outcomes, page, key: ImageKey::DUMMY, epoch: 0 };
+        let mut stage =
+            Self { gpu, device, presenter, outcomes, updates, page, key: ImageKey::DUMMY, epoch: 0 };
         stage.key = stage.create(CONTEXT);
         Some(stage)
     }
@@ -188,24 +240,16 @@ impl Stage {
         }
     }
 
-    /// Renders until the corner has this color, for a frame that was held back.
-    #[track_caller]
-    pub fn until_corner(&mut self, size: (u32, u32), expected: [u8; 4]) {
-        let deadline = Instant::now() + TIMEOUT;
-        while self.corner(size.0, size.1) != expected.repeat((size.0 * size.1) as usize) {
-            assert!(Instant::now() < deadline, "the newest frame is shown");
-        }
-    }
-
-    /// wgpu-core must have no buffer and no command buffer left, and no complaint.
+    /// wgpu-core must have no buffer and no command buffer left, and no complaint. Each image update must have carried an epoch.
     #[track_caller]
     pub fn finish(self) {
-        let Self { gpu, presenter, page, .. } = self;
+        let Self { gpu, presenter, page, updates, .. } = self;
         drop(page);
         drop(presenter);
         let report = gpu.global.generate_report();
         assert!(report.hub_report().buffers.is_empty());
         assert!(report.hub_report().command_buffers.is_empty());
+        assert_eq!(updates.without_epoch.load(Ordering::SeqCst), 0, "image updates without an epoch");
         assert_no_validation_errors();
     }
 }

@@ -58,7 +58,8 @@ fn a_device_destroyed_behind_our_back_frees_nothing_that_is_shown(
     let configuration = world.configuration(size(4, 4));
     let _ = world.present_kept(PendingTexture { texture_id, encoder_ids: None, configuration }, 3);
     assert!(matches!(world.end(), PresentEnd::Failed(PresentError::DeviceLost)));
-    world.assert_shows(shown);
+    // What is drawn on a lost device is blank.
+    world.assert_shows(CLEAR);
     assert_eq!(world.last_epoch(), Some(3));
     assert_no_validation_errors();
 }
@@ -76,9 +77,16 @@ fn copies_in_flight_end_when_their_device_goes(
         world.presenter.drop_device(world.device.id);
         world.gpu.global.queue_drop(world.device.queue);
     }
-    let expected = arrived(setup, &world.end(), GREEN.repeat(2048 * 2048), CLEAR.repeat(8));
-    assert!(waiting.recv_timeout(TIMEOUT).unwrap().unwrap().to_vec() == expected);
-    assert_eq!(world.shown(), expected[..4]);
+    // A copy of this size may take longer than the destruction of its device waits.
+    let shown = arrived(setup, &world.end(), GREEN, CLEAR);
+    let read = waiting.recv_timeout(TIMEOUT).unwrap();
+    if shown == GREEN {
+        assert!(read.unwrap().to_vec() == GREEN.repeat(2048 * 2048));
+    } else {
+        // The read asked for this frame and no other.
+        assert!(matches!(read, Err(GetImageError::Texture(PresentError::DeviceLost))), "{read:?}");
+    }
+    assert_eq!(world.shown(), shown);
     world.finish();
 }
 

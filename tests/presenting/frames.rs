@@ -127,8 +127,7 @@ fn a_clear_is_final(#[values(Owned, Portable, Gl)] setup: Setup) {
 #[rstest]
 fn a_flood_of_presents_ends_with_the_newest(#[values(Owned, Portable, Gl)] setup: Setup) {
     let Some(mut world) = World::new(setup) else { return };
-    // Fewer than there are generations, because nothing is locked meanwhile.
-    let count = 200u32;
+    let count = 300u32;
     let mut last = [0; 4];
     for i in 1..=count {
         last = [i as u8, (i >> 8) as u8, 77, 255];

@@ -9,4 +9,5 @@ mod engine;
 mod faults;
 mod frames;
 mod moments;
+mod newest;
 mod views;

@@ -105,16 +105,21 @@ fn a_device_goes_in_every_way_at_every_moment(
     let arrived = (presents == 2).then(|| world.end());
     let newest = match arrived {
         Some(PresentEnd::Presented) => RED,
+        // What is presented on a lost device is blank. What was in flight leaves the last good frame.
+        Some(PresentEnd::Failed(PresentError::DeviceLost)) if moment == BeforeSubmit => CLEAR,
         Some(PresentEnd::Failed(PresentError::DeviceLost)) | None => GREEN,
         Some(end) => panic!("{end:?}"),
     };
     if let Some(waiting) = waiting {
         match (waiting.recv_timeout(TIMEOUT).expect("it is answered"), moment) {
-            (Ok(image), Captured) => assert_eq!(image.to_vec()[..4], RED),
-            (Ok(image), _) => assert_eq!(image.to_vec()[..4], newest),
+            (Ok(image), _) => {
+                assert_eq!(image.to_vec()[..4], RED);
+                assert!(moment == Captured || newest == RED, "the frame that was read is shown");
+            }
+            // A read returns the frame that it asked for, or an error.
             (Err(error), _) => {
                 assert!(matches!(error, GetImageError::Texture(PresentError::DeviceLost)), "{error}");
-                assert_eq!(moment, Captured);
+                assert!(moment == Captured || newest == GREEN, "the frame that is shown was read");
             }
         }
     }

@@ -5,6 +5,7 @@ pub use std::sync::mpsc::{Receiver, channel};
 pub use std::time::{Duration, Instant};
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use euclid::default::Size2D;
 pub use rstest::rstest;
@@ -65,11 +66,14 @@ impl Setup {
 
 /// Offers, with the epochs that they acknowledge.
 #[derive(Default)]
-pub struct Sink(Mutex<Vec<(ImageDescriptor, u8, Option<u64>)>>);
+pub struct Sink {
+    offers: Mutex<Vec<(ImageDescriptor, u8, Option<u64>)>>,
+    updates_without_epoch: AtomicUsize,
+}
 
 impl ImageSink for Sink {
     fn add_image(&self, _: ImageKey, descriptor: ImageDescriptor, data: ExternalImageData) {
-        self.0.lock().unwrap().push((descriptor, data.channel_index, None));
+        self.offers.lock().unwrap().push((descriptor, data.channel_index, None));
     }
 
     fn update_image(
@@ -79,7 +83,10 @@ impl ImageSink for Sink {
         data: ExternalImageData,
         epoch: Option<CanvasEpoch>,
     ) {
-        self.0.lock().unwrap().push((descriptor, data.channel_index, epoch.map(|epoch| epoch.0)));
+        if epoch.is_none() {
+            self.updates_without_epoch.fetch_add(1, Ordering::SeqCst);
+        }
+        self.offers.lock().unwrap().push((descriptor, data.channel_index, epoch.map(|epoch| epoch.0)));
     }
 
     fn delete_image(&self, _: ImageKey) {}
@@ -92,6 +99,8 @@ pub struct World {
     pub images: ExternalImages,
     pub outcomes: Receiver<PresentOutcome>,
     pub returned: Receiver<ReturnedId>,
+    /// Requests for maintenance.
+    wakes: Receiver<()>,
     /// Last field, because its drop lets other tests begin.
     pub gpu: Gpu,
 }
@@ -108,15 +117,22 @@ impl World {
         let sink = Arc::new(Sink::default());
         let (on_outcome, outcomes) = channel();
         let (on_id, returned) = channel();
+        let (sender, wakes) = channel();
+        let wake = options.wake.clone();
         let options = PresenterOptions {
             on_outcome: Arc::new(move |outcome| drop(on_outcome.send(outcome))),
             // A test may drop the receiver and look at no id.
             on_id: Arc::new(move |id| _ = on_id.send(id)),
+            wake: Arc::new(move || {
+                // A test may have dropped the receiver, because it calls `maintain` itself.
+                let _ = sender.send(());
+                wake();
+            }),
             ..options
         };
         let presenter = Presenter::new(gpu.global.clone(), &map, sink.clone(), options);
         let images = ExternalImages::new(&map);
-        let mut world = Self { device, sink, presenter, images, outcomes, returned, gpu };
+        let mut world = Self { device, sink, presenter, images, outcomes, returned, wakes, gpu };
         world.create(BufferIds::Allocated);
         world
     }
@@ -171,6 +187,21 @@ impl World {
         self.outcomes.recv_timeout(TIMEOUT).expect("a present ends").end
     }
 
+    /// Waits as an engine does that calls `maintain` whenever it is asked to, and at no other time.
+    #[track_caller]
+    pub fn wait_for<T>(&mut self, receiver: &Receiver<T>) -> T {
+        let deadline = Instant::now() + TIMEOUT;
+        loop {
+            if let Ok(value) = receiver.recv_timeout(Duration::from_millis(1)) {
+                return value;
+            }
+            if self.wakes.try_iter().count() > 0 {
+                self.presenter.maintain();
+            }
+            assert!(Instant::now() < deadline, "it comes");
+        }
+    }
+
     #[track_caller]
     pub fn present_and_wait(&mut self, texture: PendingTexture, epoch: u64) {
         self.present(texture, epoch).unwrap();
@@ -184,18 +215,18 @@ impl World {
     }
 
     pub fn offer(&self) -> (ImageDescriptor, u8) {
-        let (descriptor, generation, _) = *self.sink.0.lock().unwrap().last().unwrap();
+        let (descriptor, generation, _) = *self.sink.offers.lock().unwrap().last().unwrap();
         (descriptor, generation)
     }
 
     /// The epoch that the last call of the sink acknowledged.
     pub fn last_epoch(&self) -> Option<u64> {
-        self.sink.0.lock().unwrap().last().unwrap().2
+        self.sink.offers.lock().unwrap().last().unwrap().2
     }
 
     /// The epochs that were acknowledged, in order.
     pub fn epochs(&self) -> Vec<u64> {
-        self.sink.0.lock().unwrap().iter().filter_map(|offer| offer.2).collect()
+        self.sink.offers.lock().unwrap().iter().filter_map(|offer| offer.2).collect()
     }
 
     /// Locks the image and returns its pixel.
@@ -235,11 +266,13 @@ impl World {
         assert_eq!((self.shown(), self.read()), (pixel, pixel));
     }
 
-    /// wgpu-core must have no buffer, encoder, command buffer or texture left, and no complaint.
+    /// wgpu-core must have no buffer, encoder, command buffer or texture left, and no complaint. Each image update must have carried
+    /// an epoch.
     #[track_caller]
     pub fn finish(self) {
-        let Self { gpu, presenter, images, .. } = self;
+        let Self { gpu, presenter, images, sink, .. } = self;
         drop((presenter, images));
+        assert_eq!(sink.updates_without_epoch.load(Ordering::SeqCst), 0, "image updates without an epoch");
         let report = gpu.global.generate_report();
         let hub = report.hub_report();
         assert!(hub.buffers.is_empty(), "{:?}", hub.buffers);
