@@ -164,13 +164,13 @@ impl Tickets {
 
     /// Puts a new ticket in. Returns the queued present that it supersedes, if any.
     ///
-    /// Two queued presents that no read waits for are kept: the newest, and an older one in case the newest cannot be copied.
+    /// Of the queued presents that no read waits for two are kept: the newest, and the one before in case the newest cannot be copied.
     pub(crate) fn push(&mut self, ticket: Ticket) -> Option<Ticket> {
         let superseded = ticket.present().and_then(|_| {
             let queued = |ticket: &Ticket| ticket.is_queued() && ticket.can_be_superseded();
-            let younger = self.0.iter().rposition(queued)?;
-            let older = self.0[..younger].iter().any(queued);
-            older.then(|| self.0.remove(younger))
+            let oldest = self.0.iter().position(queued)?;
+            let has_newer = self.0[oldest + 1..].iter().any(queued);
+            has_newer.then(|| self.0.remove(oldest))
         });
         self.0.push(ticket);
         superseded

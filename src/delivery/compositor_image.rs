@@ -36,6 +36,8 @@ pub(crate) struct HandlerId(pub(crate) u64);
 struct LastLock {
     handler: HandlerId,
     generation: Generation,
+    /// It was locked without a generation. Such a renderer always gets the newest frame.
+    is_blind: bool,
     locked: Locked,
 }
 
@@ -148,14 +150,21 @@ impl CompositorImage {
             // All tiles of an image show one frame.
             return Some(last_lock.locked.clone());
         }
-        let answer = self.generations.answer(handler, asked, self.fallback.renderers());
-        let Some((frame, len)) = answer.and_then(|answer| Some((answer.frame?, answer.len))) else {
-            return Some(Locked::Bytes(self.fallback.get()));
+        // A lock without a generation does not tell how far the renderer has come.
+        let answer = match generation {
+            Some(generation) => {
+                let answer = self.generations.answer(handler, generation, self.fallback.renderers());
+                answer.and_then(|answer| Some((answer.frame?, answer.len)))
+            }
+            None => self.generations.newest().map(|frame| (frame.clone(), least)),
         };
-        let locked = Locked::padded(frame, len.max(least));
+        let Some((frame, len)) = answer else { return Some(Locked::Bytes(self.fallback.get())) };
+        let locked = Locked::padded(frame, len);
+        let is_blind = generation.is_none();
+        let new = LastLock { handler, generation: asked, is_blind, locked: locked.clone() };
         match last_lock {
-            Some(last_lock) => (last_lock.generation, last_lock.locked) = (asked, locked.clone()),
-            None => self.last_locks.push(LastLock { handler, generation: asked, locked: locked.clone() }),
+            Some(last_lock) => *last_lock = new,
+            None => self.last_locks.push(new),
         }
         Some(locked)
     }
@@ -167,7 +176,12 @@ impl CompositorImage {
 
     /// Drops frames that only renderers ask for which lag far behind. They are returned, to be dropped without the lock.
     pub(crate) fn settle(&mut self) -> Vec<SharedFrame> {
-        self.generations.settle()
+        let is_blind = self.last_locks.iter().all(|last_lock| last_lock.is_blind);
+        if is_blind && self.last_locks.len() >= self.fallback.renderers().max(1) {
+            self.generations.drop_older()
+        } else {
+            self.generations.settle()
+        }
     }
 
     /// Forgets a renderer, which is gone. Returns what it locked last, to be dropped without the lock.

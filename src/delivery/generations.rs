@@ -201,6 +201,17 @@ impl Generations {
         Some(answer)
     }
 
+    /// Takes out all frames but the newest: all renderers lock without generations, and get that one.
+    pub(super) fn drop_older(&mut self) -> Vec<SharedFrame> {
+        let older = self.kept.len().saturating_sub(1);
+        self.kept.drain(..older).map(|kept| kept.frame).collect()
+    }
+
+    /// The newest frame.
+    pub(super) fn newest(&self) -> Option<&SharedFrame> {
+        self.kept.last().map(|kept| &kept.frame)
+    }
+
     /// Takes out the frames of layouts that some renderer has passed, though others may not have: they have had time to draw what they hold.
     pub(super) fn settle(&mut self) -> Vec<SharedFrame> {
         let older = self.kept.len().saturating_sub(1);

@@ -306,7 +306,7 @@ fn a_frame_presented_before_its_device_is_destroyed_arrives(
     let green = world.present(GREEN, 2);
     let gpu = world.gpu.clone();
     let finishing = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(2));
         gpu.finish(device(0));
     });
     match drops {

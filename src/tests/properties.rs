@@ -6,9 +6,9 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
+use rstest::rstest;
 
-
-use crate::FrameMemoryKind;
+use crate::FrameMemoryKind::{self, Owned, Portable};
 use crate::tests::chaos::renderer::{COMPARED, Renderer};
 use crate::tests::chaos::step::{Disturbance::*, Stage, Step, Step::*, Texture};
 use crate::tests::fake_parts::engine;
@@ -41,7 +41,8 @@ fn look(renderer: &Renderer) {
         let expected = renderer.held.iter().filter(|held| held.context.0 == context);
         let expected = expected.map(|held| (held.generation, held.count, &held.bytes[..]));
         let held = renderer.images.held(webrender_api::ExternalImageId(context));
-        let held = held.map(|(generation, count, bytes)| (generation, count, &bytes[..bytes.len().min(COMPARED)]));
+        let held =
+            held.map(|(generation, count, bytes)| (generation, count, &bytes[..bytes.len().min(COMPARED)]));
         assert!(held.eq(expected), "a lock of {context} was lost, or its bytes changed");
     }
 }
@@ -58,8 +59,8 @@ fn page() -> impl Strategy<Value = Vec<Step>> {
     })
 }
 
-#[test]
-fn random_histories_end_well() {
+#[rstest]
+fn random_histories_end_well(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     let config = ProptestConfig {
         cases: cases.unwrap_or(CASES),
@@ -68,25 +69,29 @@ fn random_histories_end_well() {
         ..ProptestConfig::default()
     };
     let scripts = (page(), scripts(90, |below| Step::random(Stage::Fake, below)));
-    let result = TestRunner::new(config).run(&scripts.prop_map(|(page, steps)| [page, steps].concat()), |script| {
-        let violations = replay(MEMORY, &script);
-        prop_assert!(violations.is_empty(), "{}", violations.join("\n"));
-        Ok(())
-    });
+    let result =
+        TestRunner::new(config).run(&scripts.prop_map(|(page, steps)| [page, steps].concat()), |script| {
+            let violations = replay(memory, &script);
+            prop_assert!(violations.is_empty(), "{}", violations.join("\n"));
+            Ok(())
+        });
     if let Err(error) = result {
         panic!("{error}");
     }
 }
 
-#[test]
-fn a_script_is_replayed() {
+#[rstest]
+fn a_script_is_replayed(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     let texture = Texture { device: 0, size: (4, 2), rgba: false, opaque: false, trouble: Good, kept: false };
-    let violations = replay(MEMORY, &[
-        Create { at: 0, context: 0, owner: 0, size: (6, 3), ids: 2, compositor: Some(1) },
-        Present { at: 0, context: 0, epoch: 1, texture, batched: false },
-        Disturb { at: 0, device: 0, disturbance: Finish { racing: false } },
-        Lock { renderer: 0, context: 0, before: 0, generation: true },
-        Destroy { at: 0, context: 0, after: None },
-    ]);
+    let violations = replay(
+        memory,
+        &[
+            Create { at: 0, context: 0, owner: 0, size: (6, 3), ids: 2, compositor: Some(1) },
+            Present { at: 0, context: 0, epoch: 1, texture, batched: false },
+            Disturb { at: 0, device: 0, disturbance: Finish { racing: false } },
+            Lock { renderer: 0, context: 0, before: 0, generation: true },
+            Destroy { at: 0, context: 0, after: None },
+        ],
+    );
     assert!(violations.is_empty(), "{violations:?}");
 }

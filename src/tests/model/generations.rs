@@ -8,26 +8,40 @@ use euclid::default::Size2D;
 use webrender_api::ImageDescriptorFlags;
 
 use super::machine::{CONTEXT, KEY};
-use crate::delivery::{CompositorImage, Fallback, Generations, HandlerId, Locked, Outbox, Recipients};
+use crate::delivery::{
+    CompositorImage, Fallback, Forgotten, Generations, HandlerId, Locked, Outbox, Recipients,
+};
 use crate::frame::testing::{frame_layout, marked_frame};
 use crate::frame::{Frame, FrameLayout, WeakFrame};
 use crate::tests::oracle::{Compositor, Oracle, Picture, Request, Witness, byte_len};
 use crate::tests::scripts::{run_all, scripts};
 use crate::{AlphaMode, CanvasEpoch, FrameMemoryKind, OwnerId, PresentEnd, PresentOutcome};
 
-/// Frames larger than one pixel that are kept for updates; each renderer keeps one more.
-const MOST_LARGE: usize = 3;
+/// Frames larger than one pixel that are kept for updates: one of each layout here.
+const MOST_LARGE: usize = 4;
 const RENDERERS: usize = 2;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
     /// New frames of one layout.
-    Offer { layout: u32, count: u32 },
+    Offer {
+        layout: u32,
+        count: u32,
+    },
     /// A renderer receives so many updates, and builds a frame of each of them or of the last; or of none, if the image is not visible.
-    Build { renderer: usize, count: usize, each: bool, visible: bool },
-    Render { renderer: usize },
+    Build {
+        renderer: usize,
+        count: usize,
+        each: bool,
+        visible: bool,
+    },
+    Render {
+        renderer: usize,
+    },
     /// A renderer locks without a generation.
-    LockLast { renderer: usize },
+    LockLast {
+        renderer: usize,
+    },
     /// The context ends, and another one gets its id.
     End,
 }
@@ -78,7 +92,12 @@ impl World {
             wake: options.wake,
         }));
         let fallback = fallback.clone();
-        let image = CompositorImage::new(CONTEXT, Generations::default(), outbox.clone(), fallback.clone());
+        let image = CompositorImage::new(
+            CONTEXT,
+            Generations::new(Forgotten::default()),
+            outbox.clone(),
+            fallback.clone(),
+        );
         let compositors = Default::default();
         let mut world = Self { image, outbox, fallback, witness, compositors, alive: Vec::new(), newest: 0 };
         world.begin();
@@ -149,21 +168,14 @@ impl World {
     fn render(&mut self, renderer: usize) {
         for upload in self.compositors[renderer].render() {
             let offer = upload.offer;
-            let can_lock = |oracle: &mut Oracle| Compositor::can_lock(oracle, &offer) && {
-                oracle.locks(&offer);
-                true
-            };
-            if !self.witness.tell(can_lock) {
-                continue;
-            }
-            let (locked, _) = self.image.lock(HandlerId(renderer as u64), Some(offer.generation));
+            self.witness.tell(|oracle| oracle.locks(&offer));
+            let locked = self.image.lock(HandlerId(renderer as u64), Some(offer.generation));
             let needed = byte_len(&offer.descriptor);
             let is_opaque = offer.descriptor.flags.contains(ImageDescriptorFlags::IS_OPAQUE);
             // The frame is taken for what is described.
-            let (number, opaque, len) = match locked.expect("there is an image") {
-                Locked::Frame(frame) => (mark(&frame), is_opaque, frame.layout().byte_len()),
-                Locked::Zeros(zeros) => (0, false, zeros.len()),
-            };
+            let locked = locked.expect("there is an image");
+            let (number, len) = (mark(locked.bytes()), len(&locked));
+            let opaque = is_opaque && (number > 0 || matches!(locked, Locked::Frame(_)));
             let seen = Picture { number, size: offer.descriptor.size.to_u32().cast_unit(), opaque };
             let compositor = &mut self.compositors[renderer];
             self.witness.tell(|oracle| {
@@ -176,11 +188,8 @@ impl World {
 
     fn lock_last(&mut self, renderer: usize) {
         let lock = self.witness.tell(|oracle| oracle.locks_last(CONTEXT));
-        let (locked, _) = self.image.lock(HandlerId(renderer as u64), None);
-        let len = match locked.expect("there is an image") {
-            Locked::Frame(frame) => frame.layout().byte_len(),
-            Locked::Zeros(zeros) => zeros.len(),
-        };
+        let locked = self.image.lock(HandlerId(renderer as u64), None);
+        let len = len(&locked.expect("there is an image"));
         self.compositors[renderer].locked_another(CONTEXT);
         self.witness.tell(|oracle| {
             oracle.saw_last(CONTEXT, lock, len);
@@ -210,14 +219,25 @@ impl World {
     }
 }
 
-fn mark(frame: &Frame) -> u32 {
-    frame.bytes().first_chunk().copied().map_or(0, u32::from_le_bytes)
+fn mark(bytes: &[u8]) -> u32 {
+    bytes.first_chunk().copied().map_or(0, u32::from_le_bytes)
+}
+
+/// Marked frames have four bytes, whatever their layout says.
+fn len(locked: &Locked) -> usize {
+    match locked {
+        Locked::Frame(frame) => frame.layout().byte_len(),
+        Locked::Bytes(bytes) => bytes.len(),
+    }
 }
 
 #[test]
 fn the_newest_frame_of_the_right_layout_answers_in_200_000_histories() {
     // It takes long to make.
-    let fallback = Arc::default();
+    let fallback = Arc::<Fallback>::default();
+    for renderer in 0..RENDERERS {
+        assert_eq!(fallback.add_renderer(), HandlerId(renderer as u64));
+    }
     run_all(200_000, scripts(24, Step::random), |steps| {
         let mut world = World::new(&fallback);
         steps.iter().for_each(|step| world.go(*step));

@@ -11,18 +11,19 @@
 //! 5. A read waits for the newest copy in flight that is newer than what is shown; if that fails, for the next one.
 
 use webrender_api::{
-    ExternalImageData, ExternalImageId, ExternalImageType, IdNamespace, ImageDescriptor, ImageDescriptorFlags,
-    ImageFormat, ImageKey,
+    ExternalImageData, ExternalImageId, ExternalImageType, IdNamespace, ImageDescriptor,
+    ImageDescriptorFlags, ImageFormat, ImageKey,
 };
 use wgpu_core::id::DeviceId;
 
-use crate::tests::oracle::{Compositor, LifeId, Loss, Oracle, Picture, Request, Trouble};
 use crate::gpu::fake;
-use crate::{CanvasEpoch, ContextId, FrameMemoryKind, OwnerId, PresentEnd, PresentError, PresentOutcome};
+use crate::tests::oracle::{Compositor, LifeId, Loss, Oracle, Picture, Request, Trouble};
+use crate::{
+    CanvasEpoch, ContextId, FrameMemoryKind, GetImageError, OwnerId, PresentEnd, PresentError, PresentOutcome,
+};
 
 pub(super) const DEVICES: usize = 2;
 const MOST_IN_FLIGHT: usize = 2;
-const MOST_AWAITED: usize = 8;
 
 pub(super) const CONTEXT: ContextId = ContextId(7);
 pub(super) const KEY: ImageKey = ImageKey(IdNamespace(1), 1);
@@ -30,14 +31,28 @@ pub(super) const KEY: ImageKey = ImageKey(IdNamespace(1), 1);
 /// What may happen to a context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    Present { device: usize, large: bool, epoch: u64, submit: Submit },
-    Clear { epoch: u64 },
+    Present {
+        device: usize,
+        large: bool,
+        epoch: u64,
+        submit: Submit,
+    },
+    Clear {
+        epoch: u64,
+    },
     /// A device finishes so many submissions, and pollers begin to make their frames.
-    Finish { device: usize, count: u32 },
+    Finish {
+        device: usize,
+        count: u32,
+    },
     /// A poller has made its frame: one of several, if there are.
-    Show { choice: usize },
+    Show {
+        choice: usize,
+    },
     /// What it has not finished is lost. Another device takes its place.
-    Lose { device: usize },
+    Lose {
+        device: usize,
+    },
     Read,
 }
 
@@ -127,7 +142,6 @@ pub(super) struct Machine {
 struct Read {
     id: u64,
     waits_for: u64,
-    answer: u64,
 }
 
 struct Device {
@@ -179,14 +193,17 @@ impl Machine {
                 if !taken.is_empty() {
                     let ticket = self.in_flight.remove(taken[choice % taken.len()]);
                     self.show(ticket.present, ticket.bytes, ticket.promised);
-                    self.answer(ticket.present, ticket.present);
+                    self.answer(ticket.present, Ok(ticket.present));
                 }
             }
             Step::Lose { device } => self.lose(device),
             Step::Read => {
                 let id = self.oracle.asks(0, CONTEXT, None);
-                self.reads.push(Read { id, waits_for: u64::MAX, answer: 0 });
-                self.read_again(u64::MAX);
+                self.reads.push(Read { id, waits_for: u64::MAX });
+                match self.in_flight.iter().map(|ticket| ticket.present).max() {
+                    Some(newest) if newest > self.shown => self.wait_for(u64::MAX, newest),
+                    _ => self.answer(u64::MAX, Ok(self.shown)),
+                }
             }
         }
         self.oracle.judge_copies(self.life);
@@ -206,18 +223,15 @@ impl Machine {
             Submit::Accepted | Submit::Doubtful => (Trouble::Good, (4, 2)),
         };
         let picture = Picture { number, size: size.into(), opaque: false };
-        let request = Request { device: Some(self.devices[device].id), trouble, ..Request::cleared(picture, epoch) };
+        let request =
+            Request { device: Some(self.devices[device].id), trouble, ..Request::cleared(picture, epoch) };
         let present = self.begin(request);
-        let promised =
-            if self.weakened == Weakened::AcknowledgesItsOwnEpoch { epoch } else { self.promised };
+        let promised = if self.weakened == Weakened::AcknowledgesItsOwnEpoch { epoch } else { self.promised };
         let mut superseded = self.take_youngest(device);
         if self.weakened == Weakened::SupersedesBeforeTheSubmit
             && let Some(ticket) = superseded.take()
         {
             self.end(ticket.present, PresentEnd::Superseded);
-        }
-        if superseded.is_none() && self.in_flight.len() > MOST_AWAITED {
-            return self.fail(present, promised, PresentError::RingExhausted);
         }
         let takes_over = superseded.filter(|ticket| ticket.large || !large);
         match submit {
@@ -229,7 +243,8 @@ impl Machine {
                 self.in_flight.push(ticket);
                 if let Some(ticket) = superseded {
                     self.end(ticket.present, PresentEnd::Superseded);
-                    self.read_again(ticket.present);
+                    // No read waits for it, unless that rule is not kept.
+                    self.wait_for(ticket.present, present);
                 }
             }
             Submit::Refused => {
@@ -301,27 +316,23 @@ impl Machine {
     /// A present is over, and what it would have shown is not shown.
     fn fail(&mut self, present: u64, promised: u64, error: PresentError) {
         self.update(None, promised);
-        self.end(present, PresentEnd::Failed(error));
-        self.read_again(present);
+        self.end(present, PresentEnd::Failed(error.clone()));
+        self.answer(present, Err(error));
     }
 
-    /// Reads that wait for a present that has ended wait for another one.
-    fn read_again(&mut self, ended: u64) {
-        match self.in_flight.iter().map(|ticket| ticket.present).max() {
-            Some(newest) if newest > self.shown => {
-                let waiting = self.reads.iter_mut().filter(|read| read.waits_for == ended);
-                waiting.for_each(|read| read.waits_for = newest);
-            }
-            _ => self.answer(ended, self.shown),
-        }
+    /// Lets the reads that wait for a present wait for another one.
+    fn wait_for(&mut self, before: u64, after: u64) {
+        let waiting = self.reads.iter_mut().filter(|read| read.waits_for == before);
+        waiting.for_each(|read| read.waits_for = after);
     }
 
-    /// Answers the reads that wait for a present.
-    fn answer(&mut self, awaited: u64, shown: u64) {
+    /// Answers the reads that wait for a present: with what it shows, or with the reason why there is nothing.
+    fn answer(&mut self, awaited: u64, shown: Result<u64, PresentError>) {
         for read in self.reads.iter_mut().filter(|read| read.waits_for == awaited) {
-            (read.waits_for, read.answer) = (0, shown);
+            read.waits_for = 0;
+            let picture = shown.clone().map(|shown| Some(self.presents[shown as usize].picture));
             self.oracle.replied(read.id);
-            self.oracle.answered(read.id, Ok(Some(self.presents[shown as usize].picture)));
+            self.oracle.answered(read.id, picture.map_err(GetImageError::Texture));
         }
     }
 

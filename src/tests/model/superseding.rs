@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use crate::tests::scripts::{find, run_all, scripts};
 use super::machine::{Machine, Step, Weakened};
+use crate::tests::scripts::{find, run_all, scripts};
 
 /// Calm ones are on one device and do not read.
 fn histories(calm: bool) -> impl Strategy<Value = Vec<Step>> {
@@ -40,7 +40,7 @@ fn no_rule_can_be_left_out() {
         (Weakened::SupersedesTheOlder, "nothing arrives"),
         (Weakened::CountsOtherDevices, "nothing arrives"),
         (Weakened::KeepsWhatMayBeOverwritten, "is seen on screen"),
-        (Weakened::ShowsWhatFinishesLast, "is presented after"),
+        (Weakened::ShowsWhatFinishesLast, "is shown, not"),
         (Weakened::AcknowledgesItsOwnEpoch, "is not acknowledged"),
         (Weakened::LetsEpochsFall, "is acknowledged after"),
     ] {

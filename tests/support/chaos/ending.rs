@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use webgpu_presentation::{ContextId, ContextMap};
 
-use super::super::oracle::{Loss, Witness};
+use super::super::oracle::{Loss, Oracle, Witness};
 use super::Parts;
 use super::engine::{Engine, Seat};
 use super::renderer::Renderer;
@@ -28,14 +28,20 @@ impl<P: Parts> Engine<P> {
     }
 
     fn quiet(&mut self) {
-        for Seat { presenter, parts, .. } in &mut self.seats {
-            presenter.batch().submit();
-            parts.finish_all();
-        }
-        self.gone.iter().for_each(Parts::finish_all);
-        self.witness.until("everything ends", |oracle| {
-            oracle.open(None) + oracle.unanswered(None) + oracle.waiting(false) == 0
-        });
+        self.seats.iter_mut().for_each(|seat| seat.presenter.batch().submit());
+        let Self { seats, gone, witness, .. } = self;
+        let mut finish_all = || {
+            for Seat { presenter, parts, .. } in &mut *seats {
+                // Copies that wait for room are submitted.
+                presenter.maintain();
+                parts.finish_all();
+            }
+            gone.iter().for_each(Parts::finish_all);
+        };
+        finish_all();
+        let is_over =
+            |oracle: &Oracle| oracle.open(None) + oracle.unanswered(None) + oracle.waiting(false) == 0;
+        witness.until_with("everything ends", is_over, finish_all);
         self.seats.iter_mut().for_each(|seat| seat.presenter.maintain());
         self.sync();
         self.judge();

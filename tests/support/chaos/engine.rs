@@ -8,7 +8,7 @@ use euclid::default::Size2D;
 use parking_lot::Mutex;
 use webgpu_presentation::*;
 use webrender_api::{IdNamespace, ImageKey};
-use wgpu_core::id::{BufferId, CommandBufferId, CommandEncoderId};
+use wgpu_core::id::{BufferId, CommandBufferId, CommandEncoderId, TextureId};
 use wgpu_types::TextureFormat;
 
 use super::super::oracle::{Loss, Oracle, Picture, Request, Trouble, Upload, Witness};
@@ -324,7 +324,7 @@ impl<P: Parts> Engine<P> {
         let request = Request { epoch, batched, ..drawn.request };
         let texture = drawn.pending.texture_id;
         let index = at % self.seats.len();
-        let Seat { at: number, presenter, parts, .. } = &mut self.seats[index];
+        let Seat { at: number, presenter, .. } = &mut self.seats[index];
         let sequence = self.witness.tell(|oracle| oracle.presents(*number, context, request));
         let contents = Contents::Texture(drawn.pending);
         let result = if batched {
@@ -340,12 +340,11 @@ impl<P: Parts> Engine<P> {
         } else {
             let result = presenter.present(context, contents, CanvasEpoch(epoch));
             if !drawn.kept {
-                parts.destroy_texture(texture);
-                parts.drop_texture(texture);
+                end_texture(presenter, texture);
             }
             result
         };
-        self.witness.tell(|oracle| oracle.returned(sequence, request.trouble, &result));
+        self.witness.tell(|oracle| oracle.returned(sequence, &result));
         if drawn.kept {
             self.keep(at, drawn);
         }
@@ -356,10 +355,7 @@ impl<P: Parts> Engine<P> {
         seat.kept.push(drawn);
         if seat.kept.len() > MOST_KEPT {
             let oldest = seat.kept.remove(0).pending.texture_id;
-            let mut batch = seat.presenter.batch();
-            batch.destroy_texture(oldest);
-            batch.drop_texture(oldest);
-            batch.submit();
+            end_texture(&mut seat.presenter, oldest);
         }
     }
 
@@ -392,7 +388,7 @@ impl<P: Parts> Engine<P> {
         let alpha_mode = if request.picture.opaque { AlphaMode::Opaque } else { AlphaMode::Premultiplied };
         let contents = Contents::Cleared { size: request.picture.size, alpha_mode };
         let result = presenter.present(context, contents, CanvasEpoch(request.epoch));
-        self.witness.tell(|oracle| oracle.returned(sequence, Trouble::Good, &result));
+        self.witness.tell(|oracle| oracle.returned(sequence, &result));
     }
 
     // Reads and waits.
@@ -406,9 +402,7 @@ impl<P: Parts> Engine<P> {
     fn capture(&mut self, at: usize, context: ContextId, texture: &Texture) {
         let drawn = self.draw(at, texture);
         self.ask(at, context, Some(drawn));
-        let (texture, parts) = (drawn.pending.texture_id, &self.seat_of(at).parts);
-        parts.destroy_texture(texture);
-        parts.drop_texture(texture);
+        end_texture(&mut self.seat_of(at).presenter, drawn.pending.texture_id);
     }
 
     fn ask(&mut self, at: usize, context: ContextId, drawn: Option<Drawn>) -> u64 {
@@ -564,9 +558,9 @@ impl<P: Parts> Engine<P> {
                 witness.tell(|oracle| oracle.may_fail(*at).memory += count);
                 return parts.disturb(device, disturbance);
             }
-            Disturbance::FailSubmit { may_be_running } => {
+            Disturbance::FailSubmit { may_be_in_flight } => {
                 // All of a batch may fail, and what they were to supersede.
-                witness.tell(|oracle| oracle.may_fail(*at).memory += if may_be_running { 8 } else { 1 });
+                witness.tell(|oracle| oracle.may_fail(*at).memory += if may_be_in_flight { 8 } else { 1 });
                 return parts.disturb(device, disturbance);
             }
             Disturbance::FailMappings { count } => {
@@ -579,7 +573,11 @@ impl<P: Parts> Engine<P> {
         if !racing {
             let id = Some(device.id);
             let is_over = move |oracle: &Oracle| oracle.open(id) + oracle.unanswered(id) == 0;
-            witness.until("pollers have done their part", is_over);
+            witness.until_with("pollers have done their part", is_over, || {
+                // An engine is woken because copies wait for room, and another device may have the only buffer id.
+                presenter.maintain();
+                parts.finish_all();
+            });
         }
     }
 
@@ -624,4 +622,11 @@ impl<P: Parts> Engine<P> {
             }
         }
     }
+}
+
+/// Destroys and drops a texture once all copies of it are made.
+fn end_texture(presenter: &mut Presenter, texture: TextureId) {
+    let mut batch = presenter.batch();
+    batch.destroy_texture(texture);
+    batch.drop_texture(texture);
 }

@@ -36,6 +36,8 @@ pub struct Held {
     life: Option<LifeId>,
     pub generation: Option<u8>,
     descriptor: Option<ImageDescriptor>,
+    /// Where the bytes are.
+    place: usize,
     pub count: usize,
     pub bytes: Vec<u8>,
     seen: Option<Picture>,
@@ -69,14 +71,10 @@ impl Renderer {
     pub fn lock(&mut self, upload: &Upload) -> Option<usize> {
         let offer = upload.offer;
         let begin = |oracle: &mut Oracle| {
-            let can_lock = Compositor::can_lock(oracle, &offer);
-            can_lock.then(|| {
-                oracle.locks(&offer);
-                oracle.named(offer.context)
-            })
+            oracle.locks(&offer);
+            oracle.named(offer.context)
         };
-        let life = self.witness.tell(begin)?;
-        let held = self.holds(offer.context, life, Some(offer.generation));
+        let life = self.witness.tell(begin);
         let Self { images, compositor, witness, setup, .. } = self;
         let ExternalImageSource::RawData(bytes) = images.lock(offer.context.into(), Some(offer.generation))
         else {
@@ -84,26 +82,24 @@ impl Renderer {
             return None;
         };
         let seen = see(bytes, &offer.descriptor, setup);
-        let bytes = &bytes[..bytes.len().min(COMPARED)];
-        if let Some(held) = held {
+        let (place, bytes) = (bytes.as_ptr() as usize, &bytes[..bytes.len().min(COMPARED)]);
+        // A generation that was locked before may have a newer frame, if another one was locked in between.
+        if let Some(held) = holds(&self.held, offer.context, Some(offer.generation), place) {
             let seen = seen.ok().flatten();
             compositor.saw_again(upload, seen);
             self.held[held].lock_again(witness, bytes, seen);
             return Some(held);
         }
-        let is_there = life.is_some() || !setup.is_exact;
-        witness.tell(|oracle| {
-            oracle.rule(is_there, || format!("no context is locked: {offer:?}"));
-            match &seen {
-                Ok(seen) => compositor.saw(oracle, upload, *seen),
-                Err(fault) => oracle.rule(false, || format!("{fault}: {offer:?}")),
-            }
+        witness.tell(|oracle| match &seen {
+            Ok(seen) => compositor.saw(oracle, upload, *seen),
+            Err(fault) => oracle.rule(false, || format!("{fault}: {offer:?}")),
         });
         self.held.push(Held {
             context: offer.context,
             life,
             generation: Some(offer.generation),
             descriptor: Some(offer.descriptor),
+            place,
             count: 1,
             bytes: bytes.to_vec(),
             seen: seen.ok().flatten(),
@@ -115,7 +111,6 @@ impl Renderer {
     pub fn lock_blindly(&mut self, context: ContextId, generation: Option<u8>) -> Option<usize> {
         let begin = |oracle: &mut Oracle| (oracle.locks_last(context), oracle.named(context));
         let (last, life) = self.witness.tell(begin);
-        let held = self.holds(context, life, generation);
         let Self { images, compositor, witness, setup, .. } = self;
         compositor.locked_another(context);
         let ExternalImageSource::RawData(bytes) = images.lock(context.into(), generation) else {
@@ -124,27 +119,19 @@ impl Renderer {
             return None;
         };
         let len = bytes.len();
-        let bytes = &bytes[..len.min(COMPARED)];
-        if let Some(held) = held {
+        let (place, bytes) = (bytes.as_ptr() as usize, &bytes[..len.min(COMPARED)]);
+        if let Some(held) = holds(&self.held, context, generation, place) {
             self.held[held].lock_again(witness, bytes, None);
             return Some(held);
         }
-        let is_there = life.is_some() || !setup.is_exact;
         witness.tell(|oracle| {
-            oracle.rule(is_there, || format!("no context is locked: {context:?}"));
             if generation.is_none() {
                 oracle.saw_last(context, last, len);
             }
         });
         let (descriptor, bytes) = (None, bytes.to_vec());
-        self.held.push(Held { context, life, generation, descriptor, count: 1, bytes, seen: None });
+        self.held.push(Held { context, life, generation, descriptor, place, count: 1, bytes, seen: None });
         Some(self.held.len() - 1)
-    }
-
-    fn holds(&self, context: ContextId, life: Option<LifeId>, generation: Option<u8>) -> Option<usize> {
-        self.held.iter().rposition(|held| {
-            held.context == context && held.generation == generation && (life.is_none() || held.life == life)
-        })
     }
 
     /// Takes back a lock, if there is one, and looks whether it still reads what it did.
@@ -152,32 +139,38 @@ impl Renderer {
         let Some(held) = self.held.get(nth) else {
             return self.images.unlock(ExternalImageId(u64::MAX));
         };
-        let Held { context, life, generation, descriptor, .. } = *held;
+        let Held { context, life, generation, descriptor, place, .. } = *held;
         if let Some(generation) = generation
             && looks
             && self.witness.tell(|oracle| oracle.named(context)) == life
         {
-            let Self { images, witness, setup, held, .. } = self;
+            let Self { images, compositor, witness, setup, held, .. } = self;
+            // An older generation may be locked so, out of its turn.
+            compositor.locked_another(context);
             if let ExternalImageSource::RawData(bytes) = images.lock(context.into(), Some(generation)) {
-                let seen = descriptor.and_then(|descriptor| see(bytes, &descriptor, setup).ok().flatten());
-                held[nth].lock_again(witness, &bytes[..bytes.len().min(COMPARED)], seen);
-                held[nth].count -= 1;
-                ExternalImageHandler::unlock(images, context.into(), generation);
+                if bytes.as_ptr() as usize == place {
+                    let seen =
+                        descriptor.and_then(|descriptor| see(bytes, &descriptor, setup).ok().flatten());
+                    held[nth].lock_again(witness, &bytes[..bytes.len().min(COMPARED)], seen);
+                    self.unlocked(context, Some(generation));
+                }
+                ExternalImageHandler::unlock(&mut self.images, context.into(), generation);
             }
         }
-        let of_context = |held: &Held| held.context == context;
-        let last = match generation {
+        match generation {
             Some(generation) => {
                 ExternalImageHandler::unlock(&mut self.images, context.into(), generation);
-                self.held.iter().rposition(|held| of_context(held) && held.generation == Some(generation))
             }
-            // The one that was locked last.
-            None => {
-                self.images.unlock(context.into());
-                self.held.iter().rposition(of_context)
-            }
-        };
-        let last = last.unwrap_or(nth);
+            None => self.images.unlock(context.into()),
+        }
+        self.unlocked(context, generation);
+    }
+
+    /// A lock was taken back: of this generation the one that was locked last, or with `None` of all.
+    fn unlocked(&mut self, context: ContextId, generation: Option<u8>) {
+        let is_it =
+            |held: &Held| held.context == context && (generation.is_none() || held.generation == generation);
+        let Some(last) = self.held.iter().rposition(is_it) else { return };
         self.held[last].count -= 1;
         if self.held[last].count == 0 {
             self.held.remove(last);
@@ -275,6 +268,12 @@ impl Renderer {
     pub fn forget(&mut self, oracle: &Oracle) {
         self.compositor.forget(oracle);
     }
+}
+
+/// The lock that another one of these bytes joins.
+fn holds(held: &[Held], context: ContextId, generation: Option<u8>, place: usize) -> Option<usize> {
+    held.iter()
+        .rposition(|held| held.context == context && held.generation == generation && held.place == place)
 }
 
 impl Held {

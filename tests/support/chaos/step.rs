@@ -62,7 +62,7 @@ pub enum Disturbance {
     Finish { racing: bool },
     Lose { racing: bool },
     FailCreations { count: usize },
-    FailSubmit { may_be_running: bool },
+    FailSubmit { may_be_in_flight: bool },
     FailMappings { count: usize },
 }
 
@@ -231,7 +231,7 @@ impl Disturbance {
         match below(34) {
             0..=26 => Self::Finish { racing: below(2) == 1 },
             27..=28 => Self::FailCreations { count: 1 + below(2) as usize },
-            29..=30 => Self::FailSubmit { may_be_running: below(5) == 4 },
+            29..=30 => Self::FailSubmit { may_be_in_flight: below(5) == 4 },
             31..=32 => Self::FailMappings { count: 1 + below(2) as usize },
             _ => Self::Lose { racing: below(2) == 1 },
         }

@@ -15,9 +15,6 @@ use webrender_api::{ImageDescriptor, ImageDescriptorFlags};
 
 use super::{ImageId, LifeId, Offer, Oracle, Picture};
 
-/// Fewer generations than there are, so that none is ambiguous: one byte names them.
-const LONGEST_LAG: usize = 255;
-
 #[derive(Default)]
 pub struct Compositor {
     /// How much of the log was received.
@@ -95,12 +92,6 @@ impl Compositor {
         self.frames.drain(..).flatten().collect()
     }
 
-    /// Whether an update can be locked: it is not so old that its generation names another.
-    pub fn can_lock(oracle: &Oracle, offer: &Offer) -> bool {
-        let issued = oracle.channels.get(&offer.context).map_or(0, |channel| channel.issued());
-        issued - offer.issue < LONGEST_LAG
-    }
-
     /// Whatever was locked last is forgotten: another generation was locked.
     pub fn locked_another(&mut self, context: ContextId) {
         self.last.remove(&context);
@@ -167,8 +158,7 @@ impl Compositor {
     /// An upload found no context to lock.
     pub fn saw_nothing(&mut self, oracle: &mut Oracle, upload: &Upload) {
         self.last.remove(&upload.offer.context);
-        let is_gone = oracle.lives.get(&upload.offer.life).is_none_or(|life| life.is_gone());
-        oracle.rule(is_gone, || format!("a living context cannot be locked: {upload:?}"));
+        oracle.rule(false, || format!("what was displayed cannot be locked: {upload:?}"));
     }
 
     /// What its images show, if that is not what their canvases do. Everything was received, and rendered.
@@ -180,7 +170,13 @@ impl Compositor {
                 newest.size = (1, 1).into();
             }
             let seen = self.textures.get(image);
-            let is_newest = seen.is_some_and(|seen| seen.is_none_or(|seen| seen == newest));
+            let is_it = |picture: Picture| {
+                picture == newest
+                    || life
+                        .may_show
+                        .is_some_and(|other| picture.number == 0 && picture.opaque == other.opaque)
+            };
+            let is_newest = seen.is_some_and(|seen| seen.is_none_or(is_it));
             (!is_newest).then(|| format!("{seen:?} is shown, not {newest:?}: {:?}", template.offer))
         })
     }
@@ -199,12 +195,11 @@ impl Compositor {
 }
 
 impl Oracle {
-    /// The oldest present that a frame may show of an update that is the last one received now.
-    ///
-    /// A frame that WebRender could not draw yet is held back, so this is what the update was sent for, and not what was presented since.
+    /// The oldest present that a frame may show which is built now: the newest that was told as presented, if all updates were received.
     fn owed(&self, offer: &Offer) -> u64 {
         let is_last =
             self.channels.get(&offer.context).is_some_and(|channel| channel.issued() == offer.issue);
-        self.lives.get(&offer.life).filter(|_| is_last).map_or(offer.owed, |life| life.offered.0)
+        let presented = self.lives.get(&offer.life).filter(|_| is_last).map_or(0, |life| life.presented);
+        offer.owed.max(presented)
     }
 }

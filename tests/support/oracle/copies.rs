@@ -6,8 +6,8 @@ use super::lives::Life;
 use super::presents::Present;
 use super::{LifeId, Oracle};
 
-/// As many presents may be in flight as reads may wait for, and one more.
-pub(super) const MOST_IN_FLIGHT: usize = 9;
+/// As many copies of a context may be in flight. More wait.
+const MOST_IN_FLIGHT: usize = 64;
 /// On one device, if nothing is read.
 const MOST_WITHOUT_READS: usize = 2;
 

@@ -185,19 +185,16 @@ impl Oracle {
             // Another presenter may tell late of an earlier context.
             Some(last) if last.life > id => offer.is_foreign = true,
             Some(last) if (last.generation, last.descriptor) == (generation, descriptor) => {
-                life.offered.1 = true;
-                if last.life == id {
-                    (offer.owed, offer.is_foreign) = (life.offered.0, last.is_foreign);
-                } else {
-                    (offer.owed, offer.is_foreign) = (0, true);
-                }
+                offer.is_foreign = last.life != id || last.is_foreign;
                 channel.last = Some(offer);
             }
             _ => {
                 offer.issue += 1;
-                life.offered = (life.presented, false);
-                let is_free = channel.outstanding.iter().all(|(_, issued, _)| *issued != generation);
-                violations.rule(is_free, || format!("generation {generation} is issued again"));
+                let bytes = byte_len(&descriptor);
+                let fits = |(_, issued, len): &(usize, u8, usize)| *issued != generation || *len == bytes;
+                let is_free = channel.outstanding.iter().all(fits);
+                violations
+                    .rule(is_free, || format!("generation {generation} is issued again, for {descriptor:?}"));
                 channel.outstanding.push_back((offer.issue, generation, byte_len(&descriptor)));
                 channel.last = Some(offer);
             }

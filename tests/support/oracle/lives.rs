@@ -33,6 +33,8 @@ pub(super) struct Life {
     pub(super) presents: Vec<Present>,
     /// The newest present that the canvas shows, as far as was told.
     pub(super) shown: (u64, Picture),
+    /// What it shows instead, if a newer present failed because its device had been lost before, and not meanwhile.
+    pub(super) may_show: Option<Picture>,
     pub(super) copies: Copies,
     /// Presents that were told to be presented, superseded, and failed.
     pub(super) ends: [u64; 3],
@@ -152,6 +154,7 @@ impl Oracle {
             before: (0, Picture::cleared(size, false)),
             presents: Vec::new(),
             shown: (0, Picture::cleared(size, false)),
+            may_show: None,
             copies: Copies::default(),
             ends: [0; 3],
             presented: 0,

@@ -6,6 +6,9 @@ use super::lives::Life;
 use super::presents::Present;
 use super::{LifeId, Oracle, Picture, Request, Trouble};
 
+/// As many reads of a context may wait.
+const MOST_READS: usize = 1024;
+
 /// A `get_image`.
 #[derive(Debug)]
 pub(super) struct Read {
@@ -39,9 +42,8 @@ fn is_shown(answer: &Result<Option<Picture>, GetImageError>, shown: Picture) -> 
 }
 
 impl Life {
-    /// Whether a read without a texture gave the newest good present before it; or, if that failed after it was asked for, a later one.
+    /// Whether a read without a texture gave the newest present before it. If that failed after the read was asked for, the answer may be why.
     fn explains(&self, read: &Read, answer: &Result<Option<Picture>, GetImageError>) -> bool {
-        let mut in_vain = false;
         for sequence in (1..=read.begun).rev() {
             let Some(present) = self.present(sequence) else { break };
             // A newer one may have been shown first; a read that waited for this one got it.
@@ -49,22 +51,24 @@ impl Life {
             if present.shows().or(superseded).is_some_and(|shown| is_shown(answer, shown)) {
                 return true;
             }
-            match &present.end {
-                Some((PresentEnd::Superseded, _)) => {}
-                Some((PresentEnd::Failed(_), ended)) if present.shows().is_none() => {
-                    in_vain |= *ended > read.asked;
+            if present.may_show().is_some_and(|shown| is_shown(answer, shown)) {
+                return true;
+            }
+            match (&present.end, answer) {
+                (Some((PresentEnd::Superseded, _)), _) => {}
+                (Some((PresentEnd::Failed(error), told)), answer) if present.shows().is_none() => {
+                    // It may have been decided before it was told.
+                    if let Err(GetImageError::Texture(other)) = answer
+                        && *told > read.asked
+                    {
+                        return error.to_string() == other.to_string();
+                    }
                 }
-                _ => return in_vain && self.shows_later(read, answer),
+                _ => return false,
             }
         }
-        is_shown(answer, self.before.1) || (in_vain && self.shows_later(read, answer))
-    }
-
-    fn shows_later(&self, read: &Read, answer: &Result<Option<Picture>, GetImageError>) -> bool {
-        self.presents.iter().skip((read.begun - self.before.0) as usize).any(|present| {
-            let superseded = present.is_superseded().then_some(present.request.picture);
-            present.shows().or(superseded).is_some_and(|shown| is_shown(answer, shown))
-        })
+        let may_show = self.may_show.filter(|_| self.presents.is_empty());
+        is_shown(answer, self.before.1) || may_show.is_some_and(|shown| is_shown(answer, shown))
     }
 }
 
@@ -152,9 +156,9 @@ impl Oracle {
                     life.is_none_or(|life| !life.is_alive())
                 }
                 (_, None, _) => false,
+                (Some(Err(GetImageError::TooManyReads)), Some(life), _) => life.reads > MOST_READS,
                 (Some(Err(GetImageError::Texture(error))), Some(life), Some(texture)) => match error {
                     PresentError::ContextDestroyed => false,
-                    PresentError::RingExhausted => life.reads >= 8 || life.has_few_ids(self.memory),
                     error => self.is_excused(life, texture, error),
                 },
                 (Some(answer), Some(_), Some(texture)) => {

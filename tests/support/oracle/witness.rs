@@ -48,6 +48,25 @@ impl Witness {
         true
     }
 
+    /// Waits until the oracle knows of something, and does something again and again meanwhile.
+    pub fn until_with(&self, what: &str, is_known: impl Fn(&Oracle) -> bool, mut act: impl FnMut()) -> bool {
+        let deadline = Instant::now() + self.patience;
+        loop {
+            let mut oracle = self.oracle.lock();
+            let wakes = Instant::now() + Duration::from_millis(2);
+            while !is_known(&oracle) && !self.told.wait_until(&mut oracle, wakes).timed_out() {}
+            if is_known(&oracle) {
+                return true;
+            }
+            if Instant::now() > deadline {
+                oracle.rule(false, || format!("waited in vain until {what}"));
+                return false;
+            }
+            drop(oracle);
+            act();
+        }
+    }
+
     pub fn violations(&self) -> Vec<String> {
         self.oracle.lock().violations().to_vec()
     }
