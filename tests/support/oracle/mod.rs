@@ -18,8 +18,8 @@
 //!   could overwrite it. A copy that was finished does not fail.
 //! - Something newer is shown after at most two rounds, however fast presents come; a round is the time in which a device finishes
 //!   all that it was given.
-//! - No more than nine presents are in flight, eight of them awaited by reads; two on one device while nothing is read.
-//!   No more than 20 staging buffers are kept, nor more than there are ids.
+//! - No more than 64 copies of a context are in flight; two on one device while nothing is read, and two more wait for room.
+//!   No more than 84 staging buffers are kept, nor more than there are ids.
 //! - A context counts its presents as they ended.
 //!
 //! Image updates
@@ -30,13 +30,14 @@
 //! - A present that began while there was an image is acknowledged after that, before its end is told; a superseded one by what took
 //!   its place. Acknowledged epochs of an image never fall, and are never above the largest that was presented.
 //! - What is told of a present comes after the updates before it, and after their flush.
-//! - Updates that may still be drawn have different generations, or are the same update again.
+//! - Updates that may still be drawn and have the same generation have the same layout.
 //!
 //! Renderers
-//! - A living context can be locked. Bytes are never fewer than the descriptor asks for; without a generation, than any that may
-//!   still be drawn asks for.
+//! - What was displayed can be locked, also when its context has ended: then it is blank. Bytes are never fewer than the descriptor asks for;
+//!   without a generation, than any that may still be drawn asks for.
 //! - They show one whole frame of this context, or of a later one with its id, of the size and alpha mode described.
-//! - It is no older than the one that the update was sent for, nor than another of this layout that this renderer saw.
+//! - It is no older than the newest present that was told as presented when the frame was built, nor than another of this layout that this
+//!   renderer saw.
 //! - It is blank only if a later update was locked before, or if the update was sent for an earlier context with this id.
 //! - Locking the same update again shows the same frame, and locked bytes do not change.
 //! - What is seen on screen was presented.
@@ -44,8 +45,8 @@
 //!
 //! Reads and waits
 //! - Each is answered exactly once.
-//! - A read gives what was presented last when it was asked; a newer frame only if that failed afterwards. A read of a texture gives
-//!   that texture. Snapshots do not change.
+//! - A read gives what was presented last when it was asked, or why that failed afterwards. A read of a texture gives that texture. Snapshots
+//!   do not change.
 //! - A wait is told of a present that ended so, with the epoch awaited or a higher one; or that its context or its time is over.
 //!
 //! Ids
