@@ -4,6 +4,8 @@
 //! renderer thread. Contexts are found in the [`ContextMap`] that the presenters fill. What is locked is kept
 //! here, not in the context, so it stays readable after its context was destroyed.
 
+use std::fmt;
+
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use webrender_api::units::TexelRect;
@@ -119,6 +121,13 @@ impl ExternalImages {
             self.threads.retain(|thread| !sync::is_finished(thread));
             self.threads.extend(sync::spawn_or_run(move || drop::<Frame>(frame)));
         }
+    }
+}
+
+impl fmt::Debug for ExternalImages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let locked: Vec<_> = self.locks.keys().collect();
+        f.debug_struct("ExternalImages").field("locked", &locked).finish_non_exhaustive()
     }
 }
 

@@ -16,6 +16,7 @@ mod poller;
 mod submitter;
 
 use std::cell::Cell;
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -147,14 +148,15 @@ impl Presenter {
     /// nothing.
     ///
     /// The image is added with the layout of the newest frame, or as one cleared pixel. From now on every present causes at least
-    /// one update of it.
+    /// one update of it. The sink has been told when this returns, so that a display list sent afterwards finds the image: if another thread
+    /// is calling the sink or the engine at that moment, this waits for it. (Called from such a callback, it does not wait.)
     ///
     /// # Errors
     ///
     /// This presenter has no such context.
     pub fn set_image_key(&mut self, id: ContextId, key: ImageKey) -> Result<(), UnknownContext> {
         let known = self.living(id).is_some_and(|entry| entry.data.set_key(key));
-        self.outbox.drain();
+        self.outbox.finish();
         if known { Ok(()) } else { Err(UnknownContext(id)) }
     }
 
@@ -446,6 +448,13 @@ impl Presenter {
         if poll_contained(&*self.gpu, device) == PollResult::Busy && self.poller.is_retired(device) {
             self.poller.remind(device);
         }
+    }
+}
+
+impl fmt::Debug for Presenter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let contexts: Vec<_> = self.entries.iter().map(|(id, _)| id).collect();
+        f.debug_struct("Presenter").field("contexts", &contexts).finish_non_exhaustive()
     }
 }
 

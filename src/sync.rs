@@ -62,19 +62,22 @@ mod ranked {
     pub(crate) struct Condvar(locks::Condvar);
 
     /// A guard of a lock, and the note that this thread holds it. The lock is released first.
-    pub(crate) struct Guard<G>(G, Held);
+    pub(crate) struct Guard<G> {
+        guard: G,
+        _held: Held,
+    }
 
     impl<G: Deref> Deref for Guard<G> {
         type Target = G::Target;
 
         fn deref(&self) -> &G::Target {
-            &self.0
+            &self.guard
         }
     }
 
     impl<G: DerefMut> DerefMut for Guard<G> {
         fn deref_mut(&mut self) -> &mut G::Target {
-            &mut self.0
+            &mut self.guard
         }
     }
 
@@ -84,8 +87,8 @@ mod ranked {
         }
 
         pub(crate) fn lock(&self) -> Guard<locks::MutexGuard<'_, T>> {
-            let held = Held::note(R::RANK);
-            Guard(self.0.lock(), held)
+            let _held = Held::note(R::RANK);
+            Guard { guard: self.0.lock(), _held }
         }
     }
 
@@ -97,13 +100,13 @@ mod ranked {
 
     impl<R: Rank, T> RwLock<R, T> {
         pub(crate) fn read(&self) -> Guard<locks::RwLockReadGuard<'_, T>> {
-            let held = Held::note(R::RANK);
-            Guard(self.0.read(), held)
+            let _held = Held::note(R::RANK);
+            Guard { guard: self.0.read(), _held }
         }
 
         pub(crate) fn write(&self) -> Guard<locks::RwLockWriteGuard<'_, T>> {
-            let held = Held::note(R::RANK);
-            Guard(self.0.write(), held)
+            let _held = Held::note(R::RANK);
+            Guard { guard: self.0.write(), _held }
         }
     }
 
@@ -119,7 +122,7 @@ mod ranked {
         }
 
         pub(crate) fn wait<T>(&self, guard: &mut Guard<locks::MutexGuard<'_, T>>) {
-            self.0.wait(&mut guard.0);
+            self.0.wait(&mut guard.guard);
         }
 
         pub(crate) fn notify_all(&self) {

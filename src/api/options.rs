@@ -4,6 +4,7 @@
 //! It holds the callbacks that the presenter calls later, on any thread, the kind of frame memory, and how
 //! long the WebGPU thread may wait for the GPU. None of it changes afterwards.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +41,16 @@ pub struct PresenterOptions {
     /// quick and a core is idle. Large canvases gain nothing, and the WebGPU thread loses that time in each
     /// frame.
     pub spin: Duration,
+}
+
+impl fmt::Debug for PresenterOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { frame_memory, spin, .. } = self;
+        f.debug_struct("PresenterOptions")
+            .field("frame_memory", frame_memory)
+            .field("spin", spin)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for PresenterOptions {

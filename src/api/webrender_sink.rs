@@ -4,6 +4,8 @@
 //! every
 //! [`ImageSink`]: on any thread, one call at a time.
 
+use std::fmt;
+
 use parking_lot::Mutex;
 use webrender::{RenderApi, Transaction};
 use webrender_api::{
@@ -41,6 +43,12 @@ impl WebRenderSink {
     pub fn new(api: RenderApi, document: DocumentId) -> Self {
         let transaction = Transaction::new();
         Self(Mutex::new(State { api, document, transaction, needs_frame: false, frames: 0 }))
+    }
+}
+
+impl fmt::Debug for WebRenderSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebRenderSink").finish_non_exhaustive()
     }
 }
 

@@ -7,6 +7,7 @@
 mod lingering;
 mod registry;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,13 @@ struct Shared {
     fallback: Arc<Fallback>,
     waiters: Arc<Waiters>,
     compositors: Compositors,
+}
+
+impl fmt::Debug for ContextMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.registry.read().all().count();
+        f.debug_struct("ContextMap").field("contexts", &count).finish_non_exhaustive()
+    }
 }
 
 impl Drop for Shared {

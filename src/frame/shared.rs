@@ -107,10 +107,6 @@ fn nothing() -> Frame {
 
 #[cfg(test)]
 impl SharedFrame {
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
     pub(crate) fn downgrade(&self) -> WeakFrame {
         WeakFrame(Arc::downgrade(&self.0))
     }

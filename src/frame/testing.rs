@@ -9,7 +9,6 @@ use super::{Frame, Pixels, SharedFrame};
 use crate::api::canvas::ContextConfiguration;
 use crate::api::error::PresentError;
 use crate::pixels::{AlphaMode, PredefinedColorSpace};
-use crate::staging::testing::mapped_buffer;
 
 /// The layout of an sRGB canvas of this size, format and alpha mode.
 pub(crate) fn copy_layout(
@@ -31,12 +30,6 @@ pub(crate) fn copy_layout(
 pub(crate) fn frame_layout(size: Size2D<u32>) -> FrameLayout {
     let layout = copy_layout(size, TextureFormat::Bgra8Unorm, AlphaMode::Opaque);
     layout.unwrap().shown_as_it_is().unwrap()
-}
-
-/// A frame of zeros.
-pub(crate) fn frame_of(layout: FrameLayout) -> SharedFrame {
-    let buffer = mapped_buffer(&vec![0; layout.byte_len()]);
-    Frame { layout, pixels: Pixels::Staged(buffer) }.into()
 }
 
 /// A frame of four bytes, whatever its layout says.

@@ -1,5 +1,6 @@
 //! Presents that are submitted together: one encoder and one submission for each device.
 
+use std::fmt;
 use std::time::Instant;
 
 use wgpu_core::id::TextureId;
@@ -127,6 +128,12 @@ impl<'a> Batch<'a> {
 
     /// Submits what was gathered, as dropping the batch does.
     pub fn submit(self) {}
+}
+
+impl fmt::Debug for Batch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch").field("presenter", self.presenter).finish()
+    }
 }
 
 impl Drop for Batch<'_> {

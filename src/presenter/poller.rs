@@ -6,6 +6,7 @@ pub(super) mod device;
 mod threads;
 pub(super) mod waits;
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -39,6 +40,12 @@ struct Shared {
     devices: Mutex<FxHashMap<DeviceId, Arc<DevicePoller>>>,
     /// Pollers of devices that were dropped, whose threads may still run.
     retired: Mutex<Vec<Weak<DevicePoller>>>,
+}
+
+impl fmt::Debug for Poller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Poller").field("devices", &self.devices()).finish_non_exhaustive()
+    }
 }
 
 /// How pollers ask for maintenance.

@@ -234,7 +234,7 @@ impl Oracle {
         let is_calm = life.reads == 0 && life.is_on_one_device();
         let most_buffers = if life.provided > 0 { life.provided.min(84) } else { 84 };
         // Two in flight, one whose frame is being made, and two that wait. Reads may wait for as many more as there are reads.
-        let most = if is_calm { 5 } else { 64 + 5 + life.reads as usize };
+        let most = if is_calm { 5 } else { 64 + 5 + life.reads };
         let is_bounded = counts.in_flight <= most && counts.buffers <= most_buffers;
         self.violations.rule(is_bounded, || format!("too much (calm: {is_calm}): {counts:?} of {life:?}"));
     }
