@@ -62,7 +62,7 @@ impl ContextMap {
     ///
     /// A present that is being made on the WebGPU thread meanwhile fails with
     /// [`ContextDestroyed`](crate::PresentError::ContextDestroyed), a later one with
-    /// [`UnknownContext`](crate::PresentError::UnknownContext).
+    /// [`UnknownContext`](crate::UnknownContext).
     pub fn destroy_owner(&self, owner: OwnerId) -> usize {
         self.end(true, |registry| registry.of_owner(owner).cloned().collect())
     }
