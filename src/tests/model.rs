@@ -4,4 +4,5 @@
 mod conformance;
 mod generations;
 mod machine;
+mod offers;
 mod superseding;

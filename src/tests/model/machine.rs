@@ -406,7 +406,7 @@ fn descriptor(picture: &Picture) -> ImageDescriptor {
     ImageDescriptor { format: ImageFormat::BGRA8, size, stride: None, offset: 0, flags }
 }
 
-fn data(generation: u8) -> ExternalImageData {
+pub(super) fn data(generation: u8) -> ExternalImageData {
     ExternalImageData {
         id: ExternalImageId(CONTEXT.0),
         channel_index: generation,
