@@ -187,6 +187,11 @@ impl ContextData {
         number
     }
 
+    /// Whether this ticket has not ended.
+    pub(crate) fn has(&self, number: u64) -> bool {
+        self.state.lock().tickets.has(number)
+    }
+
     /// Decides whether and how a queued copy may be submitted on `device`.
     ///
     /// The ticket that it [supersedes](Admission::Supersedes) is taken out. It must be [superseded](Self::supersede) once the copy is submitted, or

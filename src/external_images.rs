@@ -21,7 +21,8 @@ use crate::sync::{self, thread};
 ///
 /// Called on that instance's renderer thread. No method but dropping waits for anything: neither for the GPU,
 /// nor for a snapshot, nor for another canvas. None frees the memory of a frame either; a thread that is
-/// started for it does. Each value has its own locks. Dropping it releases them, and waits until all memory
+/// started for it does. (Copies that are made because a renderer lags far behind, or does not pass on generations, are freed
+/// on the spot.) Each value has its own locks. Dropping it releases them, and waits until all memory
 /// that it has let go of is freed.
 ///
 /// What a lock returns is never shorter than the descriptor of the image update that is drawn, and it is the newest frame of that
@@ -65,18 +66,22 @@ impl ExternalImages {
     /// An image whose context has ended is blank. `ExternalImageSource::Invalid` is the answer only for an id that no context with an image
     /// key ever had (of the last 65,536 that ended). Locks nest: each needs its own [`unlock`](Self::unlock), except after `Invalid`.
     pub fn lock(&mut self, id: ExternalImageId, generation: Option<u8>) -> ExternalImageSource<'_> {
-        let context = self.map.get(ContextId(id.0));
-        let locked = context.and_then(|context| context.lock(self.id, generation));
+        let (locked, may_be_displayed) = match self.map.find(ContextId(id.0)) {
+            Ok(context) => (context.lock(self.id, generation), true),
+            Err(is_remembered) => (None, is_remembered),
+        };
         let locks = self.locks.get(&id).map_or(&[][..], SmallVec::as_slice);
         let is_shared = |lock: &ImageLock| {
-            // A context that has ended answers no more, but all tiles of an image show one frame.
-            lock.generation == generation && locked.as_ref().is_none_or(|locked| lock.locked.is(locked))
+            // A context that has ended answers no more, but all tiles of an image show one frame. Without a generation nobody knows
+            // whether they are of one image.
+            lock.generation == generation
+                && locked.as_ref().map_or(generation.is_some(), |locked| lock.locked.is(locked))
         };
         let shared = locks.iter().rposition(is_shared);
         let fresh = match (shared, locked) {
             (Some(_), _) => None,
             (None, Some(locked)) => Some(locked),
-            (None, None) if self.map.remembers(ContextId(id.0)) => Some(self.map.zeros()),
+            (None, None) if may_be_displayed => Some(self.map.zeros()),
             (None, None) => return ExternalImageSource::Invalid,
         };
         let locks = self.locks.entry(id).or_default();

@@ -370,6 +370,8 @@ impl Presenter {
             && self.submitter.has_waiting(device)
             && Instant::now() < deadline
         {
+            // Room may depend on other devices, for which nobody waits here.
+            std::thread::sleep(Duration::from_millis(1));
             self.flush();
         }
         self.submitter.fail_waiting(device);

@@ -208,9 +208,10 @@ impl ContextMap {
         ending.len()
     }
 
-    /// Whether the compositor may still hold images of a context with this id, which has ended.
-    pub(crate) fn remembers(&self, id: ContextId) -> bool {
-        self.0.registry.read().remembers(id)
+    /// Returns the context; or else whether the compositor may still hold images of one with this id, which has ended.
+    pub(crate) fn find(&self, id: ContextId) -> Result<Arc<ContextData>, bool> {
+        let registry = self.0.registry.read();
+        registry.get(id).cloned().ok_or_else(|| registry.remembers(id))
     }
 
     /// As many zeros as any image of any context ever had bytes.
@@ -224,8 +225,9 @@ impl ContextMap {
 
     /// Lets all contexts forget a handler, which is gone.
     pub(crate) fn forget_handler(&self, handler: HandlerId) {
-        self.0.fallback.remove_renderer();
         let contexts: Vec<_> = self.0.registry.read().all().cloned().collect();
         contexts.iter().for_each(|context| context.forget_handler(handler));
+        // Last, so that nothing known of this renderer is taken for another one's.
+        self.0.fallback.remove_renderer();
     }
 }

@@ -149,6 +149,10 @@ impl Tickets {
         self.0.len()
     }
 
+    pub(crate) fn has(&self, number: u64) -> bool {
+        self.0.iter().any(|ticket| ticket.number == number)
+    }
+
     /// Whether one more read may wait for a copy.
     pub(crate) fn has_room_to_read(&self) -> bool {
         self.0.iter().map(Ticket::reads).sum::<usize>() < MOST_READS
@@ -183,8 +187,8 @@ impl Tickets {
 
     /// Decides about a queued copy, which is to be made on `device`.
     ///
-    /// Presents of other devices in flight do not count, because such a device may hang. Presents whose frame is being made count, since they
-    /// will arrive, but are not taken.
+    /// A present is superseded for the sake of others of its device only, because another device may hang. Presents whose frame is being made
+    /// count, since they will arrive, but are not taken. The bound of copies counts those of all devices.
     pub(crate) fn admit(&mut self, number: u64, device: DeviceId) -> Admission {
         let Some(index) = self.0.iter().position(|ticket| ticket.number == number) else {
             return Admission::Ended;

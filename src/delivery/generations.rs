@@ -44,6 +44,10 @@ pub(crate) struct Generations {
     kept: Vec<KeptFrame>,
     /// How far renderers have come.
     seen: Vec<Seen>,
+    /// Stamp of the newest update when a renderer locked last.
+    answered: u64,
+    /// Stamp of the newest update when [`settle`](Self::settle) was called last.
+    settled: u64,
     /// Bytes of the largest image ever issued under this id.
     reach: usize,
     /// What was forgotten of earlier contexts with this id.
@@ -75,6 +79,8 @@ struct Binding {
 struct Before {
     /// Bytes of the largest of those images.
     len: usize,
+    /// Stamp of the oldest of those updates that a renderer may still draw.
+    oldest: u64,
     /// Stamp of the newest of those updates.
     newest: u64,
 }
@@ -116,6 +122,8 @@ impl Generations {
             began: 1,
             kept: Vec::new(),
             seen: Vec::new(),
+            answered: 0,
+            settled: 0,
             reach: forgotten.reach,
             forgotten,
         }
@@ -126,7 +134,9 @@ impl Generations {
     #[must_use]
     pub(super) fn end(&mut self) -> (Self, impl Sized + use<>) {
         let ended = std::mem::replace(self, Self::new(Forgotten::default()));
-        (Self { last: None, began: ended.issued + 1, kept: Vec::new(), ..ended }, ended.kept)
+        // A renderer may be gone when the id is used again, so nothing is known of any.
+        let seen = Vec::new();
+        (Self { last: None, began: ended.issued + 1, kept: Vec::new(), seen, ..ended }, ended.kept)
     }
 
     /// Reduces the generations of an ended context to a few bytes.
@@ -194,10 +204,9 @@ impl Generations {
             frame: frame.map(|kept| kept.frame.clone()),
             len: layout.byte_len().max(before.map_or(0, |before| before.len)),
         };
-        if before.is_none() {
-            self.see(handler, oldest);
-            self.drop_seen(renderers);
-        }
+        self.see(handler, before.map_or(oldest, |before| before.oldest));
+        self.answered = self.issued;
+        self.drop_seen(renderers);
         Some(answer)
     }
 
@@ -212,10 +221,15 @@ impl Generations {
         self.kept.last().map(|kept| &kept.frame)
     }
 
-    /// Takes out the frames of layouts that some renderer has passed, though others may not have: they have had time to draw what they hold.
+    /// Takes out frames of other layouts than the newest that renderers have had time to draw: those that some renderer has passed, though others
+    /// may not have; and those that were kept when this was called before, if anything was locked since they were the newest.
     pub(super) fn settle(&mut self) -> Vec<SharedFrame> {
         let older = self.kept.len().saturating_sub(1);
-        let is_passed = |kept: &&KeptFrame| self.seen.iter().any(|seen| seen.stamp > kept.newest);
+        let before = std::mem::replace(&mut self.settled, self.issued);
+        let is_passed = |kept: &&KeptFrame| {
+            (kept.newest <= before && kept.newest < self.answered)
+                || self.seen.iter().any(|seen| seen.stamp > kept.newest)
+        };
         let passed = self.kept.iter().take(older).filter(is_passed).count();
         self.kept.drain(..passed).map(|kept| kept.frame).collect()
     }
@@ -237,7 +251,8 @@ impl Generations {
         let count = self.bindings.len();
         if count < GENERATIONS {
             let number = self.forgotten.bound + count;
-            let before = (number >= GENERATIONS).then_some(Before { len: self.forgotten.reach, newest: 0 });
+            let before =
+                (number >= GENERATIONS).then_some(Before { len: self.forgotten.reach, oldest: 0, newest: 0 });
             return Binding {
                 generation: (number % GENERATIONS) as Generation,
                 layout,
@@ -251,6 +266,7 @@ impl Generations {
         let old = self.bindings.remove(index);
         let before = Before {
             len: old.layout.byte_len().max(old.before.map_or(0, |before| before.len)),
+            oldest: old.before.map_or(old.oldest, |before| before.oldest),
             newest: old.newest,
         };
         Binding { layout, oldest: self.issued, newest: self.issued, before: Some(before), ..old }

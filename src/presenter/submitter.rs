@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 
 use super::entries::{Entries, Waiting};
@@ -17,7 +17,7 @@ use super::poller::Poller;
 use super::poller::waits::{Continuation, Wait};
 use crate::api::canvas::PendingTexture;
 use crate::api::error::PresentError;
-use crate::api::ids::{ContextId, EncoderIds, ReturnedId};
+use crate::api::ids::{ContextId, EncoderIds, OwnerId, ReturnedId};
 use crate::context::{Admission, ContextData, Purpose, Stage, Ticket};
 use crate::delivery::{Message, Outbox};
 use crate::frame::CopyLayout;
@@ -46,6 +46,8 @@ pub(super) struct Submitter {
     round: u64,
     /// What becomes of textures after the submission.
     held_back: Vec<(TextureId, TextureFate)>,
+    /// Bytes in flight of the owners that were asked about in this submission: there can be thousands of canvases.
+    in_flight: FxHashMap<OwnerId, usize>,
     /// Waits for tickets in flight that no poller knows yet. Those of one submission lie together.
     unawaited: Vec<(DeviceId, Wait)>,
     /// Empty between calls; kept for its capacity.
@@ -114,6 +116,7 @@ impl Submitter {
             waiting: Vec::new(),
             round: 0,
             held_back: Vec::new(),
+            in_flight: FxHashMap::default(),
             unawaited: Vec::new(),
             waits: Vec::new(),
             scratch: Scratch::default(),
@@ -200,6 +203,7 @@ impl Submitter {
                 entry.waiting = Waiting::Nothing;
             }
         }
+        self.in_flight.clear();
         let mut scratch = std::mem::take(&mut self.scratch);
         while let Some((device, queue)) = self.queued.first().map(QueuedCopy::queue) {
             self.round += 1;
@@ -272,7 +276,8 @@ impl Submitter {
             return Err(NotNow::Failed(PresentError::TooLarge(size)));
         }
         if entries.get(queued.context).is_some_and(|entry| entry.waiting >= queued.waits_with()) {
-            return Err(NotNow::Waits);
+            // What has ended must not keep its texture as long as others wait.
+            return Err(if queued.data.has(queued.number) { NotNow::Waits } else { NotNow::Ended });
         }
         let bytes = queued.layout.byte_len();
         let mut superseded = match queued.data.admit(queued.number, device.id()) {
@@ -282,7 +287,8 @@ impl Submitter {
             Admission::Supersedes(ticket) => Some(ticket),
             Admission::Fresh => None,
             Admission::FreshWithinLimit => {
-                let in_flight = entries.bytes_in_flight(queued.data.owner());
+                let owner = queued.data.owner();
+                let in_flight = self.in_flight.entry(owner).or_insert_with(|| entries.bytes_in_flight(owner));
                 if in_flight.saturating_add(bytes) > MOST_BYTES_IN_FLIGHT {
                     return Err(NotNow::NoRoom);
                 }
@@ -300,7 +306,12 @@ impl Submitter {
             return Ok(Destination::Taken(ticket));
         }
         match (entry.ring.acquire(&*self.gpu, &**device, bytes), superseded) {
-            (Ok(Some(buffer)), superseded) => Ok(Destination::Fresh(buffer, superseded)),
+            (Ok(Some(buffer)), superseded) => {
+                if let Some(in_flight) = self.in_flight.get_mut(&queued.data.owner()) {
+                    *in_flight = in_flight.saturating_add(bytes);
+                }
+                Ok(Destination::Fresh(buffer, superseded))
+            }
             (Ok(None), None) if queued.is_present => {
                 // The ring has no id left. The newest frame is worth more than one in flight that no read waits for.
                 match queued.data.take_youngest(device.id()) {

@@ -244,11 +244,12 @@ impl Oracle {
                     || request.device.is_some_and(|device| self.may_lose(device))
                     || self.failures.get(&life.at).is_some_and(|failures| failures.mappings > 0);
                 let sequence = life.before.0 + 1 + index as u64;
-                // What took its place, and what waited with it, may lack memory.
-                let lacks_memory = life.presents[index + 1..].iter().all(|present| {
-                    matches!(present.end, Some((PresentEnd::Failed(PresentError::OutOfMemory), _)))
+                // What took its place, and what waited with it, may lack memory, or be lost with another device.
+                let has_failed = life.presents[index + 1..].iter().all(|present| {
+                    use PresentError::{DeviceLost, OutOfMemory};
+                    matches!(present.end, Some((PresentEnd::Failed(DeviceLost | OutOfMemory), _)))
                 });
-                if sequence > newest && !may_be_lost && !lacks_memory {
+                if sequence > newest && !may_be_lost && !has_failed {
                     faults.push(format!("{sequence} is superseded by nothing that is shown: {life:?}"));
                 }
             }
