@@ -134,10 +134,6 @@ impl ContextMap {
         self.0.waiters.clone()
     }
 
-    pub(crate) fn get(&self, id: ContextId) -> Option<Arc<ContextData>> {
-        self.0.registry.read().get(id).cloned()
-    }
-
     /// Puts a new context into the map. `make` makes it, from what an earlier context with this id had offered to the compositor.
     /// Returns `None`, and makes nothing, if there is a context with this id.
     pub(crate) fn insert(

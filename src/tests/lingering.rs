@@ -76,7 +76,7 @@ fn a_context_lingers_for_the_compositor_alone(#[values(Owned, Portable)] memory:
 #[rstest]
 fn what_was_begun_is_not_shown_by_what_lingers(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     let World { map, recorder, mut presenter, mut images, .. } = showing_red(memory);
-    let context = map.get(ID).unwrap();
+    let context = map.find(ID).unwrap();
     let begun = context.begin(CanvasEpoch(7), AlphaMode::Opaque).unwrap();
     presenter.destroy_context_after(ID, TransactionId(5)).unwrap();
     context.clear(&begun, size(1, 1));
@@ -93,7 +93,7 @@ fn what_a_renderer_lets_go_is_freed_when_the_context_ends(
     #[values(Owned, Portable)] memory: FrameMemoryKind,
 ) {
     let World { map, mut presenter, .. } = showing_red(memory);
-    let context = map.get(ID).unwrap();
+    let context = map.find(ID).unwrap();
     presenter.destroy_context_after(ID, TransactionId(5)).unwrap();
     let Some(Locked::Frame(frame)) = context.lock(map.new_handler(), None) else { panic!("it lingers") };
     assert!(!frame.is_orphan(), "its memory is not freed by its last holder");
@@ -154,7 +154,7 @@ fn a_late_report_does_not_reach_the_next_context_of_the_id(
 ) {
     let World { gpu, map, recorder, mut presenter, mut images, .. } = showing_red(memory);
     // A renderer may hold on to the old context.
-    let _held = map.get(ID);
+    let _held = map.find(ID);
     presenter.destroy_context_after(ID, TransactionId(5)).unwrap();
     assert_eq!(map.destroy_owner(PAGE), 1, "a context that lingers still has its owner");
     recorder.assert_deleted_last(10);

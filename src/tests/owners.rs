@@ -161,7 +161,7 @@ fn an_id_is_free_as_soon_as_its_owner_is_gone(#[values(Owned, Portable)] memory:
 fn a_clear_that_was_begun_fails_with_its_owner(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     let World { map, recorder, mut presenter, .. } = World::empty(memory);
     let id = create(&mut presenter, 10, PAGE);
-    let context = map.get(id).unwrap();
+    let context = map.find(id).unwrap();
     let present = context.begin(CanvasEpoch(1), AlphaMode::Opaque).unwrap();
     map.destroy_owner(PAGE);
     context.clear(&present, size(1, 1));

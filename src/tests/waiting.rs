@@ -127,7 +127,7 @@ fn a_destroyed_context_answers_everybody(#[values(Owned, Portable)] memory: Fram
 #[rstest]
 fn the_end_of_a_dead_context_answers_nobody_of_the_next(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     let mut world = World::new(memory);
-    let context = world.map.get(CONTEXT).unwrap();
+    let context = world.map.find(CONTEXT).unwrap();
     let present = context.begin(CanvasEpoch(1), AlphaMode::Opaque).unwrap();
     world.map.destroy_owner(context.owner());
     let next = wait(&world, 1);

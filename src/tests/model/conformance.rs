@@ -106,7 +106,7 @@ impl Both {
         let submits = self.engine.seats[0].parts.gpu.submits();
         let texture = Texture { device: index, size, rgba: false, opaque: false, trouble, kept: false };
         self.engine.go(Step::Present { at: 0, context: CONTEXT.0, epoch, texture, batched: false });
-        let tickets = self.engine.map.get(CONTEXT).expect("it lives").tickets();
+        let tickets = self.engine.map.find(CONTEXT).expect("it lives").tickets();
         let device = self.device(index).expect("it was presented from");
         let is_accepted = self.engine.seats[0].parts.gpu.submits() > submits;
         self.engine.witness.tell(|oracle| {
@@ -132,7 +132,7 @@ impl Both {
         self.engine.witness.tell(|oracle| oracle.finished(self.life, id, count));
         let seat = &self.engine.seats[0];
         seat.parts.gpu.finish(id);
-        let context = self.engine.map.get(CONTEXT).expect("it lives");
+        let context = self.engine.map.find(CONTEXT).expect("it lives");
         let device = seat.presenter.poller().open(id);
         let Device { tickets, done } = &mut self.devices[index];
         for ticket in tickets.iter().skip(*done).take(count as usize) {
@@ -153,7 +153,7 @@ impl Both {
         });
         self.engine.seats[0].devices[index] = None;
         let device = std::mem::take(&mut self.devices[index]);
-        let context = self.engine.map.get(CONTEXT).expect("it lives");
+        let context = self.engine.map.find(CONTEXT).expect("it lives");
         for ticket in &device.tickets[device.done..] {
             context.fail(*ticket, &PresentError::DeviceLost);
         }

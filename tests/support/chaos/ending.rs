@@ -105,6 +105,7 @@ impl<P: Parts> Engine<P> {
             let mut renderer = renderer.lock();
             renderer.let_all_go();
             *renderer = Renderer::new(&ContextMap::default(), &self.witness, self.setup);
+            renderer.is_over = true;
         }
         self.collect();
         self.drop_snapshots(0);

@@ -27,6 +27,8 @@ pub struct Renderer {
     setup: Setup,
     /// In the order in which they were locked first.
     pub held: Vec<Held>,
+    /// It draws no more: the map that it belonged to is gone.
+    pub is_over: bool,
 }
 
 /// A lock, and what it read.
@@ -46,7 +48,7 @@ pub struct Held {
 impl Renderer {
     pub fn new(map: &ContextMap, witness: &Arc<Witness>, setup: Setup) -> Self {
         let (images, witness) = (ExternalImages::new(map), witness.clone());
-        Self { images, compositor: Compositor::default(), witness, setup, held: Vec::new() }
+        Self { images, compositor: Compositor::default(), witness, setup, held: Vec::new(), is_over: false }
     }
 
     /// Receives what was told, and builds a frame of what is visible.
@@ -185,6 +187,9 @@ impl Renderer {
 
     /// Draws what was told since the last time, in one way or another. Whether there was anything.
     pub fn draw(&mut self, below: Below) -> bool {
+        if self.is_over {
+            return false;
+        }
         let (each, hidden) = (below(2) == 1, ContextId(below(12).into()));
         let Self { compositor, witness, .. } = self;
         let count = witness.tell(|oracle| {
