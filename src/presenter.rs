@@ -49,7 +49,7 @@ pub(crate) use self::budget::MOST_RESTING;
 pub use self::poller::Poller;
 
 /// Longest time for which the destruction of a device waits for copies that would be lost with it. (The fake GPU of unit tests often hangs.)
-const LONGEST_FAREWELL: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 100 });
+const LONGEST_FAREWELL: Duration = Duration::from_millis(if cfg!(test) { 40 } else { 100 });
 
 /// Presents the canvases of one wgpu-core `Global`.
 ///

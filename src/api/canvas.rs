@@ -23,9 +23,9 @@ pub struct ContextConfiguration {
     pub queue_id: QueueId,
     /// The format of the texture: `Bgra8Unorm`, `Rgba8Unorm` or `Rgba16Float`. Others cannot be presented.
     pub format: TextureFormat,
-    /// The space that the colours are in. WebRender is given sRGB, whatever this is.
+    /// The space that the colors are in. WebRender is given sRGB, whatever this is.
     ///
-    /// A tone mapping mode is missing on purpose: `standard`, which clamps colours brighter than white, is
+    /// A tone mapping mode is missing on purpose: `standard`, which clamps colors brighter than white, is
     /// all that WebRender can show.
     pub color_space: PredefinedColorSpace,
     /// How the alpha channel is treated.

@@ -9,8 +9,8 @@ use super::ids::CanvasEpoch;
 
 /// Takes the image updates of canvases, in the order in which they must reach the compositor.
 ///
-/// Called on the WebGPU thread, on the threads of pollers, on short-lived threads of this crate, and on
-/// threads that call [`ContextMap`](crate::ContextMap); one presenter never makes two calls at a time. No
+/// Called on the WebGPU thread, on the threads of pollers, and on threads that call
+/// [`ContextMap`](crate::ContextMap); one presenter never makes two calls at a time. No
 /// lock of this crate is held. A call should not block, because the outcomes and replies of all canvases of
 /// the presenter wait for it, and should not call a [`Presenter`](crate::Presenter). A panic is logged and
 /// otherwise ignored.
@@ -25,7 +25,8 @@ pub trait ImageSink: Send + Sync {
 
     /// Updates an image, because it shows another frame, or because an epoch is to be acknowledged, or both.
     ///
-    /// `epoch` is `None` if the epoch of the frame was acknowledged by an earlier update.
+    /// `epoch` is the largest one that was acknowledged, so each update carries one, and an engine that renders a document when a canvas
+    /// epoch arrives misses no frame.
     fn update_image(
         &self,
         key: ImageKey,

@@ -30,6 +30,9 @@ const MOST_OLDER_FRAMES: usize = 8;
 /// Upper bound in bytes of the frames that are kept beside the newest one. One is kept in any case.
 const MOST_OLDER_BYTES: usize = 64 << 20;
 
+/// Upper bound of what is remembered of that a generation stood for before. What is older is merged.
+const MOST_BEFORE: usize = 4;
+
 /// The updates that were issued for one context id, and the frames that answer them.
 pub(crate) struct Generations {
     /// Bound generations; the one whose newest update is oldest comes first.
@@ -71,10 +74,11 @@ struct Binding {
     oldest: u64,
     /// Stamp of the newest update.
     newest: u64,
-    before: Option<Before>,
+    /// What the generation stood for before, oldest first.
+    before: Vec<Before>,
 }
 
-/// What a generation stood for before.
+/// What a generation stood for before: one layout, or several.
 #[derive(Clone, Copy)]
 struct Before {
     /// Bytes of the largest of those images.
@@ -196,15 +200,15 @@ impl Generations {
         let binding = self.bindings.iter().find(|binding| binding.generation == generation)?;
         let seen = self.seen.iter().find(|seen| seen.handler == handler).map_or(0, |seen| seen.stamp);
         // The renderer may mean what the generation stood for before, unless it has drawn something newer than that.
-        let before = binding.before.filter(|before| before.newest >= seen);
+        let before = binding.before.iter().skip_while(|before| before.newest < seen);
+        let first = before.clone().next().map_or(binding.oldest, |before| before.oldest);
+        let before_len = before.map(|before| before.len).max().unwrap_or(0);
         let is_over = binding.newest < self.began;
-        let (layout, oldest) = (binding.layout, binding.oldest);
+        let layout = binding.layout;
         let frame = self.kept.iter().find(|kept| *kept.frame.layout() == layout && !is_over);
-        let answer = Answer {
-            frame: frame.map(|kept| kept.frame.clone()),
-            len: layout.byte_len().max(before.map_or(0, |before| before.len)),
-        };
-        self.see(handler, before.map_or(oldest, |before| before.oldest));
+        let answer =
+            Answer { frame: frame.map(|kept| kept.frame.clone()), len: layout.byte_len().max(before_len) };
+        self.see(handler, first);
         self.answered = self.issued;
         self.drop_seen(renderers);
         Some(answer)
@@ -251,25 +255,25 @@ impl Generations {
         let count = self.bindings.len();
         if count < GENERATIONS {
             let number = self.forgotten.bound + count;
-            let before =
-                (number >= GENERATIONS).then_some(Before { len: self.forgotten.reach, oldest: 0, newest: 0 });
+            let before = Before { len: self.forgotten.reach, oldest: 0, newest: 0 };
             return Binding {
                 generation: (number % GENERATIONS) as Generation,
                 layout,
                 oldest: self.issued,
                 newest: self.issued,
-                before,
+                before: if number < GENERATIONS { Vec::new() } else { vec![before] },
             };
         }
         // All are pinned only with as many renderers as there are generations.
         let index = self.bindings.iter().position(|binding| !is_pinned(binding.generation)).unwrap_or(0);
-        let old = self.bindings.remove(index);
-        let before = Before {
-            len: old.layout.byte_len().max(old.before.map_or(0, |before| before.len)),
-            oldest: old.before.map_or(old.oldest, |before| before.oldest),
-            newest: old.newest,
-        };
-        Binding { layout, oldest: self.issued, newest: self.issued, before: Some(before), ..old }
+        let Binding { generation, layout: old, oldest, newest, mut before } = self.bindings.remove(index);
+        before.push(Before { len: old.byte_len(), oldest, newest });
+        if before.len() > MOST_BEFORE {
+            let first = before.remove(0);
+            before[0].oldest = first.oldest;
+            before[0].len = before[0].len.max(first.len);
+        }
+        Binding { generation, layout, oldest: self.issued, newest: self.issued, before }
     }
 
     /// Keeps the newest frame of its layout, and drops the oldest of the others if they are too many.

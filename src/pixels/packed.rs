@@ -1,4 +1,4 @@
-//! Kernels that produce 8-bit pixels without a change of colour space.
+//! Kernels that produce 8-bit pixels without a change of color space.
 //!
 //! Most canvases need one of these. Each pixel is converted as a whole, in registers, and written as one
 //! 32-bit word. `conversion` calls them for one row at a time; they are inlined into it, so that they are
@@ -36,23 +36,23 @@ fn swapped(pixel: [u8; 4]) -> u32 {
     pixel & 0xFF00_FF00 | (pixel & 255) << 16 | (pixel >> 16) & 255
 }
 
-/// Divides the colours of 8-bit pixels by their alpha, and swaps red and blue if `swap` is set.
+/// Divides the colors of 8-bit pixels by their alpha, and swaps red and blue if `swap` is set.
 #[inline(always)]
 pub(super) fn unpremultiply(from: &[u8], to: &mut [u8], swap: bool) {
     // Each branch is compiled for constant shifts, which is faster.
     if swap { unpremultiply_to([16, 8, 0], from, to) } else { unpremultiply_to([0, 8, 16], from, to) }
 }
 
-/// Divides colours by alpha. `shifts` says at which bit of the result the first, second and third byte of a
+/// Divides colors by alpha. `shifts` says at which bit of the result the first, second and third byte of a
 /// pixel go.
 #[inline(always)]
 fn unpremultiply_to(shifts: [u32; 3], from: &[u8], to: &mut [u8]) {
     for (from, to) in from.as_chunks::<4>().0.iter().zip(to.as_chunks_mut::<4>().0) {
         let pixel = u32::from_le_bytes(*from);
         // Through `i32`, because the oldest vector instructions convert signed integers only.
-        let colour = [0, 8, 16].map(|shift| ((pixel >> shift) & 255) as i32 as f32);
+        let color = [0, 8, 16].map(|shift| ((pixel >> shift) & 255) as i32 as f32);
         let factor = unpremultiply_factor((pixel >> 24) as i32 as f32);
-        *to = (pixel & 0xFF00_0000 | pack_colours(colour, factor, shifts)).to_le_bytes();
+        *to = (pixel & 0xFF00_0000 | pack_colors(color, factor, shifts)).to_le_bytes();
     }
 }
 
@@ -85,7 +85,7 @@ pub(super) fn halves_to_bytes(alpha: HalfAlpha, from: &[u8], to: (PixelFormat, &
     }
 }
 
-/// Converts half floats to bytes. `scale` maps the alpha of a pixel to the factor of its colours and to its
+/// Converts half floats to bytes. `scale` maps the alpha of a pixel to the factor of its colors and to its
 /// byte of alpha.
 #[inline(always)]
 fn halves_to_bytes_with(
@@ -100,21 +100,21 @@ fn halves_to_bytes_with(
         let pixels = floats.as_chunks::<4>().0.iter().take(from.len() / 8);
         for (&[red, green, blue, alpha], to) in pixels.zip(to.as_chunks_mut().0) {
             let (factor, alpha) = scale(alpha);
-            *to = (alpha << 24 | pack_colours([red, green, blue], factor, shifts)).to_le_bytes();
+            *to = (alpha << 24 | pack_colors([red, green, blue], factor, shifts)).to_le_bytes();
         }
     }
 }
 
-/// Returns the factor that turns premultiplied colours into straight bytes; 0 if alpha is 0.
+/// Returns the factor that turns premultiplied colors into straight bytes; 0 if alpha is 0.
 #[inline(always)]
 fn unpremultiply_factor(alpha: f32) -> f32 {
     let factor = BIASED_255 / alpha;
     if alpha == 0.0 { 0.0 } else { factor }
 }
 
-/// Scales three colours and returns their bytes at the given bits of a word. The bits of alpha are 0.
+/// Scales three colors and returns their bytes at the given bits of a word. The bits of alpha are 0.
 #[inline(always)]
-fn pack_colours([red, green, blue]: [f32; 3], factor: f32, shifts: [u32; 3]) -> u32 {
+fn pack_colors([red, green, blue]: [f32; 3], factor: f32, shifts: [u32; 3]) -> u32 {
     to_byte(red * factor) << shifts[0]
         | to_byte(green * factor) << shifts[1]
         | to_byte(blue * factor) << shifts[2]

@@ -156,6 +156,38 @@ fn a_renderer_that_lags_by_more_sizes_than_there_are_generations_gets_enough_byt
     assert_eq!(lock(&mut sleeper, newest), [(599 % 256) as u8; 4]);
 }
 
+// Padded copies are for a renderer that lags. One that has caught up reads the frames where they are.
+#[rstest]
+fn a_canvas_that_was_hidden_for_more_sizes_than_there_are_generations_is_soon_read_without_copies(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::new(memory);
+    let mut images = ExternalImages::new(&world.map);
+    for i in 0..600u32 {
+        world.show_texture(world.texture(GREEN, size(700 - i, 2)), i.into());
+    }
+    for epoch in 600..608 {
+        world.show_texture(world.texture(RED, size(3, 2)), epoch);
+        let (descriptor, generation) = world.last_offer();
+        let len = locked_len(&mut images, Some(generation));
+        assert!(if epoch < 607 { len >= needed(&descriptor) } else { len == needed(&descriptor) }, "{len}");
+    }
+}
+
+// Without a generation nobody knows which descriptor is meant.
+#[test]
+fn a_lock_without_a_generation_of_a_context_that_ended_is_not_shared() {
+    let mut world = World::new(Owned);
+    let mut images = ExternalImages::new(&world.map);
+    let ExternalImageSource::RawData(bytes) = images.lock(ID, None) else { panic!("not locked") };
+    assert_eq!(bytes.len(), 4);
+    world.show_texture(world.texture(GREEN, size(300, 200)), 1);
+    let (descriptor, _) = world.last_offer();
+    world.presenter.destroy_context(CONTEXT).unwrap();
+    let ExternalImageSource::RawData(bytes) = images.lock(ID, None) else { panic!("not locked") };
+    assert!(bytes.len() >= needed(&descriptor) && bytes.iter().all(|byte| *byte == 0));
+}
+
 fn assert_reads_get_their_frames(mut world: World, count: u8) {
     let mut reads = Vec::new();
     for i in 1..=count {
@@ -226,6 +258,7 @@ fn reads_without_end_are_refused_and_the_newest_frame_is_shown(
         last = world.present_and_drop([(i % 251) as u8; 4], i);
         reads.push(world.get_image(None));
     }
+    assert!(world.gpu.textures() <= 1024 + 2, "{} textures are kept", world.gpu.textures());
     let answers: Vec<_> = reads.iter().map(|read| world.run_until_answered(read)).collect();
     let refused = answers.iter().filter(|answer| matches!(answer, Err(GetImageError::TooManyReads))).count();
     assert!((1..1000).contains(&refused), "{refused}");
@@ -237,6 +270,30 @@ fn reads_without_end_are_refused_and_the_newest_frame_is_shown(
     world.until_ended(last);
     world.assert_presented(last);
     assert_eq!(world.shown(), [(1499 % 251) as u8; 4]);
+}
+
+// A read that is refused does not keep its texture until those before it are made.
+#[rstest]
+fn textures_of_reads_that_are_refused_are_dropped_at_once(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let mut world = World::new(memory);
+    let mut reads = Vec::new();
+    for i in 0..1200u32 {
+        let texture = world.texture([(i % 251) as u8; 4], size(4, 2));
+        reads.push(world.get_image(Some(texture)));
+        let mut batch = world.presenter.batch();
+        batch.destroy_texture(texture.texture_id);
+        batch.drop_texture(texture.texture_id);
+    }
+    assert!(world.gpu.textures() <= 1024, "{} textures are kept", world.gpu.textures());
+    for (i, read) in reads.iter().enumerate() {
+        match world.run_until_answered(read) {
+            Ok(image) => assert_eq!(first_pixel(&image), [(i % 251) as u8; 4]),
+            Err(error) => assert!(i >= 1024 && matches!(error, GetImageError::TooManyReads), "{i}: {error}"),
+        }
+    }
+    assert_eq!(world.gpu.textures(), 0);
 }
 
 // What waits for room and no read is overtaken by what is newer, and its texture goes with it.

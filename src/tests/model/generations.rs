@@ -314,6 +314,28 @@ fn the_newest_frame_of_the_right_layout_answers_in_200_000_histories() {
     });
 }
 
+// The other renderer shows other canvases, and never draws this one.
+#[test]
+fn a_frame_of_a_size_that_was_left_goes_when_some_renderer_has_had_time_to_draw_it() {
+    let fallback = fallback();
+    let witness = Witness::new(Oracle::new(FrameMemoryKind::Owned), Duration::ZERO);
+    let mut real = Real::new(&witness, &fallback);
+    let frame = |width, mark| marked_frame(frame_layout(Size2D::new(width, 2)), mark);
+    real.begin(frame(3, 1));
+    let left = frame(4, 2);
+    let weak = left.downgrade();
+    real.show(left);
+    real.show(frame(3, 3));
+    for _ in 0..3 {
+        drop(real.image.settle());
+        assert!(weak.upgrade().is_some(), "nobody has drawn");
+    }
+    // The generation of the newest one.
+    assert_eq!(mark(real.lock(HandlerId(0), Some(0)).bytes()), 3);
+    drop(real.image.settle());
+    assert!(weak.upgrade().is_none());
+}
+
 /// The table knows no padding, so nothing is locked without a generation, and no id is used again.
 fn run_table(weakened: Weakened, fallback: &Arc<Fallback>, steps: &[Step]) -> Vec<String> {
     let is_known = |step: &&Step| !matches!(step, Step::LockLast { .. } | Step::End);
