@@ -66,23 +66,32 @@ impl ExternalImages {
     /// An image whose context has ended is blank. `ExternalImageSource::Invalid` is the answer only for an id that no context with an image
     /// key ever had (of the last 65,536 that ended). Locks nest: each needs its own [`unlock`](Self::unlock), except after `Invalid`.
     pub fn lock(&mut self, id: ExternalImageId, generation: Option<u8>) -> ExternalImageSource<'_> {
-        let (locked, may_be_displayed) = match self.map.find(ContextId(id.0)) {
-            Ok(context) => (context.lock(self.id, generation), true),
-            Err(is_remembered) => (None, is_remembered),
+        let found = loop {
+            match self.map.find(ContextId(id.0)) {
+                // One that ends just now is not found again.
+                Ok(context) => match context.lock(self.id, generation) {
+                    Some(locked) => break Ok(locked),
+                    None => continue,
+                },
+                Err(remembered) => break Err(remembered),
+            }
         };
         let locks = self.locks.get(&id).map_or(&[][..], SmallVec::as_slice);
         let is_shared = |lock: &ImageLock| {
-            // A context that has ended answers no more, but all tiles of an image show one frame. Without a generation nobody knows
-            // whether they are of one image.
             lock.generation == generation
-                && locked.as_ref().map_or(generation.is_some(), |locked| lock.locked.is(locked))
+                && match &found {
+                    Ok(locked) => lock.locked.is(locked),
+                    // A context that has ended answers no more, but all tiles of an image show one frame. Without a generation it can be
+                    // any image.
+                    Err(reach) => generation.is_some() || *reach <= Some(lock.locked.bytes().len()),
+                }
         };
         let shared = locks.iter().rposition(is_shared);
-        let fresh = match (shared, locked) {
+        let fresh = match (shared, found) {
             (Some(_), _) => None,
-            (None, Some(locked)) => Some(locked),
-            (None, None) if may_be_displayed => Some(self.map.zeros()),
-            (None, None) => return ExternalImageSource::Invalid,
+            (None, Ok(locked)) => Some(locked),
+            (None, Err(Some(_))) => Some(self.map.zeros()),
+            (None, Err(None)) => return ExternalImageSource::Invalid,
         };
         let locks = self.locks.entry(id).or_default();
         let index = shared.unwrap_or(locks.len());

@@ -204,10 +204,11 @@ impl ContextMap {
         ending.len()
     }
 
-    /// Returns the context; or else whether the compositor may still hold images of one with this id, which has ended.
-    pub(crate) fn find(&self, id: ContextId) -> Result<Arc<ContextData>, bool> {
+    /// Returns the context. If it has ended, returns the bytes of the largest image that the compositor may still hold of one with this id; `None`
+    /// if it holds none.
+    pub(crate) fn find(&self, id: ContextId) -> Result<Arc<ContextData>, Option<usize>> {
         let registry = self.0.registry.read();
-        registry.get(id).cloned().ok_or_else(|| registry.remembers(id))
+        registry.get(id).cloned().ok_or_else(|| registry.remembered(id))
     }
 
     /// As many zeros as any image of any context ever had bytes.

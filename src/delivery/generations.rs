@@ -66,6 +66,12 @@ pub(crate) struct Forgotten {
     reach: usize,
 }
 
+impl Forgotten {
+    pub(crate) fn reach(&self) -> usize {
+        self.reach
+    }
+}
+
 /// A generation and the layout that it stands for.
 struct Binding {
     generation: Generation,
@@ -185,7 +191,7 @@ impl Generations {
     }
 
     /// Bytes of the largest image that was ever issued under this id.
-    pub(super) fn reach(&self) -> usize {
+    pub(crate) fn reach(&self) -> usize {
         self.reach
     }
 

@@ -59,8 +59,8 @@ impl<T> Remembered<T> {
         self.by_id.remove(&id).map(|(_, value)| value)
     }
 
-    fn has(&self, id: ContextId) -> bool {
-        self.by_id.contains_key(&id)
+    fn get(&self, id: ContextId) -> Option<&T> {
+        self.by_id.get(&id).map(|(_, value)| value)
     }
 }
 
@@ -89,9 +89,10 @@ impl Registry {
         ended.unwrap_or_else(|| Generations::new(self.forgotten.take(id).unwrap_or_default()))
     }
 
-    /// Whether the compositor was told of a context with this id, which has ended.
-    pub(super) fn remembers(&self, id: ContextId) -> bool {
-        self.ended.has(id) || self.forgotten.has(id)
+    /// Bytes of the largest image that the compositor was told of a context with this id, which has ended.
+    pub(super) fn remembered(&self, id: ContextId) -> Option<usize> {
+        let ended = self.ended.get(id).map(Generations::reach);
+        ended.or_else(|| self.forgotten.get(id).map(Forgotten::reach))
     }
 
     /// Precondition: no context with this id is registered.
