@@ -374,7 +374,8 @@ impl Presenter {
             std::thread::sleep(Duration::from_millis(1));
             self.flush();
         }
-        self.submitter.fail_waiting(device);
+        // What waits for a device that was destroyed before was drawn after that.
+        self.submitter.fail_waiting(device, self.poller.is_retired(device));
     }
 
     /// Copies a texture for a `get_image`.

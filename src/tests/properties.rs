@@ -1,11 +1,11 @@
 //! Random scripts on the fake GPU, with every call and whatever a page, a compositor, several renderers and a GPU can do: several contexts and
 //! owners, two presenters on one map. The oracle says what must hold.
 //!
-//! `PROPTEST_CASES=100000` tries more. A script that fails is printed as small as it gets, and is Rust: put it between the brackets of
+//! `PROPTEST_CASES=100000` tries more, and others each time. A script that fails is printed as small as it gets, and is Rust: put it between the brackets of
 //! `replay` in a test like the last one here.
 
 use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use rstest::rstest;
 
 use crate::FrameMemoryKind::{self, Owned, Portable};
@@ -68,13 +68,17 @@ fn random_histories_end_well(#[values(Owned, Portable)] memory: FrameMemoryKind)
         max_shrink_time: 60_000,
         ..ProptestConfig::default()
     };
+    // Others each time if more are asked for.
+    let mut runner = match cases {
+        Some(_) => TestRunner::new(config),
+        None => TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::default())),
+    };
     let scripts = (page(), scripts(90, |below| Step::random(Stage::Fake, below)));
-    let result =
-        TestRunner::new(config).run(&scripts.prop_map(|(page, steps)| [page, steps].concat()), |script| {
-            let violations = replay(memory, &script);
-            prop_assert!(violations.is_empty(), "{}", violations.join("\n"));
-            Ok(())
-        });
+    let result = runner.run(&scripts.prop_map(|(page, steps)| [page, steps].concat()), |script| {
+        let violations = replay(memory, &script);
+        prop_assert!(violations.is_empty(), "{}", violations.join("\n"));
+        Ok(())
+    });
     if let Err(error) = result {
         panic!("{error}");
     }

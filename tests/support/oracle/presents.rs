@@ -244,11 +244,13 @@ impl Oracle {
                     || request.device.is_some_and(|device| self.may_lose(device))
                     || self.failures.get(&life.at).is_some_and(|failures| failures.mappings > 0);
                 let sequence = life.before.0 + 1 + index as u64;
-                // What took its place, and what waited with it, may lack memory, or be lost with another device.
-                let has_failed = life.presents[index + 1..].iter().all(|present| {
-                    use PresentError::{DeviceLost, OutOfMemory};
-                    matches!(present.end, Some((PresentEnd::Failed(DeviceLost | OutOfMemory), _)))
-                });
+                // What took its place may lack memory or be lost with another device, and what came later may fail too.
+                let later = || life.presents[index + 1..].iter().map(|present| &present.end);
+                let has_failed = later().all(|end| matches!(end, Some((PresentEnd::Failed(_), _))))
+                    && later().any(|end| {
+                        use PresentError::{DeviceLost, OutOfMemory};
+                        matches!(end, Some((PresentEnd::Failed(DeviceLost | OutOfMemory), _)))
+                    });
                 if sequence > newest && !may_be_lost && !has_failed {
                     faults.push(format!("{sequence} is superseded by nothing that is shown: {life:?}"));
                 }

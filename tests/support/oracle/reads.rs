@@ -55,6 +55,10 @@ impl Life {
                 return true;
             }
             match (&present.end, answer) {
+                // It was drawn after its device was lost, and an error says so.
+                (_, Err(GetImageError::Texture(PresentError::DeviceLost))) if present.request.lost => {
+                    return true;
+                }
                 (Some((PresentEnd::Superseded, _)), _) => {}
                 (Some((PresentEnd::Failed(error), told)), answer) if present.shows().is_none() => {
                     // It may have been decided before it was told.
