@@ -374,8 +374,7 @@ impl Presenter {
             std::thread::sleep(Duration::from_millis(1));
             self.flush();
         }
-        // What waits for a device that was destroyed before was drawn after that.
-        self.submitter.fail_waiting(device, self.poller.is_retired(device));
+        self.submitter.fail_waiting(device);
     }
 
     /// Copies a texture for a `get_image`.

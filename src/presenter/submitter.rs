@@ -178,13 +178,13 @@ impl Submitter {
         self.queued.iter().any(|queued| queued.queue().0 == device)
     }
 
-    /// Ends the copies of a device that wait: it is destroyed, and the last good frames stay. What was drawn after it was lost is blank.
-    pub(super) fn fail_waiting(&mut self, device: DeviceId, was_lost: bool) {
+    /// Ends the copies of a device that wait: it is destroyed, and the last good frames stay.
+    pub(super) fn fail_waiting(&mut self, device: DeviceId) {
         let of_device = |queued: &mut QueuedCopy| queued.queue().0 == device;
         let failed: Vec<_> = self.queued.extract_if(.., of_device).collect();
         for queued in failed {
             self.return_encoder_ids(queued.texture.encoder_ids);
-            queued.data.refuse(queued.number, &PresentError::DeviceLost, was_lost);
+            queued.data.fail(queued.number, &PresentError::DeviceLost);
         }
     }
 
