@@ -174,7 +174,8 @@ impl Compositor {
                 picture == newest
                     || life
                         .may_show
-                        .is_some_and(|other| picture.number == 0 && picture.opaque == other.opaque)
+                        .iter()
+                        .any(|(_, other)| picture.number == 0 && picture.opaque == other.opaque)
             };
             let is_newest = seen.is_some_and(|seen| seen.is_none_or(is_it));
             (!is_newest).then(|| format!("{seen:?} is shown, not {newest:?}: {:?}", template.offer))

@@ -33,8 +33,8 @@ pub(super) struct Life {
     pub(super) presents: Vec<Present>,
     /// The newest present that the canvas shows, as far as was told.
     pub(super) shown: (u64, Picture),
-    /// What it shows instead, if a newer present failed because its device had been lost before, and not meanwhile.
-    pub(super) may_show: Option<Picture>,
+    /// What it shows instead, if one of these newer presents failed because its device had been lost before, and not meanwhile.
+    pub(super) may_show: Vec<(u64, Picture)>,
     pub(super) copies: Copies,
     /// Presents that were told to be presented, superseded, and failed.
     pub(super) ends: [u64; 3],
@@ -154,7 +154,7 @@ impl Oracle {
             before: (0, Picture::cleared(size, false)),
             presents: Vec::new(),
             shown: (0, Picture::cleared(size, false)),
-            may_show: None,
+            may_show: Vec::new(),
             copies: Copies::default(),
             ends: [0; 3],
             presented: 0,

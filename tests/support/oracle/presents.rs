@@ -165,10 +165,10 @@ impl Oracle {
                 .rule(!is_lost || !is_alive, || format!("fails though its copy was finished: {outcome:?}"));
             present.end = Some((outcome.end.clone(), now));
             if sequence > life.shown.0 {
-                life.may_show = present.may_show().or(life.may_show);
+                life.may_show.extend(present.may_show().map(|picture| (sequence, picture)));
                 if let Some(picture) = present.shows() {
                     life.shown = (sequence, picture);
-                    life.may_show = None;
+                    life.may_show.retain(|(newer, _)| *newer > sequence);
                 }
             }
         }

@@ -71,8 +71,8 @@ impl Life {
                 _ => return false,
             }
         }
-        let may_show = self.may_show.filter(|_| self.presents.is_empty());
-        is_shown(answer, self.before.1) || may_show.is_some_and(|shown| is_shown(answer, shown))
+        is_shown(answer, self.before.1)
+            || self.presents.is_empty() && self.may_show.iter().any(|(_, shown)| is_shown(answer, *shown))
     }
 }
 
