@@ -54,7 +54,7 @@ fn explore(scenario: impl Fn() + Send + Sync + 'static) {
 enum Event {
     Add(ImageKey),
     /// An update of an image: its generation, and the epoch that it acknowledges.
-    Update(ImageKey, Option<u64>),
+    Update(ImageKey, u8, Option<u64>),
     Delete(ImageKey),
     /// The outcome of the present with this epoch.
     Outcome(ContextId, u64),
@@ -86,10 +86,10 @@ impl ImageSink for EventLog {
         &self,
         key: ImageKey,
         _: ImageDescriptor,
-        _: ExternalImageData,
+        data: ExternalImageData,
         epoch: Option<CanvasEpoch>,
     ) {
-        self.push(Event::Update(key, epoch.map(|epoch| epoch.0)));
+        self.push(Event::Update(key, data.channel_index, epoch.map(|epoch| epoch.0)));
     }
 
     fn delete_image(&self, key: ImageKey) {
@@ -178,7 +178,7 @@ impl Scene {
             assert_eq!(*images.last().unwrap(), Event::Delete(its), "{events:?}");
         }
         let acknowledged = images.iter().filter_map(|event| match event {
-            Event::Update(_, epoch) => *epoch,
+            Event::Update(_, _, epoch) => *epoch,
             _ => None,
         });
         assert!(acknowledged.is_sorted(), "{events:?}");
@@ -186,7 +186,7 @@ impl Scene {
             let outcome = Event::Outcome(context, *epoch);
             assert_eq!(events.iter().filter(|event| **event == outcome).count(), 1, "{events:?}");
             let until = events.iter().position(|event| *event == outcome).unwrap();
-            let satisfies = |event: &Event| matches!(event, Event::Update(key, Some(its)) if *key == self::key(id) && its >= epoch);
+            let satisfies = |event: &Event| matches!(event, Event::Update(key, _, Some(its)) if *key == self::key(id) && its >= epoch);
             assert!(events[..until].iter().any(satisfies), "{epoch} is acknowledged first: {events:?}");
         }
     }
@@ -221,6 +221,9 @@ impl Canvas {
         overwrite_returned(&self.recycler, 0xEE);
     }
 }
+
+/// What [`read`] finds in an image whose context has ended.
+const BLANK: Option<u8> = Some(0);
 
 /// Locks an image, reads it twice, unlocks it and returns the byte that all its bytes are, or `None` if it
 /// cannot be locked.
@@ -327,9 +330,9 @@ fn a_locked_frame_stays_while_its_context_ends() {
         });
         let mut images = ExternalImages::new(&scene.map);
         let byte = read(&mut images, 1, Some(generation));
-        assert!([None, Some(1), Some(2)].contains(&byte), "{byte:?}");
+        assert!([BLANK, Some(1), Some(2)].contains(&byte), "{byte:?}");
         presenter.join().unwrap();
-        assert_eq!(read(&mut images, 1, Some(generation)), None);
+        assert_eq!(read(&mut images, 1, Some(generation)), BLANK);
         scene.check(1, &[1, 2], true);
     });
 }
@@ -339,19 +342,20 @@ fn all_contexts_of_an_owner_end_at_once_for_a_renderer() {
     explore(|| {
         let scene = Scene::new();
         let canvases = [scene.canvas(1), scene.canvas(2)];
-        let late = canvases[0].present(1, 2, 5);
+        for canvas in &canvases {
+            canvas.complete(canvas.present(1, 2, 4));
+        }
+        let late = canvases[0].present(2, 2, 5);
         let map = scene.map.clone();
         let ends = thread::spawn(move || assert_eq!(map.destroy_owner(OWNER), 2));
-        let poller = canvases[0].clone();
-        let poller = thread::spawn(move || poller.complete(late));
         let mut images = ExternalImages::new(&scene.map);
-        let ended = [1, 2, 1].map(|id| read(&mut images, id, None).is_none());
+        let ended = [1, 2, 1].map(|id| read(&mut images, id, None) == BLANK);
         assert!(ended.is_sorted(), "one ended before the other: {ended:?}");
         ends.join().unwrap();
-        poller.join().unwrap();
-        assert_eq!((read(&mut images, 1, None), read(&mut images, 2, None)), (None, None));
-        scene.check(1, &[5], true);
-        scene.check(2, &[], true);
+        canvases[0].complete(late);
+        assert_eq!([1, 2].map(|id| read(&mut images, id, None)), [BLANK; 2]);
+        scene.check(1, &[4, 5], true);
+        scene.check(2, &[4], true);
     });
 }
 
@@ -368,7 +372,7 @@ fn a_context_that_lingers_ends_once_its_transaction_is_done() {
         let map = scene.map.clone();
         let compositor = thread::spawn(move || {
             let byte = read(&mut ExternalImages::new(&map), 1, None);
-            assert!([None, Some(1), Some(2)].contains(&byte), "{byte:?}");
+            assert!([Some(1), Some(2)].contains(&byte), "{byte:?}");
             map.transaction_done(NAMESPACE, TransactionId(7));
         });
         assert!(scene.map.destroy_after(&canvas.context, &canvas.recycler, TransactionId(7)));
@@ -376,7 +380,7 @@ fn a_context_that_lingers_ends_once_its_transaction_is_done() {
         poller.join().unwrap();
         compositor.join().unwrap();
         scene.check(1, &[5, 9], true);
-        assert_eq!(read(&mut ExternalImages::new(&scene.map), 1, None), None);
+        assert_eq!(read(&mut ExternalImages::new(&scene.map), 1, None), BLANK);
     });
 }
 
