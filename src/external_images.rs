@@ -64,7 +64,8 @@ impl ExternalImages {
     /// each frame.
     ///
     /// An image whose context has ended is blank. `ExternalImageSource::Invalid` is the answer only for an id that no context with an image
-    /// key ever had (of the last 65,536 that ended). Locks nest: each needs its own [`unlock`](Self::unlock), except after `Invalid`.
+    /// key ever had (of the last 65,536 that ended). Locks nest: each needs its own [`unlock`](Self::unlock) with the same generation, except
+    /// after `Invalid`.
     pub fn lock(&mut self, id: ExternalImageId, generation: Option<u8>) -> ExternalImageSource<'_> {
         let found = loop {
             match self.map.find(ContextId(id.0)) {
@@ -101,21 +102,10 @@ impl ExternalImages {
         ExternalImageSource::RawData(lock.locked.bytes())
     }
 
-    /// Releases one lock of an image, of the generation that was locked last. Has no effect if the image is
-    /// not locked.
-    pub fn unlock(&mut self, id: ExternalImageId) {
-        self.release(id, |locks| locks.len().checked_sub(1));
-    }
-
-    /// Releases one lock of this generation of an image. Has no effect if it is not locked.
-    fn unlock_generation(&mut self, id: ExternalImageId, generation: u8) {
-        self.release(id, |locks| locks.iter().rposition(|lock| lock.generation == Some(generation)));
-    }
-
-    /// Releases one of the locks of an image. `choose` returns its index, if any is meant.
-    fn release(&mut self, id: ExternalImageId, choose: impl FnOnce(&[ImageLock]) -> Option<usize>) {
+    /// Releases one lock of an image that was made with the same `generation`. Has no effect if there is none.
+    pub fn unlock(&mut self, id: ExternalImageId, generation: Option<u8>) {
         let Some(locks) = self.locks.get_mut(&id) else { return };
-        let Some(index) = choose(locks) else { return };
+        let Some(index) = locks.iter().rposition(|lock| lock.generation == generation) else { return };
         let lock = &mut locks[index];
         lock.count -= 1;
         if lock.count == 0 {
@@ -167,7 +157,7 @@ impl ExternalImageHandler for ExternalImages {
     }
 
     fn unlock(&mut self, id: ExternalImageId, channel_index: u8) {
-        self.unlock_generation(id, channel_index);
+        ExternalImages::unlock(self, id, Some(channel_index));
     }
 }
 

@@ -26,7 +26,7 @@ mod tests;
 
 pub use self::api::canvas::{BufferIds, Contents, ContextConfiguration, ContextDescriptor, PendingTexture};
 pub use self::api::error::{
-    CopyPixelsError, CreateContextError, GetImageError, PresentError, UnknownContext,
+    CopyPixelsError, CreateContextError, GetImageError, PresentError, UnknownContext, UnknownQueue,
 };
 pub use self::api::ids::{CanvasEpoch, ContextId, EncoderIds, OwnerId, ReturnedId, TransactionId};
 pub use self::api::image_sink::ImageSink;

@@ -19,13 +19,14 @@ use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use euclid::default::Size2D;
 use rustc_hash::FxHashSet;
 use webrender_api::ImageKey;
 use wgpu_core::global::Global;
-use wgpu_core::id::DeviceId;
+use wgpu_core::id::{DeviceId, QueueId};
 
 use self::entries::{ContextEntry, Entries};
 use self::poller::device::poll_contained;
@@ -78,6 +79,8 @@ pub struct Presenter {
     entries: Entries,
     submitter: Submitter,
     map: ContextMap,
+    /// Maintenance was asked for, and not done since.
+    maintenance_due: Arc<AtomicBool>,
     /// When the memory of all contexts was looked at last.
     last_settled: Option<Instant>,
     _not_sync: PhantomData<Cell<()>>,
@@ -88,7 +91,7 @@ impl Presenter {
     pub fn new(
         global: Arc<Global>,
         map: &ContextMap,
-        sink: Arc<dyn ImageSink>,
+        sink: impl ImageSink + 'static,
         options: PresenterOptions,
     ) -> Self {
         Self::with_gpu(Arc::new(WgpuCore::new(global, options.frame_memory)), map, sink, options)
@@ -97,10 +100,16 @@ impl Presenter {
     pub(crate) fn with_gpu(
         gpu: Arc<dyn Gpu>,
         map: &ContextMap,
-        sink: Arc<dyn ImageSink>,
+        sink: impl ImageSink + 'static,
         options: PresenterOptions,
     ) -> Self {
         let PresenterOptions { on_outcome, on_id, wake, frame_memory: _, spin } = options;
+        let (sink, maintenance_due) = (Box::new(sink), Arc::new(AtomicBool::new(false)));
+        let due = maintenance_due.clone();
+        let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || {
+            due.store(true, Ordering::Release);
+            wake();
+        });
         let poller = Poller::new(gpu.clone(), wake.clone());
         let outbox = Arc::new(Outbox::new(Recipients { sink, on_outcome, on_id, wake }));
         Self {
@@ -110,6 +119,7 @@ impl Presenter {
             poller,
             entries: Entries::default(),
             map: map.clone(),
+            maintenance_due,
             last_settled: None,
             _not_sync: PhantomData,
         }
@@ -125,6 +135,7 @@ impl Presenter {
         id: ContextId,
         descriptor: ContextDescriptor,
     ) -> Result<(), CreateContextError> {
+        self.maintain_if_due();
         if let BufferIds::Provided(ids) = &descriptor.buffer_ids {
             if ids.is_empty() {
                 return Err(CreateContextError::NoBufferIds);
@@ -188,6 +199,7 @@ impl Presenter {
 
     /// Gathers presents, which are submitted together when the batch is submitted or dropped.
     pub fn batch(&mut self) -> Batch<'_> {
+        self.maintain_if_due();
         Batch::new(self)
     }
 
@@ -242,6 +254,10 @@ impl Presenter {
     /// Answers with the contents of a canvas: those of `texture`, or without one what was presented last, even if its copy is still in flight.
     /// Changes nothing on screen. Does not wait: `reply` is called once, on any thread.
     ///
+    /// A reply often runs on the poller of the canvas's device, so time that it takes delays the frames of that device. An engine that copies
+    /// the pixels, for example into shared memory, sends the [`Snapshot`], which is a handle, to another thread and copies there; one
+    /// [`Snapshot::copy_into`] puts them straight into memory of the engine's.
+    ///
     /// The answer is the frame that was asked for, or an error that says why there is none. Any number of reads may be made without awaiting
     /// their answers, up to a thousand for each canvas ([`TooManyReads`](GetImageError::TooManyReads)). A copy of a texture for which there is
     /// no room waits, so a texture is destroyed through a [`batch`](Self::batch).
@@ -251,6 +267,7 @@ impl Presenter {
         texture: Option<PendingTexture>,
         reply: impl FnOnce(Result<Snapshot, GetImageError>) + Send + 'static,
     ) {
+        self.maintain_if_due();
         match (self.living(id), texture) {
             (Some(entry), Some(texture)) => {
                 entry.last_used = Instant::now();
@@ -297,16 +314,28 @@ impl Presenter {
         self.destroy_with(id, |map, entry| map.destroy_after(&entry.data, entry.ring.recycler(), transaction))
     }
 
-    /// Ends all contexts of an owner, those of other presenters too, as [`ContextMap::destroy_owner`] does; what was this presenter's
-    /// is handed back at once. Returns how many contexts ended.
+    /// Ends the contexts of an owner that this presenter has, and hands their ids back. Returns how many there were.
+    ///
+    /// Other presenters may use the same owner for contexts of their own; [`ContextMap::destroy_owner`] ends those too.
     pub fn destroy_owner(&mut self, owner: OwnerId) -> usize {
+        self.maintain_if_due();
         self.flush();
-        let count = self.map.destroy_owner(owner);
+        let count = self.map.destroy_owner_of(&self.outbox, owner);
         // These include contexts that another thread has ended before.
         let ended = self.entries.of_owner(owner).filter(|(_, entry)| !entry.data.is_alive());
         let ended: Vec<_> = ended.map(|(id, _)| id).collect();
         ended.into_iter().for_each(|id| self.forget(id));
         count
+    }
+
+    /// Tells of a device that the engine has made, and of its queue.
+    ///
+    /// The poller can [wait for submissions of the queue](Poller::wait_for_queue) from now on, and the first present on the device finds it
+    /// prepared. A device that only presents need not be told of.
+    ///
+    /// Precondition: the device is not dropped, and the queue is its own.
+    pub fn add_device(&mut self, device: DeviceId, queue: QueueId) {
+        self.poller.add_device(device, queue);
     }
 
     /// Destroys a device as `Global::device_destroy` does, safely beside pollers.
@@ -315,6 +344,7 @@ impl Presenter {
     /// room, are waited for, for 100 ms at most. What is presented on the device afterwards is blank. The device's closures run in
     /// [`maintain`](Self::maintain) from now on.
     pub fn destroy_device(&mut self, device: DeviceId) {
+        self.maintain_if_due();
         self.finish_copies(device);
         self.poller.retire(device);
         self.gpu.destroy_device(device);
@@ -327,6 +357,7 @@ impl Presenter {
     ///
     /// What becomes of frames is said at [`destroy_device`](Self::destroy_device).
     pub fn drop_device(&mut self, device: DeviceId) {
+        self.maintain_if_due();
         self.finish_copies(device);
         self.poller.retire(device);
         self.forget_buffers(device);
@@ -408,6 +439,7 @@ impl Presenter {
         id: ContextId,
         end: impl FnOnce(&ContextMap, &ContextEntry) -> bool,
     ) -> Result<(), UnknownContext> {
+        self.maintain_if_due();
         self.flush();
         let entry = self.entries.get(id).ok_or(UnknownContext(id))?;
         let known = end(&self.map, entry);

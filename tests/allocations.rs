@@ -104,16 +104,16 @@ fn culprit(names: &[String]) -> &'static str {
     names.iter().find_map(known).unwrap_or("nobody known")
 }
 
-struct Sink(Mutex<Sender<(ExternalImageId, u8)>>);
+struct Sink(Sender<(ExternalImageId, u8)>);
 
 impl ImageSink for Sink {
-    fn add_image(&self, _: ImageKey, _: ImageDescriptor, _: ExternalImageData) {}
+    fn add_image(&mut self, _: ImageKey, _: ImageDescriptor, _: ExternalImageData) {}
 
-    fn update_image(&self, _: ImageKey, _: ImageDescriptor, data: ExternalImageData, _: Option<CanvasEpoch>) {
-        exempt(|| self.0.lock().unwrap().send((data.id, data.channel_index)).unwrap());
+    fn update_image(&mut self, _: ImageKey, _: ImageDescriptor, data: ExternalImageData, _: CanvasEpoch) {
+        exempt(|| self.0.send((data.id, data.channel_index)).unwrap());
     }
 
-    fn delete_image(&self, _: ImageKey) {}
+    fn delete_image(&mut self, _: ImageKey) {}
 }
 
 fn canvas(gpu: &Gpu, device: Device, format: TextureFormat, opaque: bool, side: u32) -> PendingTexture {
@@ -140,8 +140,7 @@ fn allocations(
         wake: Arc::new(move || wakes.store(true, Ordering::Relaxed)),
         ..Default::default()
     };
-    let sink = Arc::new(Sink(Mutex::new(sender)));
-    let mut presenter = Presenter::new(gpu.global.clone(), &map, sink, options);
+    let mut presenter = Presenter::new(gpu.global.clone(), &map, Sink(sender), options);
     let mut images = ExternalImages::new(&map);
     // One canvas is a single pixel, one is opaque, one has another byte order.
     let kinds = [

@@ -93,7 +93,7 @@ impl Crowd {
         timed(|| {
             let source = self.images.lock(id, Some(generation));
             assert!(matches!(black_box(source), ExternalImageSource::RawData(_)), "it lives");
-            self.images.unlock(id);
+            self.images.unlock(id, Some(generation));
         })
     }
 

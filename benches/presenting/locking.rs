@@ -81,7 +81,7 @@ fn render(mut images: ExternalImages, generations: &[AtomicU8], times: u64) -> V
             let began = Instant::now();
             let source = images.lock(id, Some(generation));
             assert!(matches!(black_box(source), ExternalImageSource::RawData(_)), "it lives");
-            images.unlock(id);
+            images.unlock(id, Some(generation));
             began.elapsed()
         })
         .collect()

@@ -56,26 +56,24 @@ impl Sink {
 }
 
 impl ImageSink for Sink {
-    fn add_image(&self, key: ImageKey, _: ImageDescriptor, data: ExternalImageData) {
+    fn add_image(&mut self, key: ImageKey, _: ImageDescriptor, data: ExternalImageData) {
         self.note(key, data);
     }
 
     fn update_image(
-        &self,
+        &mut self,
         key: ImageKey,
         _: ImageDescriptor,
         data: ExternalImageData,
-        epoch: Option<CanvasEpoch>,
+        epoch: CanvasEpoch,
     ) {
         let at = Instant::now();
         self.note(key, data);
-        if let Some(epoch) = epoch {
-            // Once the world ends nobody listens.
-            let _ = self.updates.send(Update { epoch, at });
-        }
+        // Once the world ends nobody listens.
+        let _ = self.updates.send(Update { epoch, at });
     }
 
-    fn delete_image(&self, _: ImageKey) {}
+    fn delete_image(&mut self, _: ImageKey) {}
 }
 
 /// What canvases are drawn from: a texture of noise.
@@ -113,7 +111,7 @@ impl World {
             ..PresenterOptions::default()
         };
         let map = ContextMap::default();
-        let presenter = Presenter::new(gpu.global.clone(), &map, Arc::new(sink), options);
+        let presenter = Presenter::new(gpu.global.clone(), &map, sink, options);
         let (answer, answers) = channel();
         let epoch = CanvasEpoch(0);
         Self { presenter, map, gpu, device, generations, updates, answer, answers, woken, epoch }

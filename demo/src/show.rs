@@ -75,13 +75,13 @@ impl Show {
         let map = ContextMap::default();
         let page = Page::new(gl, size, Box::new(ExternalImages::new(&map)))
             .map_err(|error| DemoError::Page(error.to_string()))?;
-        let sink = Arc::new(WebRenderSink::new(page.new_api(), page.document()));
+        let sink = WebRenderSink::new(page.new_api(), page.document());
         let (told, outcomes) = channel();
         let wants_maintenance = Arc::new(AtomicBool::new(false));
         let wake = wants_maintenance.clone();
         let options = PresenterOptions {
             // The receiver may be gone when the demo ends.
-            on_outcome: Arc::new(move |outcome| drop(told.send((outcome, Instant::now())))),
+            on_outcome: Box::new(move |outcome| drop(told.send((outcome, Instant::now())))),
             wake: Arc::new(move || wake.store(true, Ordering::Relaxed)),
             ..PresenterOptions::default()
         };

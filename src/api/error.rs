@@ -6,6 +6,7 @@
 use euclid::default::Size2D;
 use thiserror::Error;
 use wgpu_core::command::CommandEncoderError;
+use wgpu_core::id::QueueId;
 use wgpu_types::TextureFormat;
 
 use super::ids::ContextId;
@@ -15,6 +16,11 @@ use super::ids::ContextId;
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("no context {0:?} at this presenter")]
 pub struct UnknownContext(pub ContextId);
+
+/// A queue is not known together with its device. See [`Presenter::add_device`](crate::Presenter::add_device).
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("the device of the queue {0:?} is not known")]
+pub struct UnknownQueue(pub QueueId);
 
 /// Why a context could not be created.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]

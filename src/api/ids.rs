@@ -4,7 +4,7 @@
 //! The engine chooses all of them; this crate compares them and hands them back, and makes none.
 
 use webrender_api::ExternalImageId;
-use wgpu_core::id::{BufferId, CommandBufferId, CommandEncoderId};
+use wgpu_core::id::{BufferId, CommandBufferId, CommandEncoderId, TextureId};
 
 /// Names a canvas context and its external image: WebRender asks for `ExternalImageId(context.0)`.
 ///
@@ -23,8 +23,9 @@ impl From<ContextId> for ExternalImageId {
 
 /// Names a group of contexts that end together, such as those of a process or of a page.
 ///
-/// The engine chooses it; an owner exists as soon as a context names it. See
-/// [`ContextMap::destroy_owner`](crate::ContextMap::destroy_owner).
+/// The engine chooses it; an owner exists as soon as a context names it.
+/// [`Presenter::destroy_owner`](crate::Presenter::destroy_owner) ends the contexts of an owner that one presenter
+/// has, [`ContextMap::destroy_owner`](crate::ContextMap::destroy_owner) those that all presenters of the map have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OwnerId(pub u64);
@@ -56,6 +57,8 @@ pub struct EncoderIds {
 }
 
 /// An id that the engine had handed in and may use again.
+///
+/// An engine that lets wgpu-core allocate ids receives those of contexts and dropped textures too, and ignores them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ReturnedId {
@@ -65,4 +68,9 @@ pub enum ReturnedId {
     CommandEncoder(CommandEncoderId),
     /// [`EncoderIds::command_buffer`].
     CommandBuffer(CommandBufferId),
+    /// A texture that [`Batch::drop_texture`](crate::Batch::drop_texture) held back: it is dropped now.
+    Texture(TextureId),
+    /// A context that has ended, for its compositor too: after
+    /// [`destroy_context_after`](crate::Presenter::destroy_context_after) this comes once the transaction is done.
+    Context(ContextId),
 }

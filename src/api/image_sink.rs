@@ -18,26 +18,26 @@ use super::ids::CanvasEpoch;
 /// `data.channel_index` is the generation of the frame. It must come back in
 /// [`lock`](crate::ExternalImages::lock) unchanged. An implementation that serves several WebRender instances
 /// routes by the namespace of the key.
-pub trait ImageSink: Send + Sync {
+pub trait ImageSink: Send {
     /// Adds an image, because the engine set the image key of a context. The key can be displayed from now
     /// on.
-    fn add_image(&self, key: ImageKey, descriptor: ImageDescriptor, data: ExternalImageData);
+    fn add_image(&mut self, key: ImageKey, descriptor: ImageDescriptor, data: ExternalImageData);
 
     /// Updates an image, because it shows another frame, or because an epoch is to be acknowledged, or both.
     ///
-    /// `epoch` is the largest one that was acknowledged, so each update carries one, and an engine that renders a document when a canvas
+    /// `epoch` is the largest one that was acknowledged. Each update carries one, so an engine that renders a document when a canvas
     /// epoch arrives misses no frame.
     fn update_image(
-        &self,
+        &mut self,
         key: ImageKey,
         descriptor: ImageDescriptor,
         data: ExternalImageData,
-        epoch: Option<CanvasEpoch>,
+        epoch: CanvasEpoch,
     );
 
     /// Deletes an image. No call for this key follows.
-    fn delete_image(&self, key: ImageKey);
+    fn delete_image(&mut self, key: ImageKey);
 
     /// Ends a series of calls: what was gathered can be sent, for example in one transaction.
-    fn flush(&self) {}
+    fn flush(&mut self) {}
 }

@@ -16,13 +16,12 @@ use super::report::FrameMemoryKind;
 ///
 /// A callback may be called on any thread. No lock of this crate is held, and a panic is logged and otherwise
 /// ignored. Calls of `on_outcome`, `on_id`, the sink and replies never overlap: a slow one delays all
-/// canvases of the presenter. `wake` may run at the same time as they.
-#[derive(Clone)]
+/// canvases of the presenter. `wake` may run at the same time as they, so it alone must be `Sync`.
 pub struct PresenterOptions {
     /// Receives the outcome of each present, once.
-    pub on_outcome: Arc<dyn Fn(PresentOutcome) + Send + Sync>,
+    pub on_outcome: Box<dyn FnMut(PresentOutcome) + Send>,
     /// Receives each id that the engine handed in, once, when the engine may use it again.
-    pub on_id: Arc<dyn Fn(ReturnedId) + Send + Sync>,
+    pub on_id: Box<dyn FnMut(ReturnedId) + Send>,
     /// Asks for a call of [`Presenter::maintain`](crate::Presenter::maintain), soon, on the WebGPU thread.
     pub wake: Arc<dyn Fn() + Send + Sync>,
     /// The memory that frames are copied to. [`Owned`](FrameMemoryKind::Owned), the default, falls back to
@@ -56,8 +55,8 @@ impl fmt::Debug for PresenterOptions {
 impl Default for PresenterOptions {
     fn default() -> Self {
         Self {
-            on_outcome: Arc::new(|_| ()),
-            on_id: Arc::new(|_| ()),
+            on_outcome: Box::new(|_| ()),
+            on_id: Box::new(|_| ()),
             wake: Arc::new(|| ()),
             frame_memory: FrameMemoryKind::Owned,
             spin: Duration::ZERO,

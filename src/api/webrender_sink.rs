@@ -1,12 +1,10 @@
 //! The image sink of a WebRender instance in this process.
 //!
-//! An engine or a native program creates a [`WebRenderSink`] and gives it to its presenter, which calls it as
-//! every
-//! [`ImageSink`]: on any thread, one call at a time.
+//! An engine or a native program creates a [`WebRenderSink`] and gives it to its presenter, which calls it like
+//! every [`ImageSink`]: on any thread, one call at a time.
 
 use std::fmt;
 
-use parking_lot::Mutex;
 use webrender::{RenderApi, Transaction};
 use webrender_api::{
     DirtyRect, DocumentId, ExternalImageData, ImageData, ImageDescriptor, ImageKey, RenderReasons,
@@ -24,9 +22,7 @@ use super::image_sink::ImageSink;
 ///
 /// WebRender panics at every message that is sent after its renderer is gone: drop the presenter before the
 /// renderer.
-pub struct WebRenderSink(Mutex<State>);
-
-struct State {
+pub struct WebRenderSink {
     api: RenderApi,
     document: DocumentId,
     /// The calls since the last [`flush`](ImageSink::flush).
@@ -41,8 +37,7 @@ impl WebRenderSink {
     /// Makes a sink that displays canvases in `document`. `api` is the sink's own:
     /// `RenderApiSender::create_api` makes one.
     pub fn new(api: RenderApi, document: DocumentId) -> Self {
-        let transaction = Transaction::new();
-        Self(Mutex::new(State { api, document, transaction, needs_frame: false, frames: 0 }))
+        Self { api, document, transaction: Transaction::new(), needs_frame: false, frames: 0 }
     }
 }
 
@@ -53,35 +48,32 @@ impl fmt::Debug for WebRenderSink {
 }
 
 impl ImageSink for WebRenderSink {
-    fn add_image(&self, key: ImageKey, descriptor: ImageDescriptor, data: ExternalImageData) {
-        self.0.lock().transaction.add_image(key, descriptor, ImageData::External(data), None);
+    fn add_image(&mut self, key: ImageKey, descriptor: ImageDescriptor, data: ExternalImageData) {
+        self.transaction.add_image(key, descriptor, ImageData::External(data), None);
     }
 
     fn update_image(
-        &self,
+        &mut self,
         key: ImageKey,
         descriptor: ImageDescriptor,
         data: ExternalImageData,
-        _epoch: Option<CanvasEpoch>,
+        _epoch: CanvasEpoch,
     ) {
-        let mut state = self.0.lock();
-        state.transaction.update_image(key, descriptor, ImageData::External(data), &DirtyRect::All);
-        state.needs_frame = true;
+        self.transaction.update_image(key, descriptor, ImageData::External(data), &DirtyRect::All);
+        self.needs_frame = true;
     }
 
-    fn delete_image(&self, key: ImageKey) {
-        self.0.lock().transaction.delete_image(key);
+    fn delete_image(&mut self, key: ImageKey) {
+        self.transaction.delete_image(key);
     }
 
-    fn flush(&self) {
-        let mut state = self.0.lock();
-        let State { api, document, transaction, needs_frame, frames } = &mut *state;
-        let mut transaction = std::mem::replace(transaction, Transaction::new());
+    fn flush(&mut self) {
+        let mut transaction = std::mem::replace(&mut self.transaction, Transaction::new());
         transaction.skip_scene_builder();
-        if std::mem::take(needs_frame) {
-            *frames += 1;
-            transaction.generate_frame(*frames, true, false, RenderReasons::ASYNC_IMAGE);
+        if std::mem::take(&mut self.needs_frame) {
+            self.frames += 1;
+            transaction.generate_frame(self.frames, true, false, RenderReasons::ASYNC_IMAGE);
         }
-        api.send_transaction(*document, transaction);
+        self.api.send_transaction(self.document, transaction);
     }
 }

@@ -16,7 +16,7 @@ use webrender_api::IdNamespace;
 use self::lingering::Compositors;
 use self::registry::Registry;
 use super::ContextData;
-use crate::api::ids::{CanvasEpoch, ContextId, OwnerId, TransactionId};
+use crate::api::ids::{CanvasEpoch, ContextId, OwnerId, ReturnedId, TransactionId};
 use crate::api::outcome::Awaited;
 use crate::delivery::{Callback, Fallback, Generations, HandlerId, Locked, Message, Outbox, Waiters};
 use crate::staging::Recycler;
@@ -50,7 +50,7 @@ impl Drop for Shared {
 }
 
 impl ContextMap {
-    /// Ends all contexts of an owner, at all presenters, for example because its process died. Returns how many there were.
+    /// Ends all contexts of an owner, those of every presenter of this map, for example because its process died. Returns how many there were.
     ///
     /// Any thread may call it. Each context ends as if its presenter had [destroyed](crate::Presenter::destroy_context) it: its image
     /// is deleted, what is in flight fails, every `get_image` is answered, and frames that a renderer has locked stay readable until
@@ -169,6 +169,17 @@ impl ContextMap {
         buffers.is_some() || self.destroy(context)
     }
 
+    /// Ends the contexts of an owner that the presenter has to which `outbox` belongs. Returns how many there were.
+    pub(crate) fn destroy_owner_of(&self, outbox: &Arc<Outbox>, owner: OwnerId) -> usize {
+        self.end(false, |registry| {
+            registry
+                .of_owner(owner)
+                .filter(|context| Arc::ptr_eq(context.outbox(), outbox))
+                .cloned()
+                .collect()
+        })
+    }
+
     /// Ends all contexts of the presenter that `outbox` belongs to.
     pub(crate) fn destroy_all(&self, outbox: &Arc<Outbox>) {
         self.end(false, |registry| {
@@ -189,6 +200,7 @@ impl ContextMap {
         for context in &ending {
             let (generations, remaining) = context.destroy();
             registry.remove(context, generations);
+            context.outbox().message(Message::Return(ReturnedId::Context(context.id())));
             remains.push(remaining);
             if !outboxes.iter().any(|outbox| Arc::ptr_eq(outbox, context.outbox())) {
                 outboxes.push(context.outbox());

@@ -222,9 +222,10 @@ impl CompositorImage {
 
     fn update(&mut self, offer: Offer, epoch: CanvasEpoch) {
         let Some(key) = self.key else { return };
-        self.acknowledged = self.acknowledged.max(Some(epoch));
+        let acknowledged = self.acknowledged.map_or(epoch, |acknowledged| acknowledged.max(epoch));
+        self.acknowledged = Some(acknowledged);
         let data = self.image_data(offer);
-        self.outbox.image(ImageCall::Update(key, offer.layout.descriptor(), data, self.acknowledged));
+        self.outbox.image(ImageCall::Update(key, offer.layout.descriptor(), data, acknowledged));
     }
 
     fn image_data(&self, offer: Offer) -> ExternalImageData {

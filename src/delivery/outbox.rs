@@ -25,7 +25,7 @@ pub(crate) type Callback = Box<dyn FnOnce(Awaited) + Send>;
 /// One call of the image sink.
 pub(crate) enum ImageCall {
     Add(ImageKey, ImageDescriptor, ExternalImageData),
-    Update(ImageKey, ImageDescriptor, ExternalImageData, Option<CanvasEpoch>),
+    Update(ImageKey, ImageDescriptor, ExternalImageData, CanvasEpoch),
     Delete(ImageKey),
 }
 
@@ -41,9 +41,9 @@ pub(crate) enum Message {
 
 /// The receivers of calls and messages.
 pub(crate) struct Recipients {
-    pub(crate) sink: Arc<dyn ImageSink>,
-    pub(crate) on_outcome: Arc<dyn Fn(PresentOutcome) + Send + Sync>,
-    pub(crate) on_id: Arc<dyn Fn(ReturnedId) + Send + Sync>,
+    pub(crate) sink: Box<dyn ImageSink>,
+    pub(crate) on_outcome: Box<dyn FnMut(PresentOutcome) + Send>,
+    pub(crate) on_id: Box<dyn FnMut(ReturnedId) + Send>,
     pub(crate) wake: Arc<dyn Fn() + Send + Sync>,
 }
 
@@ -52,20 +52,25 @@ pub(crate) struct Recipients {
 /// A message is told only after every image call that was written down before it was made and flushed. So an engine that hears that a frame was
 /// presented can count on the compositor knowing of it.
 pub(crate) struct Outbox {
-    recipients: Recipients,
     queue: Mutex<rank::Leaf, Queue>,
     /// Notified when no thread makes calls any more.
     drained: Condvar,
 }
 
-#[derive(Default)]
 struct Queue {
     images: VecDeque<ImageCall>,
     messages: VecDeque<Message>,
     /// The sink was called and has not been flushed since.
     unflushed: bool,
-    /// The thread that makes the calls, if one does. It sees what is added meanwhile.
-    draining: Option<ThreadId>,
+    turn: Turn,
+}
+
+/// Which thread makes calls.
+enum Turn {
+    /// None does. The next thread that drains the outbox takes the recipients, so no two calls are made at a time.
+    Free(Box<Recipients>),
+    /// This thread makes calls, and sees what is added meanwhile.
+    Taken(ThreadId),
 }
 
 /// One call, to be made with no lock held.
@@ -90,7 +95,13 @@ impl Queue {
 
 impl Outbox {
     pub(crate) fn new(recipients: Recipients) -> Self {
-        Self { recipients, queue: Mutex::default(), drained: Condvar::new() }
+        let queue = Queue {
+            images: VecDeque::new(),
+            messages: VecDeque::new(),
+            unflushed: false,
+            turn: Turn::Free(Box::new(recipients)),
+        };
+        Self { queue: Mutex::new(queue), drained: Condvar::new() }
     }
 
     /// Writes down a call of the sink. The caller [drains](Self::drain) the outbox once it holds no lock.
@@ -110,11 +121,10 @@ impl Outbox {
 
     /// Makes the calls that were written down, unless another thread, or a caller of this function on this thread, is making them.
     pub(crate) fn drain(&self) {
-        if !self.begin() {
-            return;
-        }
-        while let Some(effect) = self.next() {
-            contain_panic(|| self.perform(effect));
+        let Some(mut recipients) = self.begin() else { return };
+        while let Some((effect, same)) = self.next(recipients) {
+            recipients = same;
+            contain_panic(|| recipients.perform(effect));
         }
     }
 
@@ -122,59 +132,62 @@ impl Outbox {
     pub(crate) fn finish(&self) {
         self.drain();
         let mut queue = self.queue.lock();
-        while queue.draining.is_some_and(|thread| thread != thread::current().id()) {
+        while matches!(queue.turn, Turn::Taken(thread) if thread != thread::current().id()) {
             self.drained.wait(&mut queue);
         }
     }
 
-    /// Makes this thread the one that makes calls. Returns false if there is one.
-    fn begin(&self) -> bool {
+    /// Makes this thread the one that makes calls, unless there is one.
+    fn begin(&self) -> Option<Box<Recipients>> {
         let mut queue = self.queue.lock();
-        let free = queue.draining.is_none();
-        if free {
-            queue.draining = Some(thread::current().id());
+        match std::mem::replace(&mut queue.turn, Turn::Taken(thread::current().id())) {
+            Turn::Free(recipients) => Some(recipients),
+            taken => {
+                queue.turn = taken;
+                None
+            }
         }
-        free
     }
 
     /// Takes the next effect. If there is none this thread stops making calls, under the same lock, so that a thread which adds one afterwards
     /// begins to.
-    fn next(&self) -> Option<Effect> {
+    fn next(&self, recipients: Box<Recipients>) -> Option<(Effect, Box<Recipients>)> {
         let mut queue = self.queue.lock();
-        let next = queue.next();
-        if next.is_none() {
-            queue.draining = None;
-            self.drained.notify_all();
+        if let Some(effect) = queue.next() {
+            return Some((effect, recipients));
         }
-        next
+        queue.turn = Turn::Free(recipients);
+        self.drained.notify_all();
+        None
     }
+}
 
-    fn perform(&self, effect: Effect) {
+impl Recipients {
+    fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Image(call) => self.call(call),
-            Effect::Flush => self.recipients.sink.flush(),
+            Effect::Flush => self.sink.flush(),
             Effect::Message(message) => self.tell(message),
         }
     }
 
-    fn call(&self, call: ImageCall) {
-        let sink = &self.recipients.sink;
+    fn call(&mut self, call: ImageCall) {
         match call {
-            ImageCall::Add(key, descriptor, data) => sink.add_image(key, descriptor, data),
+            ImageCall::Add(key, descriptor, data) => self.sink.add_image(key, descriptor, data),
             ImageCall::Update(key, descriptor, data, epoch) => {
-                sink.update_image(key, descriptor, data, epoch);
+                self.sink.update_image(key, descriptor, data, epoch);
             }
-            ImageCall::Delete(key) => sink.delete_image(key),
+            ImageCall::Delete(key) => self.sink.delete_image(key),
         }
     }
 
-    fn tell(&self, message: Message) {
+    fn tell(&mut self, message: Message) {
         match message {
-            Message::Outcome(outcome) => (self.recipients.on_outcome)(outcome),
-            Message::Return(id) => (self.recipients.on_id)(id),
+            Message::Outcome(outcome) => (self.on_outcome)(outcome),
+            Message::Return(id) => (self.on_id)(id),
             Message::Reply(reply, answer) => reply(answer),
             Message::Awaited(callback, awaited) => callback(awaited),
-            Message::Wake => (self.recipients.wake)(),
+            Message::Wake => (self.wake)(),
         }
     }
 }

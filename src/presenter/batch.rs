@@ -121,7 +121,8 @@ impl<'a> Batch<'a> {
         self.presenter.submitter.hold_back(texture, TextureFate::Destroy);
     }
 
-    /// Calls wgpu-core's `texture_drop` after the submission. A copy of the texture that must wait is made first.
+    /// Calls wgpu-core's `texture_drop` after the submission, and hands the id back as [`ReturnedId::Texture`](crate::ReturnedId::Texture).
+    /// A copy of the texture that must wait is made first.
     pub fn drop_texture(&mut self, texture: TextureId) {
         self.presenter.submitter.hold_back(texture, TextureFate::Drop);
     }

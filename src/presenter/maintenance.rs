@@ -1,5 +1,6 @@
 //! What a presenter keeps, what it frees when it is asked, and what it reports of its memory.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::{Presenter, budget};
@@ -11,12 +12,19 @@ use crate::api::report::{MemoryKind, MemoryReport};
 const IDLE: Duration = Duration::from_secs(1);
 
 impl Presenter {
-    /// Does what must happen on the WebGPU thread from time to time: submits copies that waited for room, takes ids back, runs the closures of destroyed devices, lets
-    /// wgpu-core release what finished submissions used, and frees the memory of idle contexts.
+    /// Does what must happen on the WebGPU thread from time to time: submits copies that waited for room, takes ids back, runs the closures
+    /// of destroyed devices, lets wgpu-core release what finished submissions used, and frees the memory of idle contexts.
     ///
-    /// Call it when [`wake`](crate::PresenterOptions::wake) asks for it; more calls do no harm. Without it copies that wait for room are made only with the next present
-    /// or read, the closures of destroyed devices do not run, and memory and ids are kept.
+    /// Maintenance that is due is also done at the beginning of each call that creates, presents, reads or destroys. In between, an engine
+    /// calls this in one of two ways; more calls do no harm:
+    ///
+    /// - [`wake`](crate::PresenterOptions::wake) sends its WebGPU thread a message;
+    /// - or, if its messages have no place for that, its loop waits for the next message until
+    ///   [`maintenance_deadline`](Self::maintenance_deadline).
+    ///
+    /// Otherwise copies that wait for room, the closures of destroyed devices, memory and ids wait for the next call.
     pub fn maintain(&mut self) {
+        self.maintenance_due.store(false, Ordering::Release);
         self.flush();
         self.forget_ended();
         let now = Instant::now();
@@ -40,6 +48,41 @@ impl Presenter {
             self.poll(device);
         }
         self.outbox.drain();
+    }
+
+    /// Returns until when the engine's loop may wait for a message before it calls [`maintain`](Self::maintain): not at all if that is due
+    /// already, 30 ms while the GPU works, 2 ms while copies wait for room, and for ever (`None`) if nothing is in flight.
+    ///
+    /// Only contexts that another thread ends through the [`ContextMap`](crate::ContextMap) are not foreseen: their ids come back with
+    /// the next call.
+    ///
+    /// ```
+    /// use std::sync::mpsc::{Receiver, RecvTimeoutError};
+    /// use std::time::Instant;
+    /// use webgpu_presentation::Presenter;
+    ///
+    /// fn next<Request>(presenter: &mut Presenter, requests: &Receiver<Request>) -> Option<Request> {
+    ///     while let Some(deadline) = presenter.maintenance_deadline() {
+    ///         match requests.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+    ///             Ok(request) => return Some(request),
+    ///             Err(RecvTimeoutError::Timeout) => presenter.maintain(),
+    ///             Err(RecvTimeoutError::Disconnected) => return None,
+    ///         }
+    ///     }
+    ///     requests.recv().ok()
+    /// }
+    /// ```
+    pub fn maintenance_deadline(&self) -> Option<Instant> {
+        // A poller asks before its thread ends, so what is asked for is looked at last.
+        let deadline = self.poller.deadline();
+        if self.maintenance_due.load(Ordering::Acquire) { Some(Instant::now()) } else { deadline }
+    }
+
+    /// Does maintenance that was asked for.
+    pub(super) fn maintain_if_due(&mut self) {
+        if self.maintenance_due.load(Ordering::Acquire) {
+            self.maintain();
+        }
     }
 
     /// Frees the memory of all staging buffers of an owner that rest between two frames, for example because its page is hidden.

@@ -9,23 +9,32 @@ pub(super) mod waits;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use wgpu_core::SubmissionIndex;
-use wgpu_core::id::DeviceId;
+use wgpu_core::id::{DeviceId, QueueId};
 
 use self::device::DevicePoller;
 use self::threads::PollerThreads;
 use self::waits::{Continuation, Wait};
+use crate::api::error::UnknownQueue;
 use crate::gpu::{Gpu, GpuDevice};
 use crate::sync::contain_panic;
+
+/// Time after which an engine looks for maintenance while copies wait for room, and while a poller runs.
+const ROOM: Duration = Duration::from_millis(2);
+const IN_FLIGHT: Duration = Duration::from_millis(30);
 
 /// Drives wgpu-core, for frames and for the engine's own closures.
 ///
 /// It replaces a thread of the engine's that polls all devices: the work of one device never delays that of another. Clones are
 /// cheap, and any thread may use them.
+///
+/// An engine names each of its own submissions in [`wait_for`](Self::wait_for) or [`wait_for_queue`](Self::wait_for_queue). That is all it
+/// has to do: the poll that follows releases what finished work used, and wgpu-core frees whatever is dropped later at once. So dropping a
+/// resource needs no [`wake`](Self::wake), and submits and writes need no lock that keeps pollers away.
 ///
 /// Closures run on a thread of the device, inside a poll, and must not wait for the WebGPU thread (see
 /// [`Presenter`](crate::Presenter)). A panic in one is logged. wgpu-core then forgets the other closures that the same poll would have
@@ -37,9 +46,16 @@ struct Shared {
     threads: Arc<PollerThreads>,
     gpu: Arc<dyn Gpu>,
     wake: Arc<Wake>,
-    devices: Mutex<FxHashMap<DeviceId, Arc<DevicePoller>>>,
+    devices: Mutex<Devices>,
     /// Pollers of devices that were dropped, whose threads may still run.
     retired: Mutex<Vec<Weak<DevicePoller>>>,
+}
+
+#[derive(Default)]
+struct Devices {
+    pollers: FxHashMap<DeviceId, Arc<DevicePoller>>,
+    /// The queues that the engine has named together with their devices.
+    queues: FxHashMap<QueueId, DeviceId>,
 }
 
 impl fmt::Debug for Poller {
@@ -93,6 +109,17 @@ impl Poller {
         }
     }
 
+    /// Runs the closures of the device that a queue belongs to as soon as a submission is done, as [`wait_for`](Self::wait_for) does.
+    ///
+    /// # Errors
+    ///
+    /// The queue was not named in [`Presenter::add_device`](crate::Presenter::add_device), or its device was dropped.
+    pub fn wait_for_queue(&self, queue: QueueId, submission: SubmissionIndex) -> Result<(), UnknownQueue> {
+        let device = self.0.devices.lock().queues.get(&queue).copied();
+        self.wait_for(device.ok_or(UnknownQueue(queue))?, submission);
+        Ok(())
+    }
+
     /// Runs the closures of a device whose work is done already; otherwise as [`wait_for`](Self::wait_for).
     pub fn wake(&self, device: DeviceId) {
         self.wait_for(device, 0);
@@ -122,13 +149,31 @@ impl Poller {
 
     /// Whether the copies of a device that are in flight would be lost with it: they go to memory of wgpu-core.
     pub(super) fn loses_copies(&self, device: DeviceId) -> bool {
-        self.0.devices.lock().get(&device).is_some_and(|poller| poller.device().must_poll())
+        self.0.devices.lock().pollers.get(&device).is_some_and(|poller| poller.device().must_poll())
     }
 
     /// Waits until no copy of a device is in flight, or until `deadline`. Returns whether none is. Called on the WebGPU thread.
     pub(super) fn wait_for_copies(&self, device: DeviceId, deadline: Instant) -> bool {
-        let poller = self.0.devices.lock().get(&device).cloned();
+        let poller = self.0.devices.lock().pollers.get(&device).cloned();
         poller.is_none_or(|poller| poller.wait_for_copies(deadline))
+    }
+
+    /// Notes that a queue belongs to a device, and begins to keep what is kept of the device.
+    pub(super) fn add_device(&self, device: DeviceId, queue: QueueId) {
+        self.open(device);
+        self.0.devices.lock().queues.insert(queue, device);
+    }
+
+    /// Returns the time at which maintenance may be due although nobody asked for it yet, if there is work in flight.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let wait = if self.0.wake.wants_room.load(Ordering::Acquire) {
+            ROOM
+        } else if self.0.threads.any_runs() {
+            IN_FLIGHT
+        } else {
+            return None;
+        };
+        Some(Instant::now() + wait)
     }
 
     /// Returns what is kept of a device, from now until it is [forgotten](Self::forget).
@@ -138,7 +183,7 @@ impl Poller {
 
     /// Returns the devices that were waited for or presented on, and were not dropped.
     pub(super) fn devices(&self) -> Vec<DeviceId> {
-        self.0.devices.lock().keys().copied().collect()
+        self.0.devices.lock().pollers.keys().copied().collect()
     }
 
     /// Lets no poller call wgpu-core for this device any more, and waits until a poll under way is over. Waits for frames go on.
@@ -147,13 +192,16 @@ impl Poller {
     }
 
     pub(super) fn is_retired(&self, device: DeviceId) -> bool {
-        let poller = self.0.devices.lock().get(&device).cloned();
+        let poller = self.0.devices.lock().pollers.get(&device).cloned();
         poller.is_some_and(|poller| poller.is_retired())
     }
 
     /// Forgets a retired device, whose id may name another one from now on.
     pub(crate) fn forget(&self, device: DeviceId) {
-        let poller = self.0.devices.lock().remove(&device);
+        let mut devices = self.0.devices.lock();
+        devices.queues.retain(|_, of| *of != device);
+        let poller = devices.pollers.remove(&device);
+        drop(devices);
         if let Some(poller) = poller {
             let mut retired = self.0.retired.lock();
             retired.retain(|poller| poller.strong_count() > 0);
@@ -172,18 +220,18 @@ impl Poller {
         let devices = std::mem::take(&mut *self.0.devices.lock());
         let retired = std::mem::take(&mut *self.0.retired.lock());
         let retired = retired.iter().filter_map(Weak::upgrade);
-        devices.into_values().chain(retired).for_each(|poller| poller.stop());
+        devices.pollers.into_values().chain(retired).for_each(|poller| poller.stop());
         self.0.threads.join();
     }
 
     fn device(&self, id: DeviceId) -> Arc<DevicePoller> {
-        let known = self.0.devices.lock().get(&id).cloned();
+        let known = self.0.devices.lock().pollers.get(&id).cloned();
         known.unwrap_or_else(|| {
             // Opening calls wgpu-core, so the lock is not held.
             let device = self.0.gpu.open(id);
             let Shared { gpu, wake, threads, .. } = &*self.0;
             let new = Arc::new(DevicePoller::new(device, gpu.clone(), wake.clone(), threads.clone()));
-            self.0.devices.lock().entry(id).or_insert(new).clone()
+            self.0.devices.lock().pollers.entry(id).or_insert(new).clone()
         })
     }
 }

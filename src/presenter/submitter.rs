@@ -166,7 +166,10 @@ impl Submitter {
         for (texture, fate) in self.held_back.extract_if(.., |(texture, _)| !kept.contains(texture)) {
             match fate {
                 TextureFate::Destroy => self.gpu.destroy_texture(texture),
-                TextureFate::Drop => self.gpu.drop_texture(texture),
+                TextureFate::Drop => {
+                    self.gpu.drop_texture(texture);
+                    self.outbox.message(Message::Return(ReturnedId::Texture(texture)));
+                }
             }
         }
         self.wait((!self.spin.is_zero()).then(|| Instant::now() + self.spin));

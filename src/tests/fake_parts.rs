@@ -12,8 +12,8 @@ use crate::gpu::fake::{self, FakeGpu, Fault};
 use crate::tests::chaos::engine::Engine;
 use crate::tests::chaos::step::Disturbance;
 use crate::tests::chaos::{Device, Drawing, Ids, Parts, Setup};
-use crate::tests::oracle::{Pattern, Trouble};
-use crate::{ContextMap, FrameMemoryKind, ImageSink, PresentError, Presenter, PresenterOptions};
+use crate::tests::oracle::{Pattern, Sink, Trouble};
+use crate::{ContextMap, FrameMemoryKind, PresentError, Presenter, PresenterOptions};
 
 pub(super) struct FakeParts {
     pub(super) gpu: FakeGpu,
@@ -45,7 +45,7 @@ impl FakeParts {
 }
 
 impl Parts for FakeParts {
-    fn presenter(&self, map: &ContextMap, sink: Arc<dyn ImageSink>, options: PresenterOptions) -> Presenter {
+    fn presenter(&self, map: &ContextMap, sink: Sink, options: PresenterOptions) -> Presenter {
         Presenter::with_gpu(Arc::new(self.gpu.clone()), map, sink, options)
     }
 

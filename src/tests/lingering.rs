@@ -33,7 +33,7 @@ fn show(world: &mut World, pixel: [u8; 4]) {
 /// What a renderer shows of the context.
 fn shown(images: &mut ExternalImages) -> Option<[u8; 4]> {
     let pixel = lock_newest(images, ID);
-    images.unlock(ID.into());
+    images.unlock(ID.into(), None);
     pixel
 }
 
@@ -84,7 +84,7 @@ fn what_was_begun_is_not_shown_by_what_lingers(#[values(Owned, Portable)] memory
     recorder.until_ended(ID, 2);
     assert_eq!(shown(&mut images), Some(RED));
     let last = recorder.calls_of(10).pop();
-    assert!(matches!(last, Some(Call::Update(.., Some(7)))), "but it is acknowledged: {last:?}");
+    assert!(matches!(last, Some(Call::Update(.., 7))), "but it is acknowledged: {last:?}");
 }
 
 // A renderer's thread frees no memory: its frames must not take that long.

@@ -54,7 +54,7 @@ fn explore(scenario: impl Fn() + Send + Sync + 'static) {
 enum Event {
     Add(ImageKey),
     /// An update of an image: its generation, and the epoch that it acknowledges.
-    Update(ImageKey, u8, Option<u64>),
+    Update(ImageKey, u8, u64),
     Delete(ImageKey),
     /// The outcome of the present with this epoch.
     Outcome(ContextId, u64),
@@ -78,21 +78,21 @@ impl EventLog {
 }
 
 impl ImageSink for EventLog {
-    fn add_image(&self, key: ImageKey, _: ImageDescriptor, _: ExternalImageData) {
+    fn add_image(&mut self, key: ImageKey, _: ImageDescriptor, _: ExternalImageData) {
         self.push(Event::Add(key));
     }
 
     fn update_image(
-        &self,
+        &mut self,
         key: ImageKey,
         _: ImageDescriptor,
         data: ExternalImageData,
-        epoch: Option<CanvasEpoch>,
+        epoch: CanvasEpoch,
     ) {
-        self.push(Event::Update(key, data.channel_index, epoch.map(|epoch| epoch.0)));
+        self.push(Event::Update(key, data.channel_index, epoch.0));
     }
 
-    fn delete_image(&self, key: ImageKey) {
+    fn delete_image(&mut self, key: ImageKey) {
         self.push(Event::Delete(key));
     }
 }
@@ -124,11 +124,11 @@ impl Scene {
         let log = EventLog::default();
         let outcomes = log.clone();
         let outbox = Outbox::new(Recipients {
-            sink: Arc::new(log.clone()),
-            on_outcome: Arc::new(move |outcome| {
+            sink: Box::new(log.clone()),
+            on_outcome: Box::new(move |outcome| {
                 outcomes.push(Event::Outcome(outcome.context, outcome.epoch.0))
             }),
-            on_id: Arc::new(|_| ()),
+            on_id: Box::new(|_| ()),
             wake: Arc::new(|| ()),
         });
         Self { map: ContextMap::default(), outbox: Arc::new(outbox), log }
@@ -178,7 +178,7 @@ impl Scene {
             assert_eq!(*images.last().unwrap(), Event::Delete(its), "{events:?}");
         }
         let acknowledged = images.iter().filter_map(|event| match event {
-            Event::Update(_, _, epoch) => *epoch,
+            Event::Update(_, _, epoch) => Some(*epoch),
             _ => None,
         });
         assert!(acknowledged.is_sorted(), "{events:?}");
@@ -186,7 +186,7 @@ impl Scene {
             let outcome = Event::Outcome(context, *epoch);
             assert_eq!(events.iter().filter(|event| **event == outcome).count(), 1, "{events:?}");
             let until = events.iter().position(|event| *event == outcome).unwrap();
-            let satisfies = |event: &Event| matches!(event, Event::Update(key, _, Some(its)) if *key == self::key(id) && its >= epoch);
+            let satisfies = |event: &Event| matches!(event, Event::Update(key, _, its) if *key == self::key(id) && its >= epoch);
             assert!(events[..until].iter().any(satisfies), "{epoch} is acknowledged first: {events:?}");
         }
     }
@@ -236,7 +236,7 @@ fn read(images: &mut ExternalImages, id: u64, generation: Option<u8>) -> Option<
     assert!(whole(bytes));
     thread::yield_now();
     assert!(whole(bytes), "a locked frame changes");
-    images.unlock(ContextId(id).into());
+    images.unlock(ContextId(id).into(), generation);
     Some(byte)
 }
 

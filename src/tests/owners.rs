@@ -31,7 +31,7 @@ fn an_owner_dies_on_another_thread_with_all_its_contexts(#[values(Owned, Portabl
     let locked = images.lock(mine[0].into(), None);
     let ExternalImageSource::RawData(bytes) = locked else { panic!("it lives") };
     let before = bytes.to_vec();
-    images.unlock(mine[0].into());
+    images.unlock(mine[0].into(), None);
     for id in &mine {
         present(&gpu, &mut presenter, *id, GREEN).unwrap();
         present(&gpu, &mut presenter, *id, GREEN).unwrap();
@@ -227,7 +227,7 @@ fn renderers_and_presenters_come_and_go(#[values(Owned, Portable)] memory: Frame
     }
     // All hold both frames. One renderer goes with its locks, one unlocks, one keeps them.
     renderers.remove(0);
-    contexts.iter().for_each(|id| renderers[0].unlock((*id).into()));
+    contexts.iter().for_each(|id| renderers[0].unlock((*id).into(), None));
     show(&mut presenters, 0, [1; 4]);
     assert_eq!(lock_newest(&mut renderers[0], contexts[0]), Some([1; 4]));
     assert_eq!(lock_newest(&mut renderers[1], contexts[0]), Some([1; 4]), "the newest");

@@ -52,8 +52,8 @@ fn a_frame_never_changes_while_it_is_locked(#[values(Owned, Portable)] memory: F
             let first = lock(&mut images, offer);
             thread::yield_now();
             assert_eq!(first, lock(&mut images, offer), "while locked");
-            images.unlock(CONTEXT.into());
-            images.unlock(CONTEXT.into());
+            images.unlock(CONTEXT.into(), Some(offer.1));
+            images.unlock(CONTEXT.into(), Some(offer.1));
             locks.fetch_add(1, Ordering::Relaxed);
         }
     });
@@ -85,7 +85,7 @@ fn owners_die_while_the_webgpu_thread_is_at_it(#[values(Owned, Portable)] memory
         for id in 10..13u64 {
             let id = ContextId(id).into();
             if !matches!(images.lock(id, None), ExternalImageSource::Invalid) {
-                images.unlock(id);
+                images.unlock(id, None);
             }
         }
     });

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use webrender_api::{ExternalImageData, IdNamespace, ImageDescriptor, ImageKey};
+use wgpu_core::id::TextureId;
 
 use super::world::CONTEXT;
 use crate::{CanvasEpoch, ContextId, ImageSink, PresentEnd, PresentError, PresentOutcome, ReturnedId};
@@ -22,7 +23,7 @@ pub(super) fn key(index: u32) -> ImageKey {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Call {
     Add(ImageKey, ImageDescriptor, u8),
-    Update(ImageKey, ImageDescriptor, u8, Option<u64>),
+    Update(ImageKey, ImageDescriptor, u8, u64),
     Delete(ImageKey),
 }
 
@@ -41,7 +42,7 @@ impl Call {
     /// The epoch that the call acknowledges.
     pub(super) fn epoch(&self) -> Option<u64> {
         match self {
-            Self::Update(_, _, _, epoch) => *epoch,
+            Self::Update(_, _, _, epoch) => Some(*epoch),
             Self::Add(..) | Self::Delete(_) => None,
         }
     }
@@ -57,7 +58,10 @@ pub(super) struct Record {
     pub(super) outcomes: HashMap<(ContextId, u64), Vec<PresentEnd>>,
     /// The presents of the outcomes, in the order in which they were told.
     pub(super) order: Vec<(ContextId, u64)>,
+    /// The ids of buffers, encoders and command buffers that came back.
     pub(super) ids: Vec<ReturnedId>,
+    pub(super) contexts: Vec<ContextId>,
+    pub(super) textures: Vec<TextureId>,
     /// How long the sink takes for an update.
     pub(super) update_takes: Duration,
 }
@@ -80,7 +84,11 @@ impl Recorder {
     }
 
     pub(super) fn id(&self, id: ReturnedId) {
-        self.record(|record| record.ids.push(id));
+        self.record(|record| match id {
+            ReturnedId::Context(id) => record.contexts.push(id),
+            ReturnedId::Texture(id) => record.textures.push(id),
+            id => record.ids.push(id),
+        });
     }
 
     pub(super) fn get<T>(&self, read: impl FnOnce(&Record) -> T) -> T {
@@ -176,32 +184,31 @@ impl Recorder {
 }
 
 impl ImageSink for Recorder {
-    fn add_image(&self, key: ImageKey, descriptor: ImageDescriptor, data: ExternalImageData) {
+    fn add_image(&mut self, key: ImageKey, descriptor: ImageDescriptor, data: ExternalImageData) {
         // Contexts other than `CONTEXT` are displayed under the key of their number.
         assert!([CONTEXT.0, key.1.into()].contains(&data.id.0), "{data:?} under {key:?}");
         self.record(|record| record.calls.push(Call::Add(key, descriptor, data.channel_index)));
     }
 
     fn update_image(
-        &self,
+        &mut self,
         key: ImageKey,
         descriptor: ImageDescriptor,
         data: ExternalImageData,
-        epoch: Option<CanvasEpoch>,
+        epoch: CanvasEpoch,
     ) {
         thread::sleep(self.get(|record| record.update_takes));
-        let epoch = epoch.map(|epoch| epoch.0);
         self.record(|record| {
-            record.calls.push(Call::Update(key, descriptor, data.channel_index, epoch));
+            record.calls.push(Call::Update(key, descriptor, data.channel_index, epoch.0));
             record.updated_on.push(thread::current().id());
         });
     }
 
-    fn delete_image(&self, key: ImageKey) {
+    fn delete_image(&mut self, key: ImageKey) {
         self.record(|record| record.calls.push(Call::Delete(key)));
     }
 
-    fn flush(&self) {
+    fn flush(&mut self) {
         self.record(|record| record.flushes += 1);
     }
 }

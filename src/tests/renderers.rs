@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use webrender_api::{ExternalImageHandler, ExternalImageId, ExternalImageSource, ImageDescriptor};
+use webrender_api::{ExternalImageId, ExternalImageSource, ImageDescriptor};
 
 use super::world::*;
 use crate::{BufferIds, ContextMap, ExternalImages};
@@ -23,12 +23,12 @@ fn a_locked_frame_stays_until_its_last_unlock(#[values(Owned, Portable)] memory:
     world.presenter.destroy_device(device(0));
     world.presenter.drop_device(device(0));
     world.presenter.destroy_context(CONTEXT).unwrap();
-    world.images.unlock(id);
+    world.images.unlock(id, Some(offer.1));
     assert_eq!(lock(&mut world.images, offer), RED, "still locked once");
-    world.images.unlock(id);
-    world.images.unlock(id);
+    world.images.unlock(id, Some(offer.1));
+    world.images.unlock(id, Some(offer.1));
     assert_eq!(lock(&mut world.images, offer), CLEAR, "the context has ended");
-    world.images.unlock(id);
+    world.images.unlock(id, Some(offer.1));
 }
 
 // If a second lock of an id replaced the first one, the buffer of the first would never come back to its ring.
@@ -43,7 +43,7 @@ fn nested_locks_lose_no_buffer(#[values(Owned, Portable)] memory: FrameMemoryKin
             world.images.lock(id, Some(generation));
         }
         for _ in 0..3 {
-            ExternalImageHandler::unlock(&mut world.images, id, generation);
+            world.images.unlock(id, Some(generation));
         }
     }
     assert!(world.gpu.buffers() <= 3, "{}", world.gpu.buffers());
@@ -54,7 +54,7 @@ fn a_handler_that_loses_the_generation_gets_the_newest(#[values(Owned, Portable)
     let mut world = World::showing_red(memory);
     let (descriptor, _) = world.last_offer();
     assert_eq!(uniform_pixel(world.images.lock(CONTEXT.into(), None), &descriptor), RED);
-    world.images.unlock(CONTEXT.into());
+    world.images.unlock(CONTEXT.into(), None);
     world.show(GREEN, 2);
     assert_eq!(uniform_pixel(world.images.lock(CONTEXT.into(), None), &descriptor), GREEN);
 }
@@ -92,7 +92,7 @@ fn a_map_outlives_everything() {
     let map = ContextMap::default();
     let mut images = ExternalImages::new(&map);
     assert!(matches!(images.lock(ExternalImageId(1), Some(0)), ExternalImageSource::Invalid));
-    images.unlock(ExternalImageId(1));
+    images.unlock(ExternalImageId(1), Some(0));
 }
 
 // If a snapshot were copied under the lock of the map, WebRender's lock of every canvas would wait for script.
@@ -180,7 +180,7 @@ fn generations_of_a_context_that_is_gone_stay_its_own(#[values(Owned, Portable)]
         world.present_cleared(size(4, 2), epoch);
     }
     assert_enough(world.images.lock(CONTEXT.into(), Some(old.1)), &old);
-    world.images.unlock(CONTEXT.into());
+    world.images.unlock(CONTEXT.into(), Some(old.1));
     // The new life shows its newest frame in the end.
     let green = world.present(GREEN, 100);
     world.gpu.finish(device(0));

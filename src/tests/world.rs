@@ -240,7 +240,7 @@ impl World {
     #[track_caller]
     pub(super) fn locked(&mut self, offer: (ImageDescriptor, u8)) -> [u8; 4] {
         let pixel = lock(&mut self.images, offer);
-        self.images.unlock(CONTEXT.into());
+        self.images.unlock(CONTEXT.into(), Some(offer.1));
         pixel
     }
 
@@ -286,11 +286,11 @@ fn presenter(
 ) -> Presenter {
     let (outcomes, ids) = (recorder.clone(), recorder.clone());
     let options = PresenterOptions {
-        on_outcome: Arc::new(move |outcome| outcomes.outcome(outcome)),
-        on_id: Arc::new(move |id| ids.id(id)),
+        on_outcome: Box::new(move |outcome| outcomes.outcome(outcome)),
+        on_id: Box::new(move |id| ids.id(id)),
         ..options
     };
-    Presenter::with_gpu(gpu, map, Arc::new(recorder.clone()), options)
+    Presenter::with_gpu(gpu, map, recorder.clone(), options)
 }
 
 pub(super) fn descriptor(owner: OwnerId) -> ContextDescriptor {

@@ -55,7 +55,7 @@ fn a_context_destroyed_while_it_is_locked_is_drawn() {
     *stage.presenter.borrow_mut() = Presenter::new(
         stage.gpu.global.clone(),
         &ContextMap::default(),
-        Arc::new(WebRenderSink::new(stage.page.new_api(), stage.page.document())),
+        WebRenderSink::new(stage.page.new_api(), stage.page.document()),
         PresenterOptions::default(),
     );
     stage.page.set_scene(&[]);

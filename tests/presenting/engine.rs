@@ -20,10 +20,10 @@ fn an_engine_brings_its_own_ids(#[values(Owned, Portable, Gl)] setup: Setup) {
     let map = ContextMap::default();
     let (on_id, ids) = channel();
     let options = PresenterOptions {
-        on_id: Arc::new(move |id| on_id.send(id).expect("it is awaited")),
+        on_id: Box::new(move |id| on_id.send(id).expect("it is awaited")),
         ..setup.options()
     };
-    let mut presenter = Presenter::new(gpu.global.clone(), &map, Arc::new(Sink::default()), options);
+    let mut presenter = Presenter::new(gpu.global.clone(), &map, Sink::default(), options);
     let buffers: Vec<_> = (0..3).map(|index| BufferId::zip(index, 1)).collect();
     let descriptor = ContextDescriptor { buffer_ids: BufferIds::Provided(buffers.clone()), ..descriptor() };
     presenter.create_context(CONTEXT, descriptor).unwrap();
@@ -62,7 +62,7 @@ fn two_presenters_share_a_map(#[values(Owned, Portable, Gl)] setup: Setup) {
     let Some(second) = setup.gpu() else { return };
     let device = second.device();
     let map = ContextMap::default();
-    let sink = Arc::new(Sink::default());
+    let sink = Sink::default();
     let mut presenters = [&world.gpu, &second]
         .map(|gpu| Presenter::new(gpu.global.clone(), &map, sink.clone(), setup.options()));
     let mut images = [(); 3].map(|()| ExternalImages::new(&map));
@@ -86,8 +86,8 @@ fn two_presenters_share_a_map(#[values(Owned, Portable, Gl)] setup: Setup) {
     let (gone, alive) = (ContextId(0).into(), ContextId(1).into());
     for handler in &mut images {
         assert!(matches!(handler.lock(gone, None), ExternalImageSource::RawData(_)), "locked before");
-        handler.unlock(gone);
-        handler.unlock(gone);
+        handler.unlock(gone, None);
+        handler.unlock(gone, None);
         assert!(matches!(handler.lock(gone, None), ExternalImageSource::Invalid));
         assert!(matches!(handler.lock(alive, None), ExternalImageSource::RawData(_)), "not concerned");
     }

@@ -25,8 +25,8 @@ fn what_is_shown_survives_its_device(#[values(Owned, Portable, Gl)] setup: Setup
     world.presenter.destroy_device(device.id);
     world.presenter.maintain();
     assert_eq!(world.lock(offer), GREEN);
-    world.images.unlock(CONTEXT.into());
-    world.images.unlock(CONTEXT.into());
+    world.unlock(offer);
+    world.unlock(offer);
     world.assert_shows(GREEN);
     world.presenter.drop_device(device.id);
     world.gpu.global.queue_drop(device.queue);
@@ -50,7 +50,7 @@ fn a_device_destroyed_behind_our_back_frees_nothing_that_is_shown(
     world.gpu.global.device_destroy(world.device.id);
     world.gpu.global.device_poll(world.device.id, wgpu_types::PollType::Poll).unwrap();
     world.lock(offer);
-    world.images.unlock(CONTEXT.into());
+    world.unlock(offer);
     // The copy was submitted before. The poll frees portable memory, if the copy was done by then.
     let shown = arrived(setup, &world.end(), RED, GREEN);
     assert_eq!(world.shown(), shown);

@@ -32,7 +32,7 @@ fn every_size_is_exact(#[values(Owned, Portable, Gl)] setup: Setup) {
         };
         let rows = shown.chunks(descriptor.compute_stride() as usize).take(height as usize);
         let shown: Vec<u8> = rows.flat_map(|row| &row[..width as usize * 4]).copied().collect();
-        world.images.unlock(CONTEXT.into());
+        world.images.unlock(CONTEXT.into(), Some(generation));
         assert!(shown == bytes, "{width}×{height} on screen");
     }
     world.finish();

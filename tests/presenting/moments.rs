@@ -126,8 +126,8 @@ fn a_device_goes_in_every_way_at_every_moment(
     assert!(world.outcomes.try_recv().is_err(), "each present ends once");
     if moment == Locked {
         assert_eq!(world.lock(offer), GREEN);
-        world.images.unlock(CONTEXT.into());
-        world.images.unlock(CONTEXT.into());
+        world.unlock(offer);
+        world.unlock(offer);
     }
     world.assert_shows(newest);
     assert_eq!(world.last_epoch(), Some(presents));

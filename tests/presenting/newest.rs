@@ -109,8 +109,9 @@ fn a_frame_that_stays_locked_does_not_delay_newer_ones(#[values(Owned, Portable,
         world.show(value(i), size(16, 16), 2 + u64::from(i));
     }
     assert_eq!(world.lock(locked), RED, "the renderer reads it still");
-    assert_eq!(world.lock(world.offer()), value(299));
-    (0..3).for_each(|_| world.images.unlock(CONTEXT.into()));
+    let newest = world.offer();
+    assert_eq!(world.lock(newest), value(299));
+    [locked, locked, newest].into_iter().for_each(|offer| world.unlock(offer));
     world.finish();
 }
 
@@ -185,7 +186,7 @@ fn a_lock_without_a_generation_is_as_long_as_the_largest_descriptor(
         assert!(bytes.len() >= 1792 * 300, "{} bytes", bytes.len());
         assert_eq!(uniform(ExternalImageSource::RawData(bytes), &newest), GREEN, "the newest frame");
     }
-    (0..3).for_each(|_| world.images.unlock(CONTEXT.into()));
+    (0..3).for_each(|_| world.images.unlock(CONTEXT.into(), None));
     world.finish();
 }
 

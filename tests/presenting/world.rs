@@ -5,7 +5,6 @@ pub use std::sync::mpsc::{Receiver, channel};
 pub use std::time::{Duration, Instant};
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use euclid::default::Size2D;
 pub use rstest::rstest;
@@ -64,37 +63,33 @@ impl Setup {
     }
 }
 
-/// Offers, with the epochs that they acknowledge.
-#[derive(Default)]
-pub struct Sink {
-    offers: Mutex<Vec<(ImageDescriptor, u8, Option<u64>)>>,
-    updates_without_epoch: AtomicUsize,
-}
+/// Offers, with the epochs that they acknowledge. Clones share them.
+#[derive(Clone, Default)]
+pub struct Sink(Arc<Mutex<Vec<Offer>>>);
+
+type Offer = (ImageDescriptor, u8, Option<u64>);
 
 impl ImageSink for Sink {
-    fn add_image(&self, _: ImageKey, descriptor: ImageDescriptor, data: ExternalImageData) {
-        self.offers.lock().unwrap().push((descriptor, data.channel_index, None));
+    fn add_image(&mut self, _: ImageKey, descriptor: ImageDescriptor, data: ExternalImageData) {
+        self.0.lock().unwrap().push((descriptor, data.channel_index, None));
     }
 
     fn update_image(
-        &self,
+        &mut self,
         _: ImageKey,
         descriptor: ImageDescriptor,
         data: ExternalImageData,
-        epoch: Option<CanvasEpoch>,
+        epoch: CanvasEpoch,
     ) {
-        if epoch.is_none() {
-            self.updates_without_epoch.fetch_add(1, Ordering::SeqCst);
-        }
-        self.offers.lock().unwrap().push((descriptor, data.channel_index, epoch.map(|epoch| epoch.0)));
+        self.0.lock().unwrap().push((descriptor, data.channel_index, Some(epoch.0)));
     }
 
-    fn delete_image(&self, _: ImageKey) {}
+    fn delete_image(&mut self, _: ImageKey) {}
 }
 
 pub struct World {
     pub device: Device,
-    pub sink: Arc<Sink>,
+    pub sink: Sink,
     pub presenter: Presenter,
     pub images: ExternalImages,
     pub outcomes: Receiver<PresentOutcome>,
@@ -114,15 +109,15 @@ impl World {
     pub fn on(gpu: Gpu, options: PresenterOptions) -> Self {
         let device = gpu.device();
         let map = ContextMap::default();
-        let sink = Arc::new(Sink::default());
+        let sink = Sink::default();
         let (on_outcome, outcomes) = channel();
         let (on_id, returned) = channel();
         let (sender, wakes) = channel();
         let wake = options.wake.clone();
         let options = PresenterOptions {
-            on_outcome: Arc::new(move |outcome| drop(on_outcome.send(outcome))),
+            on_outcome: Box::new(move |outcome| drop(on_outcome.send(outcome))),
             // A test may drop the receiver and look at no id.
-            on_id: Arc::new(move |id| _ = on_id.send(id)),
+            on_id: Box::new(move |id| _ = on_id.send(id)),
             wake: Arc::new(move || {
                 // A test may have dropped the receiver, because it calls `maintain` itself.
                 let _ = sender.send(());
@@ -215,18 +210,18 @@ impl World {
     }
 
     pub fn offer(&self) -> (ImageDescriptor, u8) {
-        let (descriptor, generation, _) = *self.sink.offers.lock().unwrap().last().unwrap();
+        let (descriptor, generation, _) = *self.sink.0.lock().unwrap().last().unwrap();
         (descriptor, generation)
     }
 
     /// The epoch that the last call of the sink acknowledged.
     pub fn last_epoch(&self) -> Option<u64> {
-        self.sink.offers.lock().unwrap().last().unwrap().2
+        self.sink.0.lock().unwrap().last().unwrap().2
     }
 
     /// The epochs that were acknowledged, in order.
     pub fn epochs(&self) -> Vec<u64> {
-        self.sink.offers.lock().unwrap().iter().filter_map(|offer| offer.2).collect()
+        self.sink.0.lock().unwrap().iter().filter_map(|offer| offer.2).collect()
     }
 
     /// Locks the image and returns its pixel.
@@ -235,10 +230,15 @@ impl World {
         uniform(self.images.lock(CONTEXT.into(), Some(generation)), &descriptor)
     }
 
+    pub fn unlock(&mut self, (_, generation): (ImageDescriptor, u8)) {
+        self.images.unlock(CONTEXT.into(), Some(generation));
+    }
+
     #[track_caller]
     pub fn shown(&mut self) -> [u8; 4] {
-        let pixel = self.lock(self.offer());
-        self.images.unlock(CONTEXT.into());
+        let offer = self.offer();
+        let pixel = self.lock(offer);
+        self.unlock(offer);
         pixel
     }
 
@@ -266,13 +266,11 @@ impl World {
         assert_eq!((self.shown(), self.read()), (pixel, pixel));
     }
 
-    /// wgpu-core must have no buffer, encoder, command buffer or texture left, and no complaint. Each image update must have carried
-    /// an epoch.
+    /// wgpu-core must have no buffer, encoder, command buffer or texture left, and no complaint.
     #[track_caller]
     pub fn finish(self) {
-        let Self { gpu, presenter, images, sink, .. } = self;
+        let Self { gpu, presenter, images, .. } = self;
         drop((presenter, images));
-        assert_eq!(sink.updates_without_epoch.load(Ordering::SeqCst), 0, "image updates without an epoch");
         let report = gpu.global.generate_report();
         let hub = report.hub_report();
         assert!(hub.buffers.is_empty(), "{:?}", hub.buffers);

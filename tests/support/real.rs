@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-use webgpu_presentation::{ContextMap, FrameMemoryKind, ImageSink, Presenter, PresenterOptions};
+use webgpu_presentation::{ContextMap, FrameMemoryKind, Presenter, PresenterOptions};
 use wgpu_core::SubmissionIndex;
 use wgpu_core::id::{DeviceId, TextureId};
 use wgpu_core::resource::TextureDescriptor;
@@ -16,7 +16,7 @@ use super::chaos::engine::Engine;
 use super::chaos::step::{Disturbance, Stage, Step};
 use super::chaos::{Device, Drawing, Ids, Parts, Setup, random};
 use super::gpu::{self, Gpu, extent};
-use super::oracle::{Pattern, Trouble, Witness};
+use super::oracle::{Pattern, Sink, Trouble, Witness};
 
 /// Messages that script may be ahead.
 const AHEAD: usize = 64;
@@ -152,7 +152,7 @@ impl WgpuParts {
 }
 
 impl Parts for WgpuParts {
-    fn presenter(&self, map: &ContextMap, sink: Arc<dyn ImageSink>, options: PresenterOptions) -> Presenter {
+    fn presenter(&self, map: &ContextMap, sink: Sink, options: PresenterOptions) -> Presenter {
         Presenter::new(self.gpu.global.clone(), map, sink, options)
     }
 

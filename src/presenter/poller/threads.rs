@@ -30,6 +30,11 @@ impl PollerThreads {
         Ok(true)
     }
 
+    /// Whether any thread runs.
+    pub(super) fn any_runs(&self) -> bool {
+        self.running.lock().iter().any(|thread| !thread.is_finished())
+    }
+
     /// Whether all threads are to end.
     pub(super) fn are_stopped(&self) -> bool {
         self.are_stopped.load(Ordering::Acquire)

@@ -71,7 +71,7 @@ fn every_order_ends_well(memory: FrameMemoryKind, steps: Vec<Step>) -> Result<()
                 locks += usize::from(locked);
             }
             (Step::Unlock, _) if locks > 0 => {
-                images.unlock(ID.into());
+                images.unlock(ID.into(), None);
                 locks -= 1;
             }
             (Step::Finish, _) => gpu.finish(device(0)),
@@ -115,7 +115,7 @@ fn every_order_ends_well(memory: FrameMemoryKind, steps: Vec<Step>) -> Result<()
         let there = matches!(images.lock(ID.into(), Some(0)), ExternalImageSource::RawData(_));
         prop_assert!(there || model == Model::None, "{:?}", model);
         if there {
-            images.unlock(ID.into());
+            images.unlock(ID.into(), Some(0));
         }
     }
     drop(presenter);

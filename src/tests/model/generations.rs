@@ -102,7 +102,7 @@ impl Real {
     fn new(witness: &Arc<Witness>, fallback: &Arc<Fallback>) -> Self {
         let options = witness.options(0);
         let outbox = Arc::new(Outbox::new(Recipients {
-            sink: witness.sink(0),
+            sink: Box::new(witness.sink(0)),
             on_outcome: options.on_outcome,
             on_id: options.on_id,
             wake: options.wake,

@@ -342,7 +342,7 @@ impl Machine {
         self.acknowledged = if falls { promised } else { promised.max(self.acknowledged) };
         self.generation = self.generation.wrapping_add(shows.is_some().into());
         let descriptor = descriptor(&self.picture(self.shown));
-        self.oracle.updated(0, KEY, descriptor, &data(self.generation), Some(CanvasEpoch(self.acknowledged)));
+        self.oracle.updated(0, KEY, descriptor, &data(self.generation), CanvasEpoch(self.acknowledged));
         self.oracle.flushed(0);
     }
 

@@ -88,9 +88,9 @@ impl Table {
         self.weakened == Weakened::HoldsBack && (count >= 255 || layouts.len() >= 2)
     }
 
-    fn tell(&self, tell: impl FnOnce(&dyn ImageSink)) {
-        let sink = self.witness.sink(0);
-        tell(&*sink);
+    fn tell(&self, tell: impl FnOnce(&mut dyn ImageSink)) {
+        let mut sink = self.witness.sink(0);
+        tell(&mut sink);
         sink.flush();
     }
 
@@ -124,8 +124,7 @@ impl Image for Table {
                 self.offer(frame)
             }
         };
-        let epoch = Some(CanvasEpoch(0));
-        self.tell(|sink| sink.update_image(KEY, layout.descriptor(), data(number), epoch));
+        self.tell(|sink| sink.update_image(KEY, layout.descriptor(), data(number), CanvasEpoch(0)));
     }
 
     fn lock(&mut self, handler: HandlerId, generation: Option<u8>) -> Locked {

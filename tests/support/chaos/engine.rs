@@ -331,6 +331,7 @@ impl<P: Parts> Engine<P> {
             let mut batch = presenter.batch();
             let result = batch.present(context, contents, CanvasEpoch(epoch));
             if !drawn.kept {
+                self.witness.tell(|oracle| oracle.gives_up(texture));
                 batch.destroy_texture(texture);
                 batch.drop_texture(texture);
             }
@@ -340,7 +341,7 @@ impl<P: Parts> Engine<P> {
         } else {
             let result = presenter.present(context, contents, CanvasEpoch(epoch));
             if !drawn.kept {
-                end_texture(presenter, texture);
+                end_texture(presenter, &self.witness, texture);
             }
             result
         };
@@ -351,11 +352,12 @@ impl<P: Parts> Engine<P> {
     }
 
     fn keep(&mut self, at: usize, drawn: Drawn) {
+        let witness = self.witness.clone();
         let seat = self.seat_of(at);
         seat.kept.push(drawn);
         if seat.kept.len() > MOST_KEPT {
             let oldest = seat.kept.remove(0).pending.texture_id;
-            end_texture(&mut seat.presenter, oldest);
+            end_texture(&mut seat.presenter, &witness, oldest);
         }
     }
 
@@ -402,7 +404,8 @@ impl<P: Parts> Engine<P> {
     fn capture(&mut self, at: usize, context: ContextId, texture: &Texture) {
         let drawn = self.draw(at, texture);
         self.ask(at, context, Some(drawn));
-        end_texture(&mut self.seat_of(at).presenter, drawn.pending.texture_id);
+        let witness = self.witness.clone();
+        end_texture(&mut self.seat_of(at).presenter, &witness, drawn.pending.texture_id);
     }
 
     fn ask(&mut self, at: usize, context: ContextId, drawn: Option<Drawn>) -> u64 {
@@ -625,7 +628,8 @@ impl<P: Parts> Engine<P> {
 }
 
 /// Destroys and drops a texture once all copies of it are made.
-fn end_texture(presenter: &mut Presenter, texture: TextureId) {
+fn end_texture(presenter: &mut Presenter, witness: &Witness, texture: TextureId) {
+    witness.tell(|oracle| oracle.gives_up(texture));
     let mut batch = presenter.batch();
     batch.destroy_texture(texture);
     batch.drop_texture(texture);

@@ -10,19 +10,18 @@ pub mod engine;
 pub mod renderer;
 pub mod step;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use webgpu_presentation::{ContextMap, FrameMemoryKind, ImageSink, Presenter, PresenterOptions};
+use webgpu_presentation::{ContextMap, FrameMemoryKind, Presenter, PresenterOptions};
 use wgpu_core::SubmissionIndex;
 use wgpu_core::id::{DeviceId, QueueId, TextureId};
 
 use self::step::Disturbance;
-use super::oracle::{Pattern, Picture, Trouble};
+use super::oracle::{Pattern, Picture, Sink, Trouble};
 
 /// What a presenter presents with: the GPU, as far as an engine uses it.
 pub trait Parts: Sized {
-    fn presenter(&self, map: &ContextMap, sink: Arc<dyn ImageSink>, options: PresenterOptions) -> Presenter;
+    fn presenter(&self, map: &ContextMap, sink: Sink, options: PresenterOptions) -> Presenter;
 
     /// Parts for another presenter, if there can be one.
     fn another(&self) -> Option<Self>;

@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use webgpu_presentation::{ContextId, ContextMap, ExternalImages};
 use webrender_api::{
-    ExternalImageHandler, ExternalImageId, ExternalImageSource, ImageDescriptor, ImageDescriptorFlags,
-    ImageFormat,
+    ExternalImageId, ExternalImageSource, ImageDescriptor, ImageDescriptorFlags, ImageFormat,
 };
 
 use super::super::oracle::{Compositor, LifeId, Oracle, Picture, Upload, Witness, byte_len};
@@ -139,7 +138,7 @@ impl Renderer {
     /// Takes back a lock, if there is one, and looks whether it still reads what it did.
     pub fn unlock(&mut self, nth: usize, looks: bool) {
         let Some(held) = self.held.get(nth) else {
-            return self.images.unlock(ExternalImageId(u64::MAX));
+            return self.images.unlock(ExternalImageId(u64::MAX), None);
         };
         let Held { context, life, generation, descriptor, place, .. } = *held;
         if let Some(generation) = generation
@@ -156,15 +155,10 @@ impl Renderer {
                     held[nth].lock_again(witness, &bytes[..bytes.len().min(COMPARED)], seen);
                     self.unlocked(context, Some(generation));
                 }
-                ExternalImageHandler::unlock(&mut self.images, context.into(), generation);
+                self.images.unlock(context.into(), Some(generation));
             }
         }
-        match generation {
-            Some(generation) => {
-                ExternalImageHandler::unlock(&mut self.images, context.into(), generation);
-            }
-            None => self.images.unlock(context.into()),
-        }
+        self.images.unlock(context.into(), generation);
         self.unlocked(context, generation);
     }
 

@@ -110,14 +110,14 @@ impl Oracle {
         key: ImageKey,
         descriptor: ImageDescriptor,
         data: &ExternalImageData,
-        epoch: Option<CanvasEpoch>,
+        CanvasEpoch(epoch): CanvasEpoch,
     ) {
         let Self { violations, lives, images, .. } = self;
         let Some(image) = images.get_mut(&id_of(at, key)) else {
             return violations.rule(false, || format!("{key:?} is updated, which is not there"));
         };
         let id = image.life;
-        if let (Some(CanvasEpoch(epoch)), Some(life)) = (epoch, lives.get_mut(&id)) {
+        if let Some(life) = lives.get_mut(&id) {
             let before = image.epoch.replace(epoch);
             violations.rule(before <= Some(epoch), || format!("{epoch} is acknowledged after {before:?}"));
             let largest = life.largest_epoch;

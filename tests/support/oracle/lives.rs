@@ -131,6 +131,7 @@ impl Oracle {
         });
         if result.is_ok() {
             self.begins(at, context, *owner, *size, provided.len());
+            *self.taken.entry(context).or_default() += 1;
         } else {
             provided.iter().for_each(|id| self.came_back(ReturnedId::Buffer(*id)));
         }
@@ -186,10 +187,12 @@ impl Oracle {
         (true, until)
     }
 
-    /// The contexts of an owner are about to end, through a presenter or by another thread. Returns how many.
+    /// The contexts that an owner has at a presenter are about to end; or those that it has at all presenters, by another thread. Returns how
+    /// many.
     pub fn destroys_owner(&mut self, at: Option<usize>, owner: OwnerId) -> usize {
         let mut count = 0;
-        for life in self.lives.values_mut().filter(|life| life.owner == owner && !life.is_gone()) {
+        let is_concerned = |life: &Life| life.owner == owner && at.is_none_or(|at| at == life.at);
+        for life in self.lives.values_mut().filter(|life| !life.is_gone() && is_concerned(life)) {
             life.state = State::Gone;
             count += 1;
             if at != Some(life.at) {

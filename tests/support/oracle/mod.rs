@@ -66,7 +66,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use webgpu_presentation::{ContextId, FrameMemoryKind, ReturnedId};
 use webrender_api::{IdNamespace, ImageKey};
-use wgpu_core::id::DeviceId;
+use wgpu_core::id::{DeviceId, TextureId};
 
 pub use self::compositor::{Compositor, Upload};
 use self::images::{Channel, Image};
@@ -75,7 +75,7 @@ use self::lives::Life;
 pub use self::picture::{Pattern, Picture};
 pub use self::presents::{Request, Trouble};
 use self::reads::{Read, Wait};
-pub use self::witness::Witness;
+pub use self::witness::{Sink, Witness};
 
 /// Names a context: ids are used again, this is not.
 pub type LifeId = u64;
@@ -108,6 +108,8 @@ pub struct Oracle {
     failures: BTreeMap<usize, Failures>,
     lent: HashSet<ReturnedId>,
     returned: Vec<ReturnedId>,
+    /// How often each context id was taken, and did not come back since.
+    taken: HashMap<ContextId, usize>,
     pub tally: Tally,
 }
 
@@ -167,6 +169,7 @@ impl Oracle {
             failures: BTreeMap::new(),
             lent: HashSet::new(),
             returned: Vec::new(),
+            taken: HashMap::new(),
             tally: Tally::default(),
         }
     }
@@ -227,12 +230,25 @@ impl Oracle {
         id
     }
 
+    /// A texture is handed in, to be dropped.
+    pub fn gives_up(&mut self, texture: TextureId) {
+        self.lent.insert(ReturnedId::Texture(texture));
+    }
+
     /// An id comes back.
     pub fn came_back(&mut self, id: ReturnedId) {
         self.now += 1;
+        if let ReturnedId::Context(context) = id {
+            let named = usize::from(self.named(context).is_some());
+            let taken = self.taken.entry(context).or_default();
+            self.violations.rule(*taken > named, || format!("{context:?} came back though it has not ended"));
+            *taken = taken.saturating_sub(1);
+            return;
+        }
         let was_lent = self.lent.remove(&id);
         self.violations.rule(was_lent, || format!("{id:?} came back though it was not handed in"));
-        self.returned.extend(was_lent.then_some(id));
+        let is_lent_again = was_lent && !matches!(id, ReturnedId::Texture(_));
+        self.returned.extend(is_lent_again.then_some(id));
     }
 
     /// Judges what can be judged when nothing is in flight, everything was told, and `engine` has done all that it must do.
@@ -245,6 +261,11 @@ impl Oracle {
         let is_kept = |id: &ReturnedId| some_live && matches!(id, ReturnedId::Buffer(_));
         let kept = self.lent.iter().find(|id| !is_kept(id));
         self.violations.rule(kept.is_none(), || format!("{kept:?} did not come back"));
+        for (context, taken) in &self.taken {
+            let named = usize::from(self.named(*context).is_some());
+            self.violations
+                .rule(*taken == named, || format!("{context:?} is kept {taken} times, not {named}"));
+        }
     }
 
     /// Forgets what was judged, so that a long run needs no more memory than a short one. The compositors must forget too.

@@ -75,37 +75,37 @@ impl Witness {
     pub fn options(self: &Arc<Self>, at: usize) -> PresenterOptions {
         let (outcomes, ids) = (self.clone(), self.clone());
         PresenterOptions {
-            on_outcome: Arc::new(move |outcome| outcomes.tell(|oracle| oracle.ended(at, &outcome))),
-            on_id: Arc::new(move |id| ids.tell(|oracle| oracle.came_back(id))),
+            on_outcome: Box::new(move |outcome| outcomes.tell(|oracle| oracle.ended(at, &outcome))),
+            on_id: Box::new(move |id| ids.tell(|oracle| oracle.came_back(id))),
             ..PresenterOptions::default()
         }
     }
 
-    pub fn sink(self: &Arc<Self>, at: usize) -> Arc<Sink> {
-        Arc::new(Sink { witness: self.clone(), at })
+    pub fn sink(self: &Arc<Self>, at: usize) -> Sink {
+        Sink { witness: self.clone(), at }
     }
 }
 
 impl ImageSink for Sink {
-    fn add_image(&self, key: ImageKey, descriptor: ImageDescriptor, data: ExternalImageData) {
+    fn add_image(&mut self, key: ImageKey, descriptor: ImageDescriptor, data: ExternalImageData) {
         self.witness.tell(|oracle| oracle.added(self.at, key, descriptor, &data));
     }
 
     fn update_image(
-        &self,
+        &mut self,
         key: ImageKey,
         descriptor: ImageDescriptor,
         data: ExternalImageData,
-        epoch: Option<CanvasEpoch>,
+        epoch: CanvasEpoch,
     ) {
         self.witness.tell(|oracle| oracle.updated(self.at, key, descriptor, &data, epoch));
     }
 
-    fn delete_image(&self, key: ImageKey) {
+    fn delete_image(&mut self, key: ImageKey) {
         self.witness.tell(|oracle| oracle.deleted(self.at, key));
     }
 
-    fn flush(&self) {
+    fn flush(&mut self) {
         self.witness.tell(|oracle| oracle.flushed(self.at));
     }
 }
