@@ -7,7 +7,9 @@ use std::collections::HashMap;
 
 use super::world::*;
 use crate::gpu::fake::{self, Fault};
-use crate::{BufferIds, CanvasEpoch, Contents, ContextId, PresentError, ReturnedId};
+use crate::{
+    BufferIds, CanvasEpoch, Contents, ContextId, CreateContextError, PresentError, ReturnedId, TransactionId,
+};
 
 fn provided(count: u32) -> BufferIds {
     BufferIds::Provided((1..=count).map(fake::buffer).collect())
@@ -19,6 +21,72 @@ fn with_buffers(memory: FrameMemoryKind, count: u32) -> World {
     world.create(provided(count));
     world.presenter.set_image_key(CONTEXT, key(1)).unwrap();
     world
+}
+
+#[rstest]
+fn a_texture_comes_back_once_it_is_dropped(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
+    let textures = [1, 2].map(|value| world.texture([value; 4], size(4, 2)));
+    let dropped = || world.recorder.get(|record| record.textures.clone());
+    let mut batch = world.presenter.batch();
+    for texture in textures {
+        batch.present(CONTEXT, Contents::Texture(texture), CanvasEpoch(1)).unwrap();
+        batch.destroy_texture(texture.texture_id);
+    }
+    batch.drop_texture(textures[0].texture_id);
+    assert!(dropped().is_empty(), "the batch still needs it");
+    batch.submit();
+    world.recorder.until("it is handed back", |record| !record.textures.is_empty());
+    assert_eq!(dropped(), [textures[0].texture_id], "the other one was destroyed only");
+    // A copy of this one waits for room, and so does the texture.
+    let reads: Vec<_> = (0..200).map(|value| world.texture([value; 4], size(4, 2))).collect();
+    for texture in &reads {
+        world.presenter.get_image(CONTEXT, Some(*texture), |_| ());
+        world.presenter.batch().drop_texture(texture.texture_id);
+    }
+    let last = reads.last().expect("there are some").texture_id;
+    assert!(!dropped().contains(&last));
+    let deadline = Instant::now() + TIMEOUT;
+    while dropped().len() < 201 && Instant::now() < deadline {
+        world.gpu.finish(device(0));
+        world.presenter.maintain();
+        thread::sleep(Duration::from_millis(1));
+    }
+    let mut back = dropped();
+    back.sort();
+    let mut all: Vec<_> =
+        reads.iter().map(|texture| texture.texture_id).chain([textures[0].texture_id]).collect();
+    all.sort();
+    assert_eq!(back, all, "each comes back once");
+}
+
+#[rstest]
+fn a_context_comes_back_once_it_has_ended_for_its_compositor_too(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let World { map, recorder, mut presenter, .. } = World::empty(memory);
+    let back = || recorder.get(|record| record.contexts.iter().map(|id| id.0).collect::<Vec<_>>());
+    for id in 1..=5 {
+        create(&mut presenter, id, if id == 4 { OTHER_PAGE } else { PAGE });
+    }
+    presenter.destroy_context(ContextId(1)).unwrap();
+    assert_eq!(back(), [1]);
+    presenter.destroy_context_after(ContextId(2), TransactionId(7)).unwrap();
+    presenter.destroy_context_after(ContextId(3), TransactionId(9)).unwrap();
+    assert_eq!(back(), [1], "the compositor may still show them");
+    let duplicate = CreateContextError::Duplicate(ContextId(2));
+    assert_eq!(presenter.create_context(ContextId(2), descriptor(PAGE)), Err(duplicate));
+    let namespace = key(2).0;
+    map.transaction_done(namespace, TransactionId(8));
+    assert_eq!(back(), [1, 2]);
+    recorder.assert_deleted_last(2);
+    map.destroy_owner(OTHER_PAGE);
+    assert_eq!(back(), [1, 2, 4]);
+    create(&mut presenter, 2, PAGE);
+    drop(presenter);
+    let mut rest = back().split_off(3);
+    rest.sort();
+    assert_eq!(rest, [2, 3, 5], "the presenter takes all contexts with it");
 }
 
 #[rstest]

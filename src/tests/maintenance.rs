@@ -36,6 +36,53 @@ fn maintain_until_trimmed(memory: FrameMemoryKind, world: &mut World, wakes: &Re
     assert_eq!(world.gpu.buffers(), shown);
 }
 
+// An engine that heeds the deadline and has no message for maintenance.
+#[rstest]
+fn an_engine_that_heeds_the_deadline_needs_no_wake(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
+    assert_eq!(world.presenter.maintenance_deadline(), None, "nothing is in flight");
+    world.present(RED, 1);
+    let deadline = world.presenter.maintenance_deadline().expect("a copy is in flight");
+    assert!(deadline.saturating_duration_since(Instant::now()) < Duration::from_millis(100));
+    world.gpu.finish(device(0));
+    world.until_ended(1);
+    // The loop of the engine, without messages. It sleeps for good only when the memory of the idle context is freed.
+    let began = Instant::now();
+    while let Some(deadline) = world.presenter.maintenance_deadline() {
+        assert!(began.elapsed() < TIMEOUT, "it ends");
+        thread::sleep(deadline.saturating_duration_since(Instant::now()));
+        world.presenter.maintain();
+    }
+    let shown = usize::from(memory == Owned);
+    assert_eq!(world.gpu.buffers(), shown);
+}
+
+#[rstest]
+fn copies_that_wait_for_room_are_looked_after_soon(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
+    let reads: Vec<_> = (0..200)
+        .map(|value| {
+            let texture = world.texture([value; 4], size(4, 2));
+            world.get_image(Some(texture))
+        })
+        .collect();
+    let stop = Instant::now() + TIMEOUT;
+    for (value, read) in (0..).zip(&reads) {
+        let image = loop {
+            assert!(Instant::now() < stop, "read {value} is answered");
+            if let Ok(image) = read.try_recv() {
+                break image;
+            }
+            let deadline = world.presenter.maintenance_deadline().expect("copies wait");
+            assert!(deadline.saturating_duration_since(Instant::now()) <= Duration::from_millis(30));
+            world.gpu.finish(device(0));
+            thread::sleep(deadline.saturating_duration_since(Instant::now()));
+            world.presenter.maintain();
+        };
+        assert_eq!(first_pixel(&image.unwrap()), [value; 4]);
+    }
+}
+
 #[rstest]
 fn a_panicking_wake_stops_no_poller(#[values(Owned, Portable)] memory: FrameMemoryKind) {
     let mut world = with_wake(memory, Duration::ZERO, || panic!("on purpose"));

@@ -88,14 +88,54 @@ fn the_presenter_is_asked_to_maintain_by_others_than_itself(
 
 #[rstest]
 fn a_presenter_that_destroys_an_owner_hands_back_at_once(#[values(Owned, Portable)] memory: FrameMemoryKind) {
-    let World { gpu, map, recorder, mut presenter, .. } = World::empty(memory);
-    let mut second = World::presenter(&FakeGpu::new(memory), &map, &recorder);
+    let World { gpu, recorder, mut presenter, .. } = World::empty(memory);
     let mine = create(&mut presenter, 10, PAGE);
-    create(&mut second, 11, PAGE);
+    create(&mut presenter, 11, OTHER_PAGE);
     present(&gpu, &mut presenter, mine, RED).unwrap();
+    assert_eq!(presenter.destroy_owner(PAGE), 1);
+    recorder.assert_ids_returned_once(3);
+    assert_eq!((recorder.get(|record| record.contexts.clone()), gpu.buffers()), (vec![mine], 0));
+    assert_eq!(presenter.destroy_owner(PAGE), 0, "it is gone");
+}
+
+// Two WebGPU threads may number their owners alike.
+#[rstest]
+fn a_presenter_destroys_its_own_contexts_of_an_owner_and_the_map_those_of_all(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+) {
+    let World { map, recorder, mut presenter, .. } = World::empty(memory);
+    let mut second = World::presenter(&FakeGpu::new(memory), &map, &recorder);
+    let ids = [10, 11].map(|id| create(&mut presenter, id, PAGE));
+    let others = [20, 21].map(|id| create(&mut second, id, PAGE));
     assert_eq!(presenter.destroy_owner(PAGE), 2);
-    assert_eq!((recorder.get(|record| record.ids.len()), gpu.buffers()), (3, 0));
-    second.maintain();
+    assert!(ids.iter().all(|id| presenter.statistics(*id).is_err()));
+    assert!(others.iter().all(|id| second.statistics(*id).is_ok()));
+    assert!(recorder.calls_of(20).iter().all(|call| !matches!(call, Call::Delete(_))));
+    let mine = create(&mut presenter, 12, PAGE);
+    assert_eq!(map.destroy_owner(PAGE), 3);
+    assert!(presenter.statistics(mine).is_err() && others.iter().all(|id| second.statistics(*id).is_err()));
+}
+
+// An engine whose messages have no place for maintenance makes another call sooner or later.
+#[rstest]
+fn the_next_call_hands_back_what_another_thread_has_ended(
+    #[values(Owned, Portable)] memory: FrameMemoryKind,
+    #[values(0, 1, 2, 3, 4)] call: u32,
+) {
+    let World { gpu, map, recorder, mut presenter, .. } = World::empty(memory);
+    let other = create(&mut presenter, 9, OTHER_PAGE);
+    for id in [10, 11] {
+        create(&mut presenter, id, PAGE);
+    }
+    map.destroy_owner(PAGE);
+    assert!(recorder.get(|record| record.ids.is_empty()));
+    match call {
+        0 => _ = present(&gpu, &mut presenter, other, RED),
+        1 => presenter.batch().submit(),
+        2 => _ = read(&mut presenter, other, None),
+        3 => _ = create(&mut presenter, 12, PAGE),
+        _ => presenter.maintain(),
+    }
     recorder.assert_ids_returned_once(6);
 }
 

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use wgpu_core::id::{BufferId, DeviceId, TextureId};
 
 use super::hooked_gpu::HookedGpu;
 use super::world::*;
-use crate::gpu::fake::FakeGpu;
+use crate::gpu::fake::{self, FakeGpu};
 use crate::gpu::{Gpu, GpuDevice, PollResult, UnsupportedDevice};
-use crate::{Poller, PresenterOptions};
+use crate::{Poller, PresenterOptions, UnknownQueue};
 
 /// What a poll does, closures included.
 type OnPoll = Box<dyn FnMut() -> PollResult + Send>;
@@ -51,6 +51,36 @@ impl Gpu for Polling {
         // A test that has ended counts no more polls.
         let _ = self.polled.lock().send(());
         (self.on_poll.lock())()
+    }
+}
+
+#[test]
+fn a_queue_is_waited_for_on_the_device_that_it_was_named_with() {
+    let World { gpu, mut presenter, .. } = World::empty(Owned);
+    let poller = presenter.poller().clone();
+    let [unknown, first, second] = [0, 1, 2].map(fake::queue);
+    presenter.add_device(device(1), first);
+    presenter.add_device(device(2), second);
+    assert_eq!(poller.wait_for_queue(unknown, 0), Err(UnknownQueue(unknown)));
+    let polls = || [1, 2].map(|index| gpu.polls(device(index)));
+    let before = polls();
+    poller.wait_for_queue(second, 0).unwrap();
+    until(|| polls()[1] > before[1]);
+    assert_eq!(polls()[0], before[0], "another device");
+    poller.wait_for_queue(first, 0).unwrap();
+    until(|| polls()[0] > before[0]);
+    presenter.drop_device(device(2));
+    assert_eq!(poller.wait_for_queue(second, 0), Err(UnknownQueue(second)));
+    assert_eq!(poller.wait_for_queue(first, 0), Ok(()));
+}
+
+/// Waits until a condition holds. A test that waits in vain fails.
+#[track_caller]
+fn until(condition: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < TIMEOUT, "waited in vain");
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -31,6 +31,34 @@ fn a_locked_frame_stays_until_its_last_unlock(#[values(Owned, Portable)] memory:
     world.images.unlock(id, Some(offer.1));
 }
 
+// A renderer may hold several generations of an image, and unlocks them in any order.
+#[rstest]
+fn each_generation_has_its_own_unlock(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
+    let id = ExternalImageId::from(CONTEXT);
+    let mut offers = Vec::new();
+    for value in 1..=3 {
+        world.show_texture(world.texture([value; 4], size(value.into(), 2)), value.into());
+        offers.push(world.last_offer());
+        assert_eq!(lock(&mut world.images, offers[offers.len() - 1]), [value; 4]);
+    }
+    let held = |world: &World| world.images.held(id).map(|(generation, ..)| generation).collect::<Vec<_>>();
+    let [(_, first), (_, second), (_, third)] = offers[..] else { panic!("three generations") };
+    let all = [first, second, third].map(Some);
+    assert_eq!(held(&world), all);
+    for never in [None, Some(third.wrapping_add(1))] {
+        world.images.unlock(id, never);
+        assert_eq!(held(&world), all, "{never:?} was not locked");
+    }
+    for _ in 0..2 {
+        world.images.unlock(id, Some(second));
+        assert_eq!(held(&world), [Some(first), Some(third)]);
+    }
+    world.images.unlock(id, Some(third));
+    world.images.unlock(id, Some(first));
+    assert_eq!(held(&world), []);
+}
+
 // If a second lock of an id replaced the first one, the buffer of the first would never come back to its ring.
 #[rstest]
 fn nested_locks_lose_no_buffer(#[values(Owned, Portable)] memory: FrameMemoryKind) {

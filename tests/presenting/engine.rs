@@ -49,7 +49,8 @@ fn an_engine_brings_its_own_ids(#[values(Owned, Portable, Gl)] setup: Setup) {
     presenter.destroy_context(CONTEXT).unwrap();
     let mut returned: Vec<_> = ids.try_iter().collect();
     returned.sort_by_key(|id| format!("{id:?}"));
-    assert_eq!(returned, buffers.into_iter().map(ReturnedId::Buffer).collect::<Vec<_>>());
+    let expected = buffers.into_iter().map(ReturnedId::Buffer).chain([ReturnedId::Context(CONTEXT)]);
+    assert_eq!(returned, expected.collect::<Vec<_>>());
     drop(presenter);
     gpu.drop_texture(texture_id);
     assert_no_validation_errors();
@@ -157,6 +158,54 @@ fn the_backend_without_a_driver_is_presented_too(#[values(Owned, Portable)] setu
     presenter.drop_device(device.id);
     drop(presenter);
     assert!(gpu.global.generate_report().hub_report().buffers.is_empty());
+}
+
+// An engine has the queue at hand, not its device.
+#[rstest]
+fn closures_run_that_wait_for_a_queue(#[values(Owned, Portable, Gl)] setup: Setup) {
+    let Some(world) = World::new(setup) else { return };
+    let World { gpu, device, mut presenter, .. } = world;
+    presenter.add_device(device.id, device.queue);
+    let (index, ran) = closure(&gpu, device, false);
+    presenter.poller().wait_for_queue(device.queue, index).unwrap();
+    let ran_on = ran.recv_timeout(TIMEOUT).expect("the closure runs");
+    assert_ne!(ran_on, std::thread::current().id());
+    presenter.drop_device(device.id);
+    assert!(presenter.poller().wait_for_queue(device.queue, index).is_err());
+    assert_no_validation_errors();
+}
+
+// An engine that names its submissions needs to wake no poller when it drops what they used.
+#[rstest]
+fn what_finished_work_used_is_freed_without_a_wake(#[values(Owned, Portable)] setup: Setup) {
+    let Some(world) = World::new(setup) else { return };
+    let World { gpu, device, presenter, .. } = world;
+    let Some(report) = gpu.global.device_generate_allocator_report(device.id) else { return };
+    let before = report.total_allocated_bytes;
+    let allocated = || {
+        let report = gpu.global.device_generate_allocator_report(device.id).expect("it was there");
+        report.total_allocated_bytes
+    };
+    let large = size(1024, 1024);
+    let textures: Vec<_> = (0..8)
+        .map(|_| gpu.canvas(device, device.configuration(large), &RED.repeat(1024 * 1024)).texture_id)
+        .collect();
+    let until_freed = |what: &str| {
+        let began = Instant::now();
+        while allocated() > before + (1 << 20) {
+            assert!(began.elapsed() < TIMEOUT, "{what}: {} bytes are kept", allocated() - before);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    // Dropped while the work that uses them is in flight, and dropped when it is over.
+    let (in_flight, over) = textures.split_at(4);
+    let (index, ran) = closure(&gpu, device, false);
+    in_flight.iter().for_each(|texture| gpu.drop_texture(*texture));
+    presenter.poller().wait_for(device.id, index);
+    ran.recv_timeout(TIMEOUT).expect("the closure runs");
+    over.iter().for_each(|texture| gpu.drop_texture(*texture));
+    until_freed("without a call");
+    assert_no_validation_errors();
 }
 
 // Script that waits for a destroyed device is answered in the maintenance that the poller asks for.
