@@ -4,11 +4,10 @@
 //! with. It has a lock file of its own, which this command obeys, and is built into a folder of its own below `target`.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::XtaskError;
-use crate::process::{cargo, run};
+use crate::process::{cargo, root, run};
 use crate::setup;
 
 /// Which comparison to make. Exactly one has to be named.
@@ -19,16 +18,13 @@ pub struct Comparison {
     /// build a few.
     #[arg(long)]
     belt: bool,
-    /// Presents, snapshots and locks, with Servo's crate `servo-webgpu` and with a floor. Takes a minute and a half, and the first
-    /// build a quarter of an hour.
-    #[arg(long)]
-    peer: bool,
 }
 
 impl Comparison {
     /// Returns the name of the crate, which is that of its folder too.
     fn name(self) -> &'static str {
-        if self.peer { "vs-servo" } else { "vs-wgpu-belt" }
+        debug_assert!(self.belt, "clap demands a comparison, and there is one");
+        "vs-wgpu-belt"
     }
 }
 
@@ -47,35 +43,24 @@ fn comparing(comparison: Comparison, arguments: &[OsString]) -> Command {
     command
 }
 
-fn root() -> PathBuf {
-    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
-    xtask.parent().unwrap_or(xtask).to_path_buf()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::process::written;
 
-    const BELT: Comparison = Comparison { belt: true, peer: false };
-    const PEER: Comparison = Comparison { belt: false, peer: true };
+    const BELT: Comparison = Comparison { belt: true };
 
     #[test]
     fn a_comparison_is_built_in_release_with_its_own_lock_file_and_gets_the_arguments() {
         let line = written(&comparing(BELT, &["scattered".into()]));
         assert!(line.starts_with("cargo run --release --locked --manifest-path "), "{line}");
         assert!(line.ends_with("target/vs-wgpu-belt -- scattered"), "{line}");
-        let line = written(&comparing(PEER, &["P1".into(), "--json".into(), "out".into()]));
-        assert!(line.starts_with("cargo run --release --locked --manifest-path "), "{line}");
-        assert!(line.ends_with("target/vs-servo -- P1 --json out"), "{line}");
     }
 
     #[test]
     fn the_crates_of_the_comparisons_are_where_they_are_looked_for() {
-        for comparison in [BELT, PEER] {
-            let folder = root().join("benches").join(comparison.name());
-            assert!(folder.join("Cargo.toml").is_file(), "{comparison:?}");
-            assert!(folder.join("Cargo.lock").is_file(), "{comparison:?}");
-        }
+        let folder = root().join("benches").join(BELT.name());
+        assert!(folder.join("Cargo.toml").is_file());
+        assert!(folder.join("Cargo.lock").is_file());
     }
 }
