@@ -33,7 +33,8 @@ pub fn set_up() -> Core {
 
 impl Device {
     pub fn texture(&self, size: Size2D<u32>) -> TextureId {
-        let (id, error) = self.global.device_create_texture(self.id, &texture_descriptor(size), None);
+        let descriptor = texture_descriptor(size, FORMAT);
+        let (id, error) = self.global.device_create_texture(self.id, &descriptor, None);
         assert!(error.is_none(), "{error:?}");
         id
     }
@@ -48,7 +49,7 @@ impl Device {
                     self.global.texture_create_view(*texture, &TextureViewDescriptor::default(), None);
                 assert!(error.is_none(), "{error:?}");
                 let descriptor = RenderPassDescriptor {
-                    color_attachments: vec![Some(cleared(view))].into(),
+                    color_attachments: vec![Some(cleared(view, COLOR))].into(),
                     ..Default::default()
                 };
                 let (mut pass, error) = self.global.command_encoder_begin_render_pass(encoder, &descriptor);
@@ -61,11 +62,6 @@ impl Device {
         views.into_iter().for_each(|view| self.global.texture_view_drop(view));
         submission
     }
-
-    /// Calls `done` in a later poll of the device, once everything that was submitted is done.
-    pub fn when_done(&self, done: impl FnOnce() + Send + 'static) -> SubmissionIndex {
-        self.global.queue_on_submitted_work_done(self.queue, Box::new(done))
-    }
 }
 
 /// Returns the bytes from one row of a copy to the next.
@@ -77,27 +73,29 @@ pub fn extent(size: Size2D<u32>) -> wgt::Extent3d {
     wgt::Extent3d { width: size.width, height: size.height, depth_or_array_layers: 1 }
 }
 
-/// Describes a canvas's texture.
-pub fn texture_descriptor(size: Size2D<u32>) -> TextureDescriptor<'static> {
+/// Describes a canvas's texture, which is also one that bytes can be written to.
+pub fn texture_descriptor(size: Size2D<u32>, format: wgt::TextureFormat) -> TextureDescriptor<'static> {
     TextureDescriptor {
         label: None,
         size: extent(size),
         mip_level_count: 1,
         sample_count: 1,
         dimension: wgt::TextureDimension::D2,
-        format: FORMAT,
-        usage: wgt::TextureUsages::RENDER_ATTACHMENT | wgt::TextureUsages::COPY_SRC,
+        format,
+        usage: wgt::TextureUsages::RENDER_ATTACHMENT
+            | wgt::TextureUsages::COPY_SRC
+            | wgt::TextureUsages::COPY_DST,
         view_formats: vec![],
     }
 }
 
 /// Describes the render pass that draws a texture: it only clears it.
-pub fn cleared<V>(view: V) -> RenderPassColorAttachment<V> {
+pub fn cleared<V>(view: V, color: wgt::Color) -> RenderPassColorAttachment<V> {
     RenderPassColorAttachment {
         view,
         depth_slice: None,
         resolve_target: None,
-        load_op: wgt::LoadOp::Clear(COLOR),
+        load_op: wgt::LoadOp::Clear(color),
         store_op: wgt::StoreOp::Store,
     }
 }

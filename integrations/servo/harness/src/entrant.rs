@@ -1,20 +1,29 @@
-//! What each side must be able to do, and what all sides are given: a format, a color, and a channel for image updates.
+//! What each side of a comparison must be able to do, and what all sides are given: a format, a color, and a channel for image
+//! updates.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use euclid::default::Size2D;
-use webgpu_presentation::AlphaMode;
+use webrender_api::ImageDescriptor;
 use wgpu_types::{Color, TextureFormat};
 
-use crate::raw::PATIENCE;
+/// How long anything is waited for, before it is called lost.
+pub const PATIENCE: Duration = Duration::from_secs(8);
 
 pub const FORMAT: TextureFormat = TextureFormat::Bgra8Unorm;
 
 /// What every texture is cleared to. It is premultiplied and translucent, so that the frames of opaque canvases have to be changed.
 pub const COLOR: Color = Color { r: 0.4, g: 0.2, b: 0.0, a: 0.4 };
 
-/// Returns the bytes of a pixel of `COLOR`, as `get_image` and a renderer have to see it.
+/// How a canvas treats its alpha channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlphaMode {
+    Opaque,
+    Premultiplied,
+}
+
+/// Returns the bytes of a pixel of `COLOR`, as `get_image` has to return it.
 pub fn pixel(alpha_mode: AlphaMode) -> [u8; 4] {
     match alpha_mode {
         AlphaMode::Premultiplied => [0, 51, 102, 102],
@@ -36,6 +45,10 @@ pub trait Entrant: Send {
 
     /// Presents what was drawn, once for each mention of a canvas, waits for the image updates, and returns how long that took.
     fn present(&mut self, canvases: &[usize], then: Then) -> Duration;
+
+    /// Makes a frame as script does, and returns how long it took until the image updates were there: for each canvas a texture is
+    /// made, drawn, presented, destroyed and dropped, without waiting in between.
+    fn script_frame(&mut self, frame: &[(usize, Size2D<u32>)]) -> Duration;
 
     /// Reads an image, and returns how long it took until the caller had the bytes.
     fn get_image(&mut self, canvas: usize, source: Source) -> Duration;
@@ -80,6 +93,9 @@ pub trait Locker {
 pub struct Update {
     pub canvas: usize,
     pub epoch: u64,
+    pub descriptor: ImageDescriptor,
+    /// The generation that the renderer locks.
+    pub channel_index: u8,
 }
 
 /// The image updates of one side. Each of them travels over a channel to the thread that measures.
@@ -101,10 +117,25 @@ impl Updates {
 
     pub fn wait_for(&mut self, canvas: usize, epoch: u64) {
         while self.epochs[canvas] < epoch {
-            let update = receive(&self.receiver, "an image update");
-            let known = &mut self.epochs[update.canvas];
-            *known = update.epoch.max(*known);
+            self.next();
         }
+    }
+
+    /// Waits for the next update.
+    pub fn next(&mut self) -> Update {
+        let update = receive(&self.receiver, "an image update");
+        self.note(update)
+    }
+
+    /// Returns an update that is there already.
+    pub fn take(&mut self) -> Option<Update> {
+        self.receiver.try_recv().ok().map(|update| self.note(update))
+    }
+
+    fn note(&mut self, update: Update) -> Update {
+        let known = &mut self.epochs[update.canvas];
+        *known = update.epoch.max(*known);
+        update
     }
 }
 

@@ -7,7 +7,6 @@ pub mod threads;
 use std::time::{Duration, Instant};
 
 use euclid::default::Size2D;
-use webgpu_presentation::AlphaMode;
 use wgpu_core::SubmissionIndex;
 use wgpu_core::command::{TexelCopyBufferInfo, TexelCopyTextureInfo};
 use wgpu_core::device::HostMap;
@@ -16,7 +15,7 @@ use wgpu_core::resource::BufferMapOperation;
 use wgpu_types as wgt;
 
 use crate::common::{extent, rest, set_up, stride};
-use crate::entrant::{Entrant, Locker, Source, Then, pixel};
+use crate::entrant::{AlphaMode, Entrant, Locker, Source, Then, pixel};
 use crate::long_work::BusyDevice;
 use crate::raw::{Core, Device};
 
@@ -150,6 +149,20 @@ impl Entrant for Floor {
             canvases.iter().for_each(|canvas| self.drop_texture(*canvas));
         }
         time
+    }
+
+    fn script_frame(&mut self, frame: &[(usize, Size2D<u32>)]) -> Duration {
+        let start = Instant::now();
+        let textures: Vec<_> = frame.iter().map(|(_, size)| self.device.texture(*size)).collect();
+        self.device.clear(&textures);
+        for ((canvas, size), texture) in frame.iter().zip(textures) {
+            self.canvases[*canvas].drawn = Some((texture, *size));
+        }
+        let canvases: Vec<_> = frame.iter().map(|(canvas, _)| *canvas).collect();
+        let submission = self.copy(&canvases);
+        self.device.wait(submission);
+        canvases.iter().for_each(|canvas| self.drop_texture(*canvas));
+        start.elapsed()
     }
 
     fn get_image(&mut self, canvas: usize, source: Source) -> Duration {

@@ -1,32 +1,55 @@
-//! What is printed: a row holds one figure of each side, and a target.
+//! What is printed: a row holds a figure of each side.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-/// One figure of each side: `None` if the side does not take part.
-#[derive(Clone, Debug, Serialize)]
+/// What is known of one side.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Figure {
+    /// The side does not take part.
+    #[default]
+    None,
+    Number(f64),
+    /// The trial passed.
+    Passed,
+    /// The trial or the measurement failed, and how.
+    Failed(String),
+}
+
+impl Figure {
+    pub fn number(&self) -> Option<f64> {
+        if let Self::Number(number) = self { Some(*number) } else { None }
+    }
+}
+
+impl From<Option<f64>> for Figure {
+    fn from(number: Option<f64>) -> Self {
+        number.map_or(Self::None, Self::Number)
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Row {
     pub id: String,
     pub work: String,
-    pub unit: &'static str,
-    pub ours: Option<f64>,
-    pub peer: Option<f64>,
-    pub floor: Option<f64>,
-    /// Whether `target` is met: `None` without a target.
-    pub met: Option<bool>,
-    #[serde(skip)]
-    pub target: &'static str,
+    pub unit: String,
+    pub published: Figure,
+    pub adapted: Figure,
+    pub floor: Figure,
 }
 
 impl Row {
-    pub fn new(id: impl Into<String>, work: impl Into<String>, unit: &'static str) -> Self {
-        let (id, work) = (id.into(), work.into());
-        Self { id, work, unit, ours: None, peer: None, floor: None, met: None, target: "" }
+    pub fn new(id: impl Into<String>, work: impl Into<String>, unit: &str) -> Self {
+        let [published, adapted, floor] = [(); 3].map(|()| Figure::None);
+        Self { id: id.into(), work: work.into(), unit: unit.into(), published, adapted, floor }
     }
 
-    /// Adds a target for the figure of this crate, and whether it is met.
-    pub fn with_target(mut self, target: &'static str, met: impl FnOnce(&Self) -> Option<bool>) -> Self {
-        self.target = target;
-        self.met = met(&self);
-        self
+    /// Returns the figure of a side, by its name.
+    pub fn figure_of(&mut self, side: &str) -> &mut Figure {
+        match side {
+            "published" => &mut self.published,
+            "adapted" => &mut self.adapted,
+            _ => &mut self.floor,
+        }
     }
 }

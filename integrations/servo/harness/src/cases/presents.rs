@@ -3,14 +3,11 @@
 use std::time::Duration;
 
 use euclid::default::Size2D;
-use indicatif::ProgressBar;
-use webgpu_presentation::AlphaMode;
 
-use super::{Case, FULL_HD, MEDIUM, ULTRA_HD, micros, millis, row, sides, take_turns};
-use crate::entrant::{Entrant, Then, pixel};
+use super::{Case, FULL_HD, MEDIUM, ULTRA_HD, micros, millis, row, sides, square, take_turns};
+use crate::entrant::{AlphaMode, Entrant, Then, pixel};
 use crate::floor::threads::{self, OnThreads};
-use crate::ours::{Ours, SPINNING};
-use crate::rows::Row;
+use crate::rows::{Figure, Row};
 use crate::statistics::Samples;
 
 /// How many rounds precede those that are measured: buffers are created, and caches warm up.
@@ -19,8 +16,11 @@ const WARM_UP: usize = 5;
 pub fn cases() -> Vec<Case> {
     let one = |id: &'static str, work: &'static str, size: Size2D<u32>, rounds: usize| Case {
         id: id.into(),
-        steps: (WARM_UP + rounds) as u64,
-        run: Box::new(move |bar| one_canvas(id, work, size, rounds, bar)),
+        run: Box::new(move || one_canvas(id, work, size, rounds)),
+    };
+    let many = |id: &'static str, count: usize, rounds: usize| Case {
+        id: id.into(),
+        run: Box::new(move || vec![many_canvases(id, count, rounds)]),
     };
     vec![
         one("P1-64", "present, 64²", square(64), 1000),
@@ -28,21 +28,10 @@ pub fn cases() -> Vec<Case> {
         one("P1-1024", "present, 1024²", square(1024), 400),
         one("P1-1080p", "present, 1920×1080", FULL_HD, 200),
         one("P1-4k", "present, 3840×2160", ULTRA_HD, 80),
-        Case {
-            id: "P2".into(),
-            steps: (WARM_UP + MANY_ROUNDS) as u64,
-            run: Box::new(|bar| vec![many_canvases(bar)]),
-        },
-        Case {
-            id: "P3".into(),
-            steps: (WARM_UP + RESIZE_ROUNDS) as u64,
-            run: Box::new(|bar| resizes(bar).into()),
-        },
+        many("P2-10", 10, 300),
+        many("P2-100", 100, 80),
+        Case { id: "P3".into(), run: Box::new(|| resizes().into()) },
     ]
-}
-
-fn square(side: u32) -> Size2D<u32> {
-    Size2D::new(side, side)
 }
 
 /// Presents two frames, and returns how long the second one takes. The first one is not measured because the side before left its
@@ -61,17 +50,16 @@ fn measure(
     rounds: usize,
     canvases: &[usize],
     size: Size2D<u32>,
-    bar: &ProgressBar,
 ) -> Vec<Samples> {
     let turn = |side: &mut dyn Entrant, _: usize| two_frames(side, canvases, [size; 2]);
-    take_turns(sides, WARM_UP, bar, turn);
-    let samples = take_turns(sides, rounds, bar, turn);
+    take_turns(sides, WARM_UP, turn);
+    let samples = take_turns(sides, rounds, turn);
     check(sides, canvases);
     samples
 }
 
 /// Makes sure that each side shows what it presented: a present that failed would have been fast.
-fn check(sides: &[Box<dyn Entrant>], canvases: &[usize]) {
+pub fn check(sides: &[Box<dyn Entrant>], canvases: &[usize]) {
     for side in sides {
         let Some(mut locker) = side.locker() else { continue };
         for canvas in canvases {
@@ -81,73 +69,43 @@ fn check(sides: &[Box<dyn Entrant>], canvases: &[usize]) {
     }
 }
 
-fn one_canvas(id: &str, work: &str, size: Size2D<u32>, rounds: usize, bar: &ProgressBar) -> Vec<Row> {
+fn one_canvas(id: &str, work: &str, size: Size2D<u32>, rounds: usize) -> Vec<Row> {
     let mut sides = sides();
     sides.push(Box::new(OnThreads::new()));
-    if is_small(size) {
-        sides.push(Box::new(Ours::spinning()));
-    }
     for side in &mut sides {
         side.create_canvas(size, AlphaMode::Premultiplied);
     }
-    let samples = measure(&mut sides, rounds, &[0], size, bar);
+    let samples = measure(&mut sides, rounds, &[0], size);
     let median = |samples: &Samples| micros(samples.median());
     let plain = row(id, work, "µs", &samples, median);
-    let of = |side| samples.iter().find(|samples| samples.side == side).map(median);
-    let spinning = of(SPINNING).map(|median| Row {
-        id: format!("{id}-spin"),
-        work: format!("{work}, with a spin of 100 µs"),
-        ours: Some(median),
-        ..plain.clone()
-    });
+    let on_threads = samples.iter().find(|samples| samples.side == threads::NAME).map(median);
     let threads = Row {
         id: format!("{id}-threads"),
         work: format!("{work}, the floor on three threads"),
-        floor: of(threads::NAME),
+        floor: Figure::from(on_threads),
         ..plain.clone()
     };
-    let with_targets = std::iter::once(plain).chain(spinning).map(|row| with_target(row, size));
-    with_targets.chain([threads]).collect()
+    vec![plain, threads]
 }
 
-/// Whether a canvas is so small that waking a thread takes longer than its copy.
-fn is_small(size: Size2D<u32>) -> bool {
-    size.area() < 1 << 20
-}
-
-fn with_target(row: Row, size: Size2D<u32>) -> Row {
-    let (target, factor, addend) = if is_small(size) {
-        ("≤ floor + 30 µs, ≤ peer", 1.0, 30.0)
-    } else {
-        ("≤ 1.15 × floor, ≤ peer", 1.15, 0.0)
-    };
-    row.with_target(target, |row| Some(row.ours? <= factor * row.floor? + addend && row.ours? <= row.peer?))
-}
-
-const MANY: usize = 100;
-const MANY_ROUNDS: usize = 80;
-
-fn many_canvases(bar: &ProgressBar) -> Row {
-    let canvases: Vec<_> = (0..MANY).collect();
+fn many_canvases(id: &str, count: usize, rounds: usize) -> Row {
+    let canvases: Vec<_> = (0..count).collect();
     let mut sides = sides();
     for side in &mut sides {
         for _ in &canvases {
             side.create_canvas(MEDIUM, AlphaMode::Premultiplied);
         }
     }
-    let samples = measure(&mut sides, MANY_ROUNDS, &canvases, MEDIUM, bar);
-    let work = format!("{MANY} canvases of 256² in a frame");
-    row("P2", work, "ms", &samples, |samples| millis(samples.median()))
-        .with_target("≤ 1.2 × floor, ≤ peer / 7", |row| {
-            Some(row.ours? <= 1.2 * row.floor? && 7.0 * row.ours? <= row.peer?)
-        })
+    let samples = measure(&mut sides, rounds, &canvases, MEDIUM);
+    let work = format!("{count} canvases of 256² in a frame");
+    row(id, work, "ms", &samples, |samples| millis(samples.median()))
 }
 
 const RESIZE_ROUNDS: usize = 300;
 /// How many sizes a canvas has that is resized, from 256² on.
 const SIZES: usize = 64;
 
-fn resizes(bar: &ProgressBar) -> [Row; 2] {
+fn resizes() -> [Row; 2] {
     let sized = |index: usize| square(256 + index as u32);
     let mut sides = sides();
     for side in &mut sides {
@@ -157,7 +115,7 @@ fn resizes(bar: &ProgressBar) -> [Row; 2] {
     }
     // The ratio of the two figures counts, so they are measured in turn.
     let mut constant: Vec<_> = sides.iter().map(|side| Samples::of(side.name())).collect();
-    let changing = take_turns(&mut sides, WARM_UP + RESIZE_ROUNDS, bar, |side, round| {
+    let changing = take_turns(&mut sides, WARM_UP + RESIZE_ROUNDS, |side, round| {
         // The constant size is in the middle of the changing ones.
         let time = two_frames(side, &[0], [sized(SIZES / 2); 2]);
         if let Some(samples) = constant.iter_mut().find(|samples| samples.side == side.name()) {
@@ -167,8 +125,8 @@ fn resizes(bar: &ProgressBar) -> [Row; 2] {
     });
     check(&sides, &[0, 1]);
     let median = |samples: &Samples| micros(samples.median());
-    let constant = row("P3-constant", "present, 288²", "µs", &constant, median);
-    let bound = constant.ours.map(|ours| 1.5 * ours);
-    let changing = row("P3-resize", "present, (256 + i)², i from 0 to 63", "µs", &changing, median);
-    [constant, changing.with_target("≤ 1.5 × ours constant", |row| Some(row.ours? <= bound?))]
+    [
+        row("P3-constant", "present, 288²", "µs", &constant, median),
+        row("P3-resize", "present, (256 + i)², i from 0 to 63", "µs", &changing, median),
+    ]
 }

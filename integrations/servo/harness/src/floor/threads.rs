@@ -9,10 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use euclid::default::Size2D;
-use webgpu_presentation::AlphaMode;
 
 use super::Floor;
-use crate::entrant::{Entrant, Locker, Source, Then, receive};
+use crate::entrant::{AlphaMode, Entrant, Locker, Source, Then, receive};
 
 pub const NAME: &str = "floor on three threads";
 
@@ -80,6 +79,10 @@ impl Entrant for OnThreads {
             canvases.iter().for_each(|canvas| self.floor().drop_texture(*canvas));
         }
         time
+    }
+
+    fn script_frame(&mut self, frame: &[(usize, Size2D<u32>)]) -> Duration {
+        self.floor().script_frame(frame)
     }
 
     fn get_image(&mut self, canvas: usize, source: Source) -> Duration {

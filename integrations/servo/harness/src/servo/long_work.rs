@@ -1,4 +1,4 @@
-//! The long work of another page, by messages to the peer.
+//! The long work of another page, by messages.
 
 use webgpu_traits::id::{BindGroupId, ComputePipelineId};
 use webgpu_traits::{BindingCommand, ComputePassEncoderCommand, WebGPURequest};
@@ -29,7 +29,7 @@ impl BusyDevice {
             label: None,
             callback: sender,
         });
-        let complaint = receive(&receiver, "the peer's shader");
+        let complaint = receive(&receiver, "the shader");
         assert!(complaint.is_none(), "{complaint:?}");
         let pipeline = ids.compute_pipelines.process();
         connection.send(WebGPURequest::CreateComputePipeline {

@@ -1,26 +1,42 @@
-//! Drawing by messages to the peer.
+//! Drawing by messages.
 
 use euclid::default::Size2D;
+use servo_base::generic_channel::GenericSharedMemory;
 use webgpu_traits::WebGPURequest;
 use webgpu_traits::id::{CommandEncoderId, TextureId, TextureViewId};
+use wgpu_core::command::TexelCopyTextureInfo;
 use wgpu_core::resource::TextureViewDescriptor;
+use wgpu_types::{Color, Origin3d, TexelCopyBufferLayout, TextureAspect, TextureFormat};
 
 use super::Device;
 use super::connection::Connection;
-use crate::common::{cleared, texture_descriptor};
+use crate::common::{cleared, extent, texture_descriptor};
 use crate::entrant::receive;
 
 impl Connection {
     /// Creates textures, draws them in one submission, and waits for its end.
-    pub fn draw(&self, device: Device, sizes: &[Size2D<u32>]) -> Vec<TextureId> {
+    pub fn draw(
+        &self,
+        device: Device,
+        textures: &[(Size2D<u32>, TextureFormat)],
+        color: Color,
+    ) -> Vec<TextureId> {
+        let textures = self.submit_drawing(device, textures, color);
+        receive(&self.end_of_work(device), "the end of drawing");
+        self.catch_up(device);
+        textures
+    }
+
+    /// Creates textures, and draws them in one submission, by clearing them.
+    pub fn submit_drawing(
+        &self,
+        device: Device,
+        textures: &[(Size2D<u32>, TextureFormat)],
+        color: Color,
+    ) -> Vec<TextureId> {
         let device_id = device.id;
-        let create = |size: &Size2D<u32>| {
-            let texture_id = self.ids.textures.process();
-            let descriptor = texture_descriptor(*size);
-            self.send(WebGPURequest::CreateTexture { device_id, texture_id, descriptor });
-            texture_id
-        };
-        let textures: Vec<_> = sizes.iter().map(create).collect();
+        let create = |(size, format): &_| self.create_texture(device, *size, *format);
+        let textures: Vec<_> = textures.iter().map(create).collect();
         let command_encoder_id = self.create_encoder(device);
         let clear = |texture: &TextureId| {
             let view = self.create_view(device, *texture);
@@ -29,7 +45,7 @@ impl Connection {
                 command_encoder_id,
                 render_pass_id,
                 label: None,
-                color_attachments: vec![Some(cleared(view))],
+                color_attachments: vec![Some(cleared(view, color))],
                 depth_stencil_attachment: None,
                 timestamp_writes: None,
                 device_id,
@@ -41,9 +57,35 @@ impl Connection {
         let views: Vec<_> = textures.iter().map(clear).collect();
         self.submit(device, command_encoder_id);
         views.into_iter().for_each(|view| self.send(WebGPURequest::DropTextureView(view)));
-        receive(&self.end_of_work(device), "the end of the peer's drawing");
-        self.catch_up(device);
         textures
+    }
+
+    pub fn create_texture(&self, device: Device, size: Size2D<u32>, format: TextureFormat) -> TextureId {
+        let texture_id = self.ids.textures.process();
+        let descriptor = texture_descriptor(size, format);
+        self.send(WebGPURequest::CreateTexture { device_id: device.id, texture_id, descriptor });
+        texture_id
+    }
+
+    /// Writes rows of four bytes a pixel to a texture.
+    pub fn write_texture(&self, device: Device, texture: TextureId, size: Size2D<u32>, rows: &[u8]) {
+        self.send(WebGPURequest::WriteTexture {
+            device_id: device.id,
+            queue_id: device.queue,
+            texture_cv: TexelCopyTextureInfo {
+                texture,
+                mip_level: 0,
+                origin: Origin3d::ZERO,
+                aspect: TextureAspect::All,
+            },
+            data_layout: TexelCopyBufferLayout {
+                offset: 0,
+                bytes_per_row: Some(size.width * 4),
+                rows_per_image: None,
+            },
+            size: extent(size),
+            data: GenericSharedMemory::from_bytes(rows),
+        });
     }
 
     fn create_view(&self, device: Device, texture_id: TextureId) -> TextureViewId {
