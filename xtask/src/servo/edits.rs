@@ -41,9 +41,13 @@ fn once() -> usize {
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
-    #[error("{file}: the edit \"{why}\" looks for this text, which must occur {expected} and occurs {found}:\n{find}")]
+    #[error(
+        "{file}: the edit \"{why}\" looks for this text, which must occur {expected} and occurs {found}:\n{find}"
+    )]
     Occurrences { file: String, why: String, find: String, expected: Times, found: Times },
-    #[error("{file}: the edit \"{why}\" replaces through this text, which does not follow its beginning:\n{through}")]
+    #[error(
+        "{file}: the edit \"{why}\" replaces through this text, which does not follow its beginning:\n{through}"
+    )]
     NoEnd { file: String, why: String, through: String },
 }
 

@@ -153,10 +153,7 @@ fn gather(folder: &Path, name: &str, files: &mut Files) -> Result<(), SourcesErr
 }
 
 /// Returns the files after the edits.
-fn changed<'a>(
-    original: &Files,
-    edits: impl IntoIterator<Item = &'a Edit>,
-) -> Result<Files, SourcesError> {
+fn changed<'a>(original: &Files, edits: impl IntoIterator<Item = &'a Edit>) -> Result<Files, SourcesError> {
     let mut files = original.clone();
     for edit in edits {
         let file = files.get_mut(&edit.file).ok_or_else(|| SourcesError::Missing(edit.file.clone()))?;
@@ -230,9 +227,8 @@ mod tests {
     }
 
     fn edit(file: &str, find: &str, with: &str) -> Edit {
-        let text = format!(
-            "[[edit]]\nfile = {file:?}\nwhy = \"It is a test.\"\nfind = {find:?}\nwith = {with:?}\n"
-        );
+        let text =
+            format!("[[edit]]\nfile = {file:?}\nwhy = \"It is a test.\"\nfind = {find:?}\nwith = {with:?}\n");
         edits::parse(&text).unwrap().remove(0)
     }
 
