@@ -49,7 +49,7 @@ impl Trial {
         Self { id, work, is_check: false, run: Run::Measure(unit, run) }
     }
 
-    /// Returns the row of the trial without its figures. It is one, in a list as those of comparisons.
+    /// Returns the row of the trial without its figures, in a list as comparisons return it.
     pub fn rows(&self) -> Vec<Row> {
         let unit = if let Run::Measure(unit, _) = self.run { unit } else { "" };
         vec![Row::new(self.id, self.work, unit)]
