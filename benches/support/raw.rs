@@ -1,6 +1,6 @@
 //! wgpu-core as an engine uses it, without this crate.
 //!
-//! Both comparisons, `vs-servo` and `vs-wgpu-belt`, include this file: their floors are made of it, and the sides that
+//! The harness in `integrations/servo` and the comparison `vs-wgpu-belt` include this file: their floors are made of it, and the sides that
 //! they compare get their devices here. Whatever wgpu-core refuses is a panic, since a comparison has no use for half of
 //! its sides.
 

@@ -1,55 +1,30 @@
-//! `cargo xtask bench`: comparisons of this crate with others.
+//! `cargo xtask bench`: a comparison of the upload belt with others.
 //!
-//! Each comparison is a crate in `benches`, outside the workspace, so that nobody else has to download what it compares
-//! with. It has a lock file of its own, which this command obeys, and is built into a folder of its own below `target`.
+//! It is a crate in `benches`, outside the workspace, so that nobody else has to download what it compares with. It has a lock file
+//! of its own, which this command obeys, and is built into a folder of its own below `target`.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::XtaskError;
-use crate::process::{cargo, run};
+use crate::process::{cargo, root, run};
 use crate::setup;
 
-/// Which comparison to make. Exactly one has to be named.
-#[derive(clap::Args, Clone, Copy, Debug, PartialEq, Eq)]
-#[group(required = true, multiple = false)]
-pub struct Comparison {
-    /// The upload belt, with wgpu's `StagingBelt`, with `queue_write_buffer`, and with a floor. Takes a minute, and the first
-    /// build a few.
-    #[arg(long)]
-    belt: bool,
-    /// Presents, snapshots and locks, with Servo's crate `servo-webgpu` and with a floor. Takes a minute and a half, and the first
-    /// build a quarter of an hour.
-    #[arg(long)]
-    peer: bool,
-}
+/// The name of the crate, which is that of its folder too.
+const NAME: &str = "vs-wgpu-belt";
 
-impl Comparison {
-    /// Returns the name of the crate, which is that of its folder too.
-    fn name(self) -> &'static str {
-        if self.peer { "vs-servo" } else { "vs-wgpu-belt" }
-    }
-}
-
-pub fn command(comparison: Comparison, arguments: &[OsString]) -> Result<(), XtaskError> {
+pub fn command(arguments: &[OsString]) -> Result<(), XtaskError> {
     setup::ensure()?;
-    run(&mut comparing(comparison, arguments))
+    run(&mut comparing(arguments))
 }
 
-fn comparing(comparison: Comparison, arguments: &[OsString]) -> Command {
-    let (root, name) = (root(), comparison.name());
+fn comparing(arguments: &[OsString]) -> Command {
     let mut command = cargo();
     command.args(["run", "--release", "--locked", "--manifest-path"]);
-    command.arg(root.join("benches").join(name).join("Cargo.toml"));
-    command.arg("--target-dir").arg(root.join("target").join(name));
+    command.arg(root().join("benches").join(NAME).join("Cargo.toml"));
+    command.arg("--target-dir").arg(root().join("target").join(NAME));
     command.arg("--").args(arguments);
     command
-}
-
-fn root() -> PathBuf {
-    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
-    xtask.parent().unwrap_or(xtask).to_path_buf()
 }
 
 #[cfg(test)]
@@ -57,25 +32,13 @@ mod tests {
     use super::*;
     use crate::process::written;
 
-    const BELT: Comparison = Comparison { belt: true, peer: false };
-    const PEER: Comparison = Comparison { belt: false, peer: true };
-
     #[test]
-    fn a_comparison_is_built_in_release_with_its_own_lock_file_and_gets_the_arguments() {
-        let line = written(&comparing(BELT, &["scattered".into()]));
+    fn the_comparison_is_built_in_release_with_its_own_lock_file_and_gets_the_arguments() {
+        let line = written(&comparing(&["scattered".into()]));
         assert!(line.starts_with("cargo run --release --locked --manifest-path "), "{line}");
         assert!(line.ends_with("target/vs-wgpu-belt -- scattered"), "{line}");
-        let line = written(&comparing(PEER, &["P1".into(), "--json".into(), "out".into()]));
-        assert!(line.starts_with("cargo run --release --locked --manifest-path "), "{line}");
-        assert!(line.ends_with("target/vs-servo -- P1 --json out"), "{line}");
-    }
-
-    #[test]
-    fn the_crates_of_the_comparisons_are_where_they_are_looked_for() {
-        for comparison in [BELT, PEER] {
-            let folder = root().join("benches").join(comparison.name());
-            assert!(folder.join("Cargo.toml").is_file(), "{comparison:?}");
-            assert!(folder.join("Cargo.lock").is_file(), "{comparison:?}");
+        for file in ["Cargo.toml", "Cargo.lock"] {
+            assert!(root().join("benches").join(NAME).join(file).is_file(), "{file}");
         }
     }
 }

@@ -33,4 +33,7 @@ pub enum XtaskError {
     NoNightly,
     #[error("the fuzzer has no folder for new inputs: {0}")]
     NoCorpus(io::Error),
+
+    #[error(transparent)]
+    Sources(#[from] crate::servo::SourcesError),
 }

@@ -9,7 +9,8 @@
 //! - `setup`: installing what is missing;
 //! - `demo`, `soak`, `bench`: one program each;
 //! - `steps`, `tally`, `test`: what is tested, how results are counted, and running it;
-//! - `nightly`, `asan`, `fuzz`: what needs a nightly compiler.
+//! - `nightly`, `asan`, `fuzz`: what needs a nightly compiler;
+//! - `servo`: this crate in Servo.
 
 #![forbid(unsafe_code)]
 
@@ -31,12 +32,14 @@ mod nightly;
 mod asan;
 mod fuzz;
 
+mod servo;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use bench::Comparison;
+use servo::ServoCommand;
 use steps::Step;
 
 /// Builds, shows and tests webgpu-presentation.
@@ -88,13 +91,16 @@ enum Subcommands {
         seed: Option<u64>,
     },
 
-    /// Compare this crate with others that do the same, and with a floor: the least that the work costs.
+    /// Compare the upload belt with wgpu's `StagingBelt`, with `queue_write_buffer`, and with a floor: the least that the work
+    /// costs.
     ///
-    /// All of them run in turn in one process; medians are shown.
+    /// All of them run in turn in one process; medians are shown. Takes a minute, and the first build a few. Servo's WebGPU thread
+    /// is compared by `servo harness`, and what there is to tune by `cargo bench`.
     Bench {
-        #[command(flatten)]
-        comparison: Comparison,
-        /// Arguments for the comparison: a part of the names of its cases; and for `--peer` also `--json FILE`.
+        /// Names the comparison; there is one.
+        #[arg(long, required = true)]
+        belt: bool,
+        /// Arguments for the comparison: a part of the names of its cases.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
         arguments: Vec<OsString>,
     },
@@ -112,6 +118,14 @@ enum Subcommands {
         #[arg(long, value_name = "N", default_value_t = 60)]
         seconds: u64,
     },
+
+    /// Build Servo's WebGPU thread on this crate, and compare it with the one that was published.
+    ///
+    /// See integrations/servo/README.md.
+    Servo {
+        #[command(subcommand)]
+        command: ServoCommand,
+    },
 }
 
 fn main() -> ExitCode {
@@ -120,9 +134,10 @@ fn main() -> ExitCode {
         Subcommands::Demo { arguments } => demo::command(&arguments),
         Subcommands::Test { only } => test::command(&only),
         Subcommands::Soak { minutes, seed } => soak::command(minutes, seed),
-        Subcommands::Bench { comparison, arguments } => bench::command(comparison, &arguments),
+        Subcommands::Bench { belt: _, arguments } => bench::command(&arguments),
         Subcommands::Asan => asan::command(),
         Subcommands::Fuzz { seconds } => fuzz::command(seconds),
+        Subcommands::Servo { command } => servo::command(&command),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -150,21 +165,28 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_belt_or_peer_goes_to_the_comparison() {
-        for (line, expected) in [
-            ("bench --belt", vec![]),
-            ("bench --belt scattered", vec!["scattered"]),
-            ("bench --peer", vec![]),
-            ("bench --peer P1 --json out", vec!["P1", "--json", "out"]),
-        ] {
+    fn what_follows_belt_goes_to_the_comparison() {
+        for (line, expected) in [("bench --belt", vec![]), ("bench --belt scattered", vec!["scattered"])] {
             let Subcommands::Bench { arguments, .. } = parse(line) else { panic!("{line}") };
             assert_eq!(arguments, expected.into_iter().map(OsString::from).collect::<Vec<_>>());
         }
     }
 
     #[test]
-    fn one_comparison_is_made() {
-        for line in ["bench", "bench --belt --peer", "bench P1"] {
+    fn everything_after_harness_goes_to_the_harness() {
+        for line in ["--help", "--check", "present --json out"] {
+            let Subcommands::Servo { command: ServoCommand::Harness { arguments } } =
+                parse(&format!("servo harness {line}"))
+            else {
+                panic!("{line}")
+            };
+            assert_eq!(arguments, line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_comparison_is_named() {
+        for line in ["bench", "bench --peer", "bench P1"] {
             assert!(Arguments::try_parse_from(["cargo xtask"].into_iter().chain(line.split(' '))).is_err());
         }
     }

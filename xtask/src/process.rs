@@ -6,6 +6,7 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::error::XtaskError;
@@ -49,6 +50,12 @@ pub fn cargo() -> Command {
         command.env("XDG_RUNTIME_DIR", env::temp_dir());
     }
     command
+}
+
+/// Returns the folder of the repository.
+pub fn root() -> PathBuf {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask).to_path_buf()
 }
 
 pub fn cargo_path() -> OsString {
