@@ -155,6 +155,6 @@ fn a_device_goes_in_every_way_at_every_moment(
         assert_eq!(times.remove(&ReturnedId::CommandEncoder(command_encoder)), Some(handed_in));
         assert_eq!(times.remove(&ReturnedId::CommandBuffer(command_buffer)), Some(handed_in));
     }
-    assert_eq!(times.remove(&ReturnedId::Context(CONTEXT)), Some(1));
+    assert_eq!(times.remove(&ReturnedId::Context(CONTEXT)), Some(2), "created twice");
     assert!(times.is_empty(), "{times:?}");
 }
