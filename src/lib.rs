@@ -17,6 +17,9 @@ pub mod belt;
 #[cfg(doc)]
 #[doc = include_str!("../docs/architecture.md")]
 pub mod architecture {}
+#[cfg(doc)]
+#[doc = include_str!("../docs/engines.md")]
+pub mod engines {}
 
 // Tests of the public interface are included here too.
 #[cfg(test)]
