@@ -1,13 +1,13 @@
 //! Processes in which cases run, one for each comparison, and one for each variant that is tried.
 //!
 //! A child prints its rows, or how it failed, as one line of JSON. It fails by panicking on its main thread: because something is
-//! wrong, or because an answer did not come in time, for instance from a thread that has panicked. The panics of all its threads are
-//! told. A child that says nothing has crashed, and one that does not end in time is killed.
+//! wrong, or because an answer did not come in time, for instance from a thread that has panicked. A child that says nothing has
+//! crashed, and one that does not end in time is killed. The panics of all threads are told in any case: they go to stderr at once.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::panic;
 use std::process::{Command, ExitCode, Stdio};
-use std::sync::Mutex;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::cases::{self, Case};
@@ -17,6 +17,9 @@ use crate::trials::{self, Trial};
 
 /// How long a child may take. The longest takes half of that.
 const LIMIT: Duration = Duration::from_secs(120);
+
+/// What a line of stderr begins with that tells of a panic.
+const PANIC: &str = "panic: ";
 
 /// One thing to run.
 pub enum Job {
@@ -68,68 +71,69 @@ fn spawn(id: &str, variant: Option<Variant>) -> Outcome {
     let mut command = Command::new(program);
     command.args(["--child", id]);
     command.args(variant.iter().flat_map(|variant| ["--variant", variant.name()]));
-    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| error.to_string())?;
-    let mut stdout = child.stdout.take().expect("it is piped");
-    let reader = std::thread::spawn(move || {
-        let mut text = String::new();
-        // What cannot be read is not JSON, which is told below.
-        let _ = stdout.read_to_string(&mut text);
-        text
-    });
+    let stdout = read(child.stdout.take());
+    let stderr = read(child.stderr.take());
     let start = Instant::now();
-    let status = loop {
+    let ended = loop {
         if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
-            break status;
+            break format!("crashes: the process ended with {status}");
         }
         if start.elapsed() > LIMIT {
             // It may have ended meanwhile.
             let _ = child.kill();
             let _ = child.wait();
-            return Err(format!("hangs: it was killed after {LIMIT:?}"));
+            break format!("hangs: it was killed after {LIMIT:?}");
         }
         std::thread::sleep(Duration::from_millis(5));
     };
-    let text = reader.join().unwrap_or_default();
-    let told: Option<Outcome> = text.lines().rev().find_map(|line| serde_json::from_str(line).ok());
-    told.unwrap_or_else(|| Err(format!("crashes: the process ended with {status}")))
+    let told = stdout.join().unwrap_or_default();
+    let (panics, others): (Vec<_>, Vec<_>) =
+        stderr.join().unwrap_or_default().into_iter().partition(|line| line.starts_with(PANIC));
+    others.iter().for_each(|line| eprintln!("{line}"));
+    let panics: Vec<_> = panics.iter().map(|line| line.trim_start_matches(PANIC)).collect();
+    match told.iter().rev().find_map(|line| serde_json::from_str::<Option<Vec<Row>>>(line).ok()) {
+        Some(Some(rows)) if panics.is_empty() => Ok(rows),
+        Some(_) => Err(panics.join("; ")),
+        None => Err(std::iter::once(&*ended).chain(panics).collect::<Vec<_>>().join("; ")),
+    }
 }
 
-/// Runs a case in this process, prints what it yields, and ends the process.
+/// Reads all lines of a pipe, on a thread, so that the child never waits for that.
+fn read(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<String>> {
+    std::thread::spawn(move || {
+        let lines = pipe.map(|pipe| BufReader::new(pipe).split(b'\n')).into_iter().flatten().flatten();
+        lines.map(|line| String::from_utf8_lossy(&line).into_owned()).collect()
+    })
+}
+
+/// Runs a case in this process, prints what it yields, or that it yields nothing, and ends the process.
 pub fn run_as_child(id: &str, variant: Option<Variant>) -> ExitCode {
-    static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
     panic::set_hook(Box::new(|info| {
         let thread = std::thread::current();
-        let message = info.payload_as_str().unwrap_or("an unknown panic");
-        let place = info.location().map(|place| format!(" ({}:{})", file_name(place.file()), place.line()));
-        let told = format!("{}: {message}{}", thread.name().unwrap_or("a thread"), place.unwrap_or_default());
-        PANICS.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(told);
+        let thread = thread.name().unwrap_or("a thread").to_owned();
+        let message = info.payload_as_str().unwrap_or("an unknown panic").replace('\n', " ");
+        let place = info.location().map(|place| (place.file().rsplit('/').next(), place.line()));
+        match place {
+            Some((Some(file), line)) => eprintln!("{PANIC}{thread}: {message} ({file}:{line})"),
+            _ => eprintln!("{PANIC}{thread}: {message}"),
+        }
     }));
-    let outcome = panic::catch_unwind(|| match variant {
+    let rows = panic::catch_unwind(|| match variant {
         None => {
-            let case = cases::all().into_iter().find(|case| case.id == id);
-            case.map(|case| (case.run)())
+            let case = cases::all().into_iter().find(|case| case.id == id).expect("there is such a case");
+            (case.run)()
         }
         Some(variant) => {
             let trial = trials::all().into_iter().find(|trial| trial.id == id);
-            trial.map(|trial| trial.run_for(variant))
+            trial.expect("there is such a trial").run_for(variant)
         }
     });
-    let panics = PANICS.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).join("; ");
-    let outcome: Outcome = match outcome {
-        Ok(Some(_)) if !panics.is_empty() => Err(panics),
-        Ok(Some(rows)) => Ok(rows),
-        Ok(None) => Err("there is no such case".into()),
-        Err(_) => Err(panics),
-    };
-    match serde_json::to_string(&outcome) {
+    match serde_json::to_string(&rows.ok()) {
         Ok(line) => println!("\n{line}"),
         Err(error) => eprintln!("{error}"),
     }
     // Threads that hang, and destructors of the driver, must not keep the process.
     std::process::exit(0)
-}
-
-fn file_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
 }

@@ -46,9 +46,9 @@ pub trait Entrant: Send {
     /// Presents what was drawn, once for each mention of a canvas, waits for the image updates, and returns how long that took.
     fn present(&mut self, canvases: &[usize], then: Then) -> Duration;
 
-    /// Makes a frame as script does, and returns how long it took until the image updates were there: for each canvas a texture is
-    /// made, drawn, presented, destroyed and dropped, without waiting in between.
-    fn script_frame(&mut self, frame: &[(usize, Size2D<u32>)]) -> Duration;
+    /// Makes a frame as script does, and returns how long it took until the image updates were there. A texture is made for each
+    /// canvas, and drawn if `drawn` says so; then each of them is presented, destroyed and dropped; all without waiting in between.
+    fn script_frame(&mut self, frame: &[(usize, Size2D<u32>)], drawn: bool) -> Duration;
 
     /// Reads an image, and returns how long it took until the caller had the bytes.
     fn get_image(&mut self, canvas: usize, source: Source) -> Duration;

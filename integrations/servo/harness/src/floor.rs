@@ -151,10 +151,12 @@ impl Entrant for Floor {
         time
     }
 
-    fn script_frame(&mut self, frame: &[(usize, Size2D<u32>)]) -> Duration {
+    fn script_frame(&mut self, frame: &[(usize, Size2D<u32>)], drawn: bool) -> Duration {
         let start = Instant::now();
         let textures: Vec<_> = frame.iter().map(|(_, size)| self.device.texture(*size)).collect();
-        self.device.clear(&textures);
+        if drawn {
+            self.device.clear(&textures);
+        }
         for ((canvas, size), texture) in frame.iter().zip(textures) {
             self.canvases[*canvas].drawn = Some((texture, *size));
         }

@@ -247,15 +247,28 @@ impl Entrant for Servo {
                 }
             }
         }
+        self.connection.hear();
         time
     }
 
-    fn script_frame(&mut self, frame: &[(usize, Size2D<u32>)]) -> Duration {
+    fn script_frame(&mut self, frame: &[(usize, Size2D<u32>)], drawn: bool) -> Duration {
+        let device = self.device;
         let start = Instant::now();
-        let epochs: Vec<_> = frame
-            .iter()
-            .map(|(canvas, size)| self.present_color(*canvas, self.device, *size, COLOR))
-            .collect();
+        let make = |(canvas, size): &(usize, Size2D<u32>)| {
+            let format = self.format(*canvas);
+            if drawn {
+                self.connection.submit_drawing(device, &[(*size, format)], COLOR)[0]
+            } else {
+                self.connection.create_texture(device, *size, format)
+            }
+        };
+        let textures: Vec<_> = frame.iter().map(make).collect();
+        let mut epochs = Vec::with_capacity(frame.len());
+        for ((canvas, size), texture) in frame.iter().zip(textures) {
+            let pending = self.pending(*canvas, device, texture, *size);
+            epochs.push(self.send_present(*canvas, Some(pending), *size));
+            self.send_destroy(texture);
+        }
         for ((canvas, _), epoch) in frame.iter().zip(epochs) {
             self.updates.wait_for(*canvas, epoch);
         }

@@ -81,8 +81,8 @@ impl Entrant for OnThreads {
         time
     }
 
-    fn script_frame(&mut self, frame: &[(usize, Size2D<u32>)]) -> Duration {
-        self.floor().script_frame(frame)
+    fn script_frame(&mut self, frame: &[(usize, Size2D<u32>)], drawn: bool) -> Duration {
+        self.floor().script_frame(frame, drawn)
     }
 
     fn get_image(&mut self, canvas: usize, source: Source) -> Duration {
