@@ -123,3 +123,53 @@ impl Canvases {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drag(canvases: &mut Canvases, from: (i32, i32), to: (i32, i32)) {
+        canvases.pointer_moved(from.into());
+        canvases.pressed();
+        canvases.pointer_moved(to.into());
+        canvases.released();
+    }
+
+    #[test]
+    fn a_click_changes_the_color_and_nothing_else() {
+        let mut canvases = Canvases::new();
+        canvases.all[0].is_stale = false;
+        drag(&mut canvases, (100, 100), (102, 99));
+        let Canvas { origin, size, color, is_stale, .. } = canvases.all[0];
+        assert_eq!((origin, size), ((40, 40).into(), (220, 160).into()));
+        assert!(color == 1 && is_stale);
+    }
+
+    #[test]
+    fn a_drag_moves_what_is_in_front_without_drawing_it_again() {
+        let mut canvases = Canvases::new();
+        canvases.all.iter_mut().for_each(|canvas| canvas.is_stale = false);
+        drag(&mut canvases, (200, 180), (190, 200));
+        assert_eq!(canvases.all[3].origin, (170, 180).into());
+        assert_eq!(canvases.order, [0, 1, 2, 4, 3]);
+        assert!(canvases.all.iter().all(|canvas| !canvas.is_stale));
+    }
+
+    #[test]
+    fn a_drag_of_the_corner_resizes_within_bounds() {
+        let mut canvases = Canvases::new();
+        drag(&mut canvases, (455, 195), (475, 255));
+        assert_eq!(canvases.all[1].size, (180, 220).into());
+        drag(&mut canvases, (475, 255), (0, 5000));
+        assert_eq!(canvases.all[1].size, (40, 1600).into());
+        assert_eq!(canvases.all[1].origin, (300, 40).into());
+    }
+
+    #[test]
+    fn nothing_happens_beside_the_canvases() {
+        let mut canvases = Canvases::new();
+        canvases.pointer_moved((5, 5).into());
+        assert!(!canvases.pressed());
+        assert!(!canvases.pointer_moved((100, 100).into()));
+    }
+}
