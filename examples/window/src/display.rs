@@ -1,14 +1,8 @@
-//! The window: WebRender, which draws on its GL context.
+//! What the window shows: WebRender, and the display list.
 
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
-use euclid::default::Size2D;
-use gleam::gl::GlFns;
-use surfman::{
-    Connection, Context, ContextAttributeFlags, ContextAttributes, Device, GLVersion, Surface, SurfaceAccess,
-    SurfaceType,
-};
 use webgpu_presentation::WebRenderSink;
 use webrender::{RenderApi, Renderer, Transaction, WebRenderOptions};
 use webrender_api::units::{
@@ -20,13 +14,11 @@ use webrender_api::{
     ExternalImageHandler, FramePublishId, FrameReadyParams, ImageKey, ImageRendering, NotificationHandler,
     NotificationRequest, PipelineId, PrimitiveFlags, RenderNotifier, RenderReasons, SpaceAndClipInfo,
 };
-use winit::dpi::PhysicalSize;
 use winit::event_loop::EventLoopProxy;
-use winit::raw_window_handle::{HasDisplayHandle, HasWindowHandle};
-use winit::window::Window;
 
 use crate::Wake;
 use crate::error::WindowError;
+use crate::gl::GlWindow;
 
 const BACKDROP: ColorF = ColorF { r: 0.16, g: 0.17, b: 0.2, a: 1.0 };
 const PIPELINE: PipelineId = PipelineId(0, 0);
@@ -39,57 +31,33 @@ pub struct Display {
     api: RenderApi,
     sink: Option<WebRenderSink>,
     document: DocumentId,
-    size: DeviceIntSize,
     epoch: u32,
-    context: Context,
-    device: Device,
-    /// Last field: the GL context goes before its window.
-    pub window: Window,
+    /// Last field: the renderer goes before its GL context.
+    pub window: GlWindow,
 }
 
 impl Display {
+    /// Lets WebRender draw in a window, with external images from `images`.
     pub fn new(
-        window: Window,
+        window: GlWindow,
         images: Box<dyn ExternalImageHandler>,
         proxy: EventLoopProxy<Wake>,
     ) -> Result<Self, WindowError> {
-        let connection = Connection::from_display_handle(window.display_handle()?)?;
-        let device = connection.create_device(&connection.create_adapter()?)?;
-        let attributes = ContextAttributes {
-            version: GLVersion::new(3, 3),
-            flags: ContextAttributeFlags::ALPHA
-                | ContextAttributeFlags::DEPTH
-                | ContextAttributeFlags::STENCIL,
-        };
-        let descriptor = device.create_context_descriptor(&attributes)?;
-        let mut context = device.create_context(&descriptor, None)?;
-        let size = window.inner_size().cast::<i32>();
-        let native_widget = connection.create_native_widget_from_window_handle(
-            window.window_handle()?,
-            Size2D::new(size.width, size.height),
-        )?;
-        let surface_type = SurfaceType::Widget { native_widget };
-        let surface = device.create_surface(&context, SurfaceAccess::GPUOnly, surface_type)?;
-        bind(&device, &mut context, surface)?;
-        device.make_context_current(&context)?;
-        // SAFETY: the context is current here, and whenever the renderer is called; it lives as long as the renderer.
-        let gl = unsafe { GlFns::load_with(|name| device.get_proc_address(&context, name)) };
-
         let options = WebRenderOptions {
             clear_caches_with_quads: true,
             enable_debugger: false,
             clear_color: BACKDROP,
             ..Default::default()
         };
+        let notifier = Box::new(Notifier(proxy));
         let (mut renderer, sender) =
-            webrender::create_webrender_instance(gl, Box::new(Notifier(proxy)), options, None)
+            webrender::create_webrender_instance(window.functions()?, notifier, options, None)
                 .map_err(|error| WindowError::WebRender(format!("{error:?}")))?;
         renderer.set_external_image_handler(images);
         let api = sender.create_api();
-        let size = DeviceIntSize::new(size.width, size.height);
-        let document = api.add_document(size);
+        let document = api.add_document(window.size());
         let sink = Some(WebRenderSink::new(sender.create_api(), document));
-        Ok(Self { renderer: Some(renderer), api, sink, document, size, epoch: 0, context, device, window })
+        Ok(Self { renderer: Some(renderer), api, sink, document, epoch: 0, window })
     }
 
     /// Where the presenter sends its image updates. There is one presenter, which takes it.
@@ -99,18 +67,6 @@ impl Display {
 
     pub fn new_key(&self) -> ImageKey {
         self.api.generate_image_key()
-    }
-
-    /// Follows the window to a new size.
-    pub fn resize(&mut self, size: PhysicalSize<u32>) -> Result<(), WindowError> {
-        let PhysicalSize { width, height } = size.cast::<i32>();
-        if width == 0 || height == 0 {
-            return Ok(());
-        }
-        self.size = DeviceIntSize::new(width, height);
-        self.with_surface(|device, context, surface| {
-            device.resize_surface(context, surface, Size2D::new(width, height))
-        })
     }
 
     /// Displays these images, the last one in front.
@@ -125,7 +81,10 @@ impl Display {
         }
         let mut transaction = Transaction::new();
         self.epoch += 1;
-        transaction.set_document_view(DeviceIntRect::from_origin_and_size(DeviceIntPoint::zero(), self.size));
+        transaction.set_document_view(DeviceIntRect::from_origin_and_size(
+            DeviceIntPoint::zero(),
+            self.window.size(),
+        ));
         transaction.set_display_list(Epoch(self.epoch), builder.end());
         transaction.set_root_pipeline(PIPELINE);
         transaction.generate_frame(self.epoch.into(), true, false, RenderReasons::SCENE);
@@ -146,62 +105,41 @@ impl Display {
     /// Draws the newest frame that is built, and shows it in the window.
     pub fn draw(&mut self) -> Result<(), WindowError> {
         self.render()?;
-        self.with_surface(|device, context, surface| device.present_surface(context, surface))
+        self.window.present()
     }
 
-    /// Draws the newest frame that is built, and returns its pixels instead of showing it: the size, and RGB from the top row on.
+    /// Draws the newest frame that is built, and returns its size and pixels instead of showing it: RGB, from the top row on.
     pub fn screenshot(&mut self) -> Result<(DeviceIntSize, Vec<u8>), WindowError> {
         self.render()?;
-        let size = FramebufferIntSize::new(self.size.width, self.size.height);
-        let area = FramebufferIntRect::from_origin_and_size(FramebufferIntPoint::zero(), size);
-        let rgba = self.renderer.as_mut().map(|renderer| renderer.read_pixels_rgba8(area));
-        let rgba = rgba.unwrap_or_default();
+        let size = self.window.size();
+        let area = FramebufferIntRect::from_origin_and_size(
+            FramebufferIntPoint::zero(),
+            FramebufferIntSize::new(size.width, size.height),
+        );
+        let rgba =
+            self.renderer.as_mut().map(|renderer| renderer.read_pixels_rgba8(area)).unwrap_or_default();
         let rows = rgba.chunks_exact(size.width as usize * 4).rev();
         let pixels = rows.flat_map(|row| row.as_chunks::<4>().0).flat_map(|&[r, g, b, _]| [r, g, b]);
-        Ok((self.size, pixels.collect()))
+        Ok((size, pixels.collect()))
     }
 
     fn render(&mut self) -> Result<(), WindowError> {
-        self.device.make_context_current(&self.context)?;
+        self.window.make_current()?;
         let Some(renderer) = &mut self.renderer else { return Ok(()) };
         renderer.update();
-        let rendered = renderer.render(self.size, 0);
+        let rendered = renderer.render(self.window.size(), 0);
         rendered.map(drop).map_err(|errors| WindowError::WebRender(format!("{errors:?}")))
     }
-
-    /// Does something with the surface of the window, which the context lets go of meanwhile.
-    fn with_surface(
-        &mut self,
-        act: impl FnOnce(&Device, &Context, &mut Surface) -> Result<(), surfman::Error>,
-    ) -> Result<(), WindowError> {
-        let Self { device, context, .. } = self;
-        let Some(mut surface) = device.unbind_surface_from_context(context)? else { return Ok(()) };
-        let done = act(device, context, &mut surface);
-        bind(device, context, surface)?;
-        Ok(done?)
-    }
-}
-
-fn bind(device: &Device, context: &mut Context, surface: Surface) -> Result<(), WindowError> {
-    device.bind_surface_to_context(context, surface).map_err(|(error, mut surface)| {
-        // A surface must not be dropped without this.
-        let _ = device.destroy_surface(context, &mut surface);
-        error.into()
-    })
 }
 
 impl Drop for Display {
     fn drop(&mut self) {
         self.api.shut_down(true);
-        let Self { renderer, device, context, .. } = self;
-        let _ = device.make_context_current(context);
-        if let Some(renderer) = renderer.take() {
+        if let Some(renderer) = self.renderer.take()
+            && self.window.make_current().is_ok()
+        {
             renderer.deinit();
         }
-        if let Ok(Some(mut surface)) = device.unbind_surface_from_context(context) {
-            let _ = device.destroy_surface(context, &mut surface);
-        }
-        let _ = device.destroy_context(context);
     }
 }
 

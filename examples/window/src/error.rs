@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::RecvTimeoutError;
 
-use webgpu_presentation::{CreateContextError, UnknownContext};
+use webgpu_presentation::{Awaited, CreateContextError, UnknownContext};
 
 use crate::gfx::GpuError;
 
@@ -26,7 +26,9 @@ pub enum WindowError {
     CreateContext(#[from] CreateContextError),
     #[error(transparent)]
     UnknownContext(#[from] UnknownContext),
-    #[error("a frame did not come in time")]
+    #[error("the last frame of a canvas: {0:?}")]
+    NotPresented(Awaited),
+    #[error("WebRender did not build a frame in time")]
     Late(#[from] RecvTimeoutError),
     #[error("the screenshot: {0}")]
     File(#[from] std::io::Error),

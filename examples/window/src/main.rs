@@ -5,7 +5,8 @@
 //!
 //! - `canvas`: the canvases, and what the pointer does with them;
 //! - `painter`: draws them with wgpu-core;
-//! - `display`: the window, its GL context, and WebRender;
+//! - `gl`: the window and its GL context;
+//! - `display`: WebRender, which draws there;
 //! - `stage`: presents the canvases and displays them.
 
 mod canvas;
@@ -14,6 +15,7 @@ mod error;
 #[path = "../../../demo/src/gfx.rs"]
 #[allow(dead_code, reason = "the demo needs more of this file")]
 mod gfx;
+mod gl;
 mod painter;
 mod stage;
 mod support;
@@ -43,7 +45,7 @@ const FRAME: Duration = Duration::from_micros(16_667);
 #[command(name = "window")]
 struct Options {
     /// Close the window after this many animation frames
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     frames: Option<u64>,
 
     /// Write what the window shows in the end, as PNG
@@ -106,7 +108,7 @@ impl ApplicationHandler<Wake> for App {
     fn user_event(&mut self, _: &ActiveEventLoop, wake: Wake) {
         if let Some(stage) = &mut self.stage {
             match wake {
-                Wake::FrameReady => stage.display.window.request_redraw(),
+                Wake::FrameReady => stage.request_redraw(),
                 Wake::Maintain => stage.maintain(),
             }
         }
@@ -115,29 +117,23 @@ impl ApplicationHandler<Wake> for App {
     fn window_event(&mut self, event_loop: &ActiveEventLoop, _: WindowId, event: WindowEvent) {
         let Some(stage) = &mut self.stage else { return };
         match event {
-            WindowEvent::CloseRequested => return self.finish(event_loop),
+            WindowEvent::CloseRequested => self.finish(event_loop),
             WindowEvent::KeyboardInput { event, .. }
-                if event.state == ElementState::Pressed
-                    && event.logical_key == Key::Named(NamedKey::Escape) =>
+                if event.state.is_pressed() && event.logical_key == Key::Named(NamedKey::Escape) =>
             {
-                return self.finish(event_loop);
+                self.finish(event_loop);
             }
             WindowEvent::CursorMoved { position, .. } => {
-                if stage.canvases.pointer_moved(Point2D::new(position.x, position.y).to_i32()) {
-                    stage.lay_out();
-                }
+                stage.pointer_moved(Point2D::new(position.x, position.y).to_i32());
             }
             WindowEvent::MouseInput { state: ElementState::Pressed, button: MouseButton::Left, .. } => {
-                if stage.canvases.pressed() {
-                    stage.lay_out();
-                }
+                stage.pressed();
             }
             WindowEvent::MouseInput { state: ElementState::Released, button: MouseButton::Left, .. } => {
-                stage.canvases.released();
+                stage.released();
             }
             WindowEvent::Resized(size) => {
-                let resized = stage.display.resize(size);
-                stage.lay_out();
+                let resized = stage.resized(size);
                 self.check(event_loop, resized);
             }
             WindowEvent::RedrawRequested => {
@@ -156,8 +152,11 @@ impl ApplicationHandler<Wake> for App {
                 return self.finish(event_loop);
             }
             self.frames += 1;
-            // Frames that are missed are not made up for.
-            self.next = now.max(self.next + FRAME);
+            self.next += FRAME;
+            if self.next < now {
+                // Frames that were missed are not made up for.
+                self.next = now + FRAME;
+            }
             let animated = stage.animate();
             self.check(event_loop, animated);
         }

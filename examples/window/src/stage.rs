@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use euclid::default::Point2D;
 use webgpu_presentation::*;
 use webrender_api::ImageKey;
 use webrender_api::units::{DeviceIntSize, LayoutPoint, LayoutRect, LayoutSize};
 use wgpu_types::InstanceFlags;
+use winit::dpi::PhysicalSize;
 use winit::event_loop::EventLoopProxy;
 use winit::window::Window;
 
@@ -16,6 +18,7 @@ use crate::canvas::Canvases;
 use crate::display::Display;
 use crate::error::WindowError;
 use crate::gfx::Gfx;
+use crate::gl::GlWindow;
 use crate::painter::{Brush, Painter};
 use crate::support::gpu::Gpu;
 
@@ -23,7 +26,7 @@ use crate::support::gpu::Gpu;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub struct Stage {
-    pub canvases: Canvases,
+    canvases: Canvases,
     /// Belongs to the canvas with the same index, and so do the following ones.
     brushes: Vec<Brush>,
     keys: Vec<ImageKey>,
@@ -32,7 +35,7 @@ pub struct Stage {
     map: ContextMap,
     /// Goes before the display: WebRender takes no image updates afterwards.
     presenter: Presenter,
-    pub display: Display,
+    display: Display,
     start: Instant,
     tally: Tally,
 }
@@ -53,7 +56,8 @@ impl Stage {
 
         // The map is first. The renderer and the presenter meet in it.
         let map = ContextMap::default();
-        let mut display = Display::new(window, Box::new(ExternalImages::new(&map)), proxy.clone())?;
+        let images = Box::new(ExternalImages::new(&map));
+        let mut display = Display::new(GlWindow::new(window)?, images, proxy.clone())?;
         let sink = display.take_sink().ok_or_else(|| WindowError::WebRender("the sink is taken".into()))?;
         let options = PresenterOptions {
             // The event loop may have ended.
@@ -81,8 +85,35 @@ impl Stage {
         Ok(stage)
     }
 
+    pub fn pointer_moved(&mut self, to: Point2D<i32>) {
+        if self.canvases.pointer_moved(to) {
+            self.lay_out();
+        }
+    }
+
+    pub fn pressed(&mut self) {
+        if self.canvases.pressed() {
+            self.lay_out();
+        }
+    }
+
+    pub fn released(&mut self) {
+        self.canvases.released();
+    }
+
+    pub fn resized(&mut self, size: PhysicalSize<u32>) -> Result<(), WindowError> {
+        self.display.window.resize(size)?;
+        self.lay_out();
+        Ok(())
+    }
+
+    /// Asks for a call of [`draw`](Self::draw).
+    pub fn request_redraw(&self) {
+        self.display.window.window.request_redraw();
+    }
+
     /// Tells WebRender where the canvases are.
-    pub fn lay_out(&mut self) {
+    fn lay_out(&mut self) {
         let image = |&index: &usize| {
             let canvas = &self.canvases.all[index];
             let origin = LayoutPoint::from_untyped(canvas.origin.to_f32());
@@ -142,7 +173,7 @@ impl Stage {
         let seconds = self.tally.since.elapsed().as_secs_f64();
         let frames = f64::from(self.tally.frames) / seconds;
         let rate = |kind: usize| (presents[kind] - self.tally.presents[kind]) as f64 / seconds;
-        self.display.window.set_title(&format!(
+        self.display.window.window.set_title(&format!(
             "WebGPU canvases: {frames:.0} frames, {:.0} presented, {:.0} superseded per second; {:.1} MiB",
             rate(0),
             rate(1),
@@ -155,12 +186,17 @@ impl Stage {
     /// Waits until all that was presented is shown, and returns the window's size and RGB pixels.
     pub fn screenshot(&mut self) -> Result<(DeviceIntSize, Vec<u8>), WindowError> {
         let (tell, told) = channel();
-        for (index, &epoch) in self.epochs.iter().enumerate() {
+        let presented = self.epochs.iter().enumerate().filter(|(_, epoch)| epoch.0 > 0);
+        for (index, &epoch) in presented {
             let tell = tell.clone();
             self.map.when_presented(id(index), epoch, PATIENCE, move |end| drop(tell.send(end)));
         }
-        for _ in &self.epochs {
-            told.recv_timeout(PATIENCE)?;
+        drop(tell);
+        // The map answers in time, even if a present does not end.
+        for end in told {
+            if !matches!(end, Awaited::Presented { .. }) {
+                return Err(WindowError::NotPresented(end));
+            }
         }
         self.display.build()?;
         self.display.screenshot()
