@@ -53,6 +53,10 @@ fn start_server() -> Option<(Guard, String)> {
     let mut number = String::new();
     let output = server.0.stdout.take().expect("it is piped");
     BufReader::new(output).read_line(&mut number).expect("Xvfb names its display");
+    if number.is_empty() {
+        skip("Xvfb does not start");
+        return None;
+    }
     Some((server, format!(":{}", number.trim())))
 }
 
