@@ -54,8 +54,8 @@ struct Arguments {
 enum Subcommands {
     /// Check that the machine has what the project needs, and install what is missing.
     ///
-    /// Needed are a Vulkan driver (Mesa's software driver will do), the validation layers, EGL, FreeType and
-    /// clang (or another C++ compiler, named by CXX). Missing packages are installed on Debian and Ubuntu, with
+    /// Needed are a Vulkan driver (Mesa's software driver will do), the validation layers, EGL, an X server
+    /// without a screen and X11's client libraries, FreeType and clang (or another C++ compiler, named by CXX). Missing packages are installed on Debian and Ubuntu, with
     /// sudo unless run as root; on other systems they are named. The other commands begin with this one.
     Setup,
 

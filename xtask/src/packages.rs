@@ -18,7 +18,7 @@ pub struct Package {
     pub is_present: fn(vulkan: &str) -> bool,
 }
 
-pub const PACKAGES: [Package; 10] = [
+pub const PACKAGES: [Package; 15] = [
     Package {
         name: "libvulkan1",
         purpose: "Vulkan loader",
@@ -43,6 +43,24 @@ pub const PACKAGES: [Package; 10] = [
         purpose: "software OpenGL",
         is_present: |_| library("dri/swrast_dri.so").is_some() || has_gallium(),
     },
+    // winit and surfman load these at run time, with what they depend on.
+    Package {
+        name: "libx11-xcb1",
+        purpose: "X11 client libraries",
+        is_present: |_| library("libX11-xcb.so.1").is_some() && library("libX11.so.6").is_some(),
+    },
+    Package {
+        name: "libxcursor1",
+        purpose: "X11 cursors",
+        is_present: |_| library("libXcursor.so.1").is_some(),
+    },
+    Package { name: "libxi6", purpose: "X11 input", is_present: |_| library("libXi.so.6").is_some() },
+    Package {
+        name: "libxkbcommon-x11-0",
+        purpose: "X11 keyboards",
+        is_present: |_| library("libxkbcommon-x11.so.0").is_some(),
+    },
+    Package { name: "xvfb", purpose: "X server without a screen", is_present: |_| on_path("Xvfb") },
     Package { name: "pkg-config", purpose: "pkg-config", is_present: |_| on_path("pkg-config") },
     // The version is the one that freetype-sys asks for.
     Package {
