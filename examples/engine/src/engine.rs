@@ -66,7 +66,7 @@ impl Engine {
             wake: Arc::new(move || drop(wake.send(Message::Maintain))),
             ..PresenterOptions::default()
         };
-        let sink = Arc::new(WebRenderSink::new(page.new_api(), page.document()));
+        let sink = WebRenderSink::new(page.new_api(), page.document());
         let (api, contexts) = (page.new_api(), map.clone());
         let thread = std::thread::Builder::new().name("WebGPU".into()).spawn(move || {
             // A presenter stays on the thread that made it.

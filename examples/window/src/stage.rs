@@ -64,7 +64,7 @@ impl Stage {
             wake: Arc::new(move || drop(proxy.send_event(Wake::Maintain))),
             ..PresenterOptions::default()
         };
-        let mut presenter = Presenter::new(gpu.global, &map, Arc::new(sink), options);
+        let mut presenter = Presenter::new(gpu.global, &map, sink, options);
 
         let canvases = Canvases::new();
         let (mut brushes, mut keys) = (Vec::new(), Vec::new());
