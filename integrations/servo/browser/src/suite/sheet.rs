@@ -60,7 +60,10 @@ fn draw(sheet: &mut RgbImage, (x, y): (u32, u32), row: &Row) -> Result<(), Suite
         } else {
             GOOD
         };
-        lettering::write(sheet, (x, y + SHOT.1 + 2), SHOT.0, &tables::verdict(report), color);
+        let verdict = tables::verdict(report);
+        // There is room for no more words.
+        let words = verdict.split(", ").take(2).collect::<Vec<_>>().join(", ");
+        lettering::write(sheet, (x, y + SHOT.1 + 2), SHOT.0, &words, color);
     }
     Ok(())
 }
