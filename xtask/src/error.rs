@@ -27,6 +27,9 @@ pub enum XtaskError {
     #[error("{step} failed ({status}). To repeat it alone: cargo xtask test --only {step}")]
     StepFailed { step: &'static str, status: ExitStatus },
 
+    #[error("the browser could not be looked at or copied: {0}")]
+    Browser(io::Error),
+
     #[error("this needs rustup, to run a nightly compiler beside the stable one: https://rustup.rs")]
     NoRustup,
     #[error("this needs a nightly compiler: rustup toolchain install nightly --profile minimal")]

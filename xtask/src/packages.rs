@@ -76,6 +76,39 @@ pub const PACKAGES: [Package; 15] = [
     },
 ];
 
+/// What Servo is built with, beside [`PACKAGES`].
+pub const BROWSER_PACKAGES: [Package; 13] = [
+    Package { name: "clang-19", purpose: "clang for SpiderMonkey", is_present: |_| on_path("clang++-19") },
+    Package { name: "llvm-19", purpose: "LLVM's archiver", is_present: |_| on_path("llvm-ar-19") },
+    Package {
+        name: "libclang-19-dev",
+        purpose: "clang for bindgen",
+        is_present: |_| Path::new("/usr/lib/llvm-19/lib/libclang.so").exists(),
+    },
+    Package { name: "lld-19", purpose: "a linker for SpiderMonkey", is_present: |_| on_path("ld.lld-19") },
+    Package { name: "m4", purpose: "m4", is_present: |_| on_path("m4") },
+    Package { name: "cmake", purpose: "CMake", is_present: |_| on_path("cmake") },
+    Package { name: "gperf", purpose: "gperf", is_present: |_| on_path("gperf") },
+    Package { name: "libdbus-1-dev", purpose: "D-Bus to build against", is_present: |_| headers("dbus-1") },
+    Package { name: "libudev-dev", purpose: "udev to build against", is_present: |_| headers("libudev") },
+    Package {
+        name: "libfontconfig1-dev",
+        purpose: "fontconfig to build against",
+        is_present: |_| headers("fontconfig"),
+    },
+    Package {
+        name: "libharfbuzz-dev",
+        purpose: "HarfBuzz to build against",
+        is_present: |_| headers("harfbuzz"),
+    },
+    Package { name: "libssl-dev", purpose: "OpenSSL to build against", is_present: |_| headers("openssl") },
+    Package { name: "zlib1g-dev", purpose: "zlib to build against", is_present: |_| headers("zlib") },
+];
+
+fn headers(library: &str) -> bool {
+    succeeds("pkg-config", &["--exists", library])
+}
+
 /// Returns what the Vulkan loader offers: nothing if `vulkaninfo` is missing.
 pub fn vulkan_summary() -> String {
     stdout_of("vulkaninfo", &["--summary"])

@@ -6,8 +6,10 @@
 //!
 //! - `edits`: small anchored replacements, and the errors when a place is not found;
 //! - `sources`: the published files, the adapted ones, and the variant that a browser is built with;
-//! - `harness`: the program that drives both variants and compares them.
+//! - `harness`: the program that drives both variants and compares them;
+//! - `browser`: a browser with each variant, and the pages that it opens.
 
+mod browser;
 mod edits;
 mod harness;
 mod sources;
@@ -40,6 +42,16 @@ pub enum ServoCommand {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
         arguments: Vec<OsString>,
     },
+
+    /// Build Servo as published and on this crate, open pages that check themselves in both, and compare.
+    ///
+    /// Installs what Servo is built with. The first build takes about 50 minutes of one core, later ones seconds. Writes a contact
+    /// sheet to target/servo/contact-sheet.png. All arguments go to the suite: parts of the names of pages, and `--json FILE`.
+    Browser {
+        /// Arguments for the suite.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+        arguments: Vec<OsString>,
+    },
 }
 
 pub fn command(command: &ServoCommand) -> Result<(), XtaskError> {
@@ -52,10 +64,16 @@ pub fn command(command: &ServoCommand) -> Result<(), XtaskError> {
             Ok(())
         }
         ServoCommand::Harness { arguments } => harness::command(arguments),
+        ServoCommand::Browser { arguments } => browser::command(arguments),
     }
 }
 
 /// Returns the folder that all programs with Servo's crates are built in, so that what they share is built once.
 fn build_folder() -> PathBuf {
-    process::root().join("target/servo/build")
+    servo_folder().join("build")
+}
+
+/// Returns the folder of all that is made of Servo.
+fn servo_folder() -> PathBuf {
+    process::root().join("target/servo")
 }

@@ -24,34 +24,36 @@ pub fn command() -> Result<(), XtaskError> {
 
 /// Installs what is missing, and prints which Vulkan adapters there are. Takes half a second if nothing is missing.
 pub fn ensure() -> Result<(), XtaskError> {
-    let mut vulkan = vulkan_summary();
-    let missing = missing(&vulkan);
-    if !missing.is_empty() {
-        install(&missing)?;
-        vulkan = vulkan_summary();
-        let missing = self::missing(&vulkan);
-        if !missing.is_empty() {
-            return Err(XtaskError::StillMissing(listed(&missing)));
-        }
-    }
+    ensure_packages(&PACKAGES)?;
     ensure_components()?;
-    for adapter in adapters(&vulkan) {
+    for adapter in adapters(&vulkan_summary()) {
         println!("Vulkan adapter: {adapter}");
     }
     Ok(())
 }
 
-fn missing(vulkan: &str) -> Vec<Package> {
-    PACKAGES.into_iter().filter(|package| !(package.is_present)(vulkan)).collect()
+/// Installs those of the packages that are missing.
+pub fn ensure_packages(packages: &[Package]) -> Result<(), XtaskError> {
+    let missing = missing(packages, &vulkan_summary());
+    if missing.is_empty() {
+        return Ok(());
+    }
+    install(&missing)?;
+    let missing = self::missing(packages, &vulkan_summary());
+    if missing.is_empty() { Ok(()) } else { Err(XtaskError::StillMissing(listed(&missing))) }
+}
+
+fn missing<'a>(packages: &'a [Package], vulkan: &str) -> Vec<&'a Package> {
+    packages.iter().filter(|package| !(package.is_present)(vulkan)).collect()
 }
 
 /// Lists packages, one on each line, for a reader whose distribution may call them something else.
-fn listed(packages: &[Package]) -> String {
-    let line = |package: &Package| format!("\n    {}: {}", package.name, package.purpose);
+fn listed(packages: &[&Package]) -> String {
+    let line = |package: &&Package| format!("\n    {}: {}", package.name, package.purpose);
     packages.iter().map(line).collect()
 }
 
-fn install(missing: &[Package]) -> Result<(), XtaskError> {
+fn install(missing: &[&Package]) -> Result<(), XtaskError> {
     let as_root = stdout_of("id", &["-u"]).trim() == "0";
     let is_debian = Path::new("/etc/debian_version").exists() && on_path("apt-get");
     if !is_debian || !(as_root || on_path("sudo")) {
@@ -101,7 +103,7 @@ mod tests {
     #[test]
     fn a_missing_package_is_listed_with_its_purpose() {
         // An empty summary has neither adapter nor layer.
-        let shown = listed(&missing(""));
+        let shown = listed(&missing(&PACKAGES, ""));
         assert!(shown.contains("\n    mesa-vulkan-drivers: Vulkan driver with an adapter"), "{shown}");
         assert!(shown.contains("\n    vulkan-validationlayers: Vulkan validation layers"), "{shown}");
     }

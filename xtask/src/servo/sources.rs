@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::{fmt, fs, io};
 
 use serde::Deserialize;
 
@@ -47,12 +47,12 @@ pub enum Variant {
     Adapted,
 }
 
-impl Variant {
-    fn name(self) -> &'static str {
-        match self {
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Self::Published => "published",
             Self::Adapted => "adapted",
-        }
+        })
     }
 }
 
@@ -89,11 +89,10 @@ pub fn lay_out(root: &Path) -> Result<Sources, SourcesError> {
 impl Sources {
     /// Returns the folder that holds the crates of a variant.
     pub fn folder_of(&self, variant: Variant) -> PathBuf {
-        self.folder.join(variant.name())
+        self.folder.join(variant.to_string())
     }
 
     /// Lays a variant where the browser looks for it: in `target/servo/variant`.
-    #[allow(dead_code, reason = "the browser calls it")]
     pub fn choose(&self, variant: Variant) -> Result<(), SourcesError> {
         write(&self.folder.join("variant"), self.files_of(variant))
     }
