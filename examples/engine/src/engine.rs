@@ -24,7 +24,8 @@ pub struct Engine {
     page: Page,
     map: ContextMap,
     webgpu: Sender<Message>,
-    thread: JoinHandle<()>,
+    /// `None` once it has ended.
+    thread: Option<JoinHandle<()>>,
     created: Receiver<Created>,
     gone: (Sender<OwnerId>, Receiver<OwnerId>),
     /// The images of the canvases that are displayed.
@@ -74,6 +75,7 @@ impl Engine {
             let pages = HashMap::new();
             WebGpu { global, adapter, api, created, presenter, pages }.run(&messages);
         })?;
+        let thread = Some(thread);
         let (adapter, created) = (format!("{} ({})", info.name, info.driver_info), creations);
         Ok(Self { adapter, page, map, webgpu, thread, created, gone: channel(), keys: HashMap::new() })
     }
@@ -122,14 +124,19 @@ impl Engine {
         let (tell, told) = channel();
         self.map.when_presented(id(canvas), CanvasEpoch(epoch), PATIENCE, move |end| drop(tell.send(end)));
         // The map answers in time, even if nothing is presented.
-        told.recv().map_err(|_| EngineError::Late("a present"))
+        match told.recv() {
+            Ok(end) if !matches!(end, Awaited::TimedOut) => Ok(end),
+            _ => Err(EngineError::Late("a present")),
+        }
     }
 
-    /// Lets a page read its canvases, which must show this epoch. Returns what is wrong.
-    pub fn read(&self, process: &Process, epoch: u64) -> Result<Vec<String>, EngineError> {
+    /// Lets a page read its canvases, which must show this epoch.
+    pub fn read(&self, process: &Process, epoch: u64) -> Result<(), EngineError> {
         let (answer, answers) = ipc::channel()?;
         process.send(Event::Read(epoch, answer))?;
-        answers.try_recv_timeout(PATIENCE).map_err(|_| EngineError::Late("what a page has read"))
+        let wrong: Vec<_> =
+            answers.try_recv_timeout(PATIENCE).map_err(|_| EngineError::Late("what a page has read"))?;
+        if wrong.is_empty() { Ok(()) } else { Err(EngineError::Wrong(wrong.join(", "))) }
     }
 
     /// Renders, and compares each pixel of the window with what the canvases are expected to show.
@@ -178,14 +185,17 @@ impl Engine {
         Err(EngineError::Late("memory or an id of a page"))
     }
 
-    /// Ends the WebGPU thread before the renderer: WebRender takes no messages afterwards.
-    pub fn finish(self) -> Result<(), EngineError> {
-        self.tell(Message::Exit)?;
-        self.thread.join().map_err(|_| EngineError::Wrong("the WebGPU thread has panicked".into()))
-    }
-
     fn tell(&self, message: Message) -> Result<(), EngineError> {
         self.webgpu.send(message).map_err(|_| EngineError::Wrong("the WebGPU thread has ended".into()))
+    }
+}
+
+impl Drop for Engine {
+    /// Ends the WebGPU thread before the renderer goes: WebRender takes no messages afterwards.
+    fn drop(&mut self) {
+        // A thread that has panicked has said so, and takes no message.
+        let _ = self.tell(Message::Exit);
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 

@@ -52,8 +52,11 @@ impl Process {
         Ok(self.events.send(event)?)
     }
 
-    /// Ends the process at once, whatever it is doing.
+    /// Ends the process at once, in the middle of what it is doing.
     pub fn kill(mut self) -> Result<(), EngineError> {
+        if self.child.try_wait()?.is_some() {
+            return Err(EngineError::Wrong("a script process has ended before it was killed".into()));
+        }
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
