@@ -158,9 +158,10 @@ impl Poller {
         poller.is_none_or(|poller| poller.wait_for_copies(deadline))
     }
 
-    /// Notes that a queue belongs to a device, and begins to keep what is kept of the device.
+    /// Notes that a queue belongs to a device, and prepares the device: its first wait finds a thread that runs. (On a machine whose cores
+    /// are busy, a new thread runs only milliseconds later.)
     pub(super) fn add_device(&self, device: DeviceId, queue: QueueId) {
-        self.open(device);
+        self.device(device).add(std::iter::empty());
         self.0.devices.lock().queues.insert(queue, device);
     }
 
