@@ -331,7 +331,7 @@ impl<P: Parts> Engine<P> {
             let mut batch = presenter.batch();
             let result = batch.present(context, contents, CanvasEpoch(epoch));
             if !drawn.kept {
-                self.witness.tell(|oracle| oracle.gives_up(texture));
+                self.witness.tell(|oracle| oracle.gives_up(*number, texture));
                 batch.destroy_texture(texture);
                 batch.drop_texture(texture);
             }
@@ -341,7 +341,7 @@ impl<P: Parts> Engine<P> {
         } else {
             let result = presenter.present(context, contents, CanvasEpoch(epoch));
             if !drawn.kept {
-                end_texture(presenter, &self.witness, texture);
+                end_texture(presenter, &self.witness, *number, texture);
             }
             result
         };
@@ -357,7 +357,7 @@ impl<P: Parts> Engine<P> {
         seat.kept.push(drawn);
         if seat.kept.len() > MOST_KEPT {
             let oldest = seat.kept.remove(0).pending.texture_id;
-            end_texture(&mut seat.presenter, &witness, oldest);
+            end_texture(&mut seat.presenter, &witness, seat.at, oldest);
         }
     }
 
@@ -405,7 +405,8 @@ impl<P: Parts> Engine<P> {
         let drawn = self.draw(at, texture);
         self.ask(at, context, Some(drawn));
         let witness = self.witness.clone();
-        end_texture(&mut self.seat_of(at).presenter, &witness, drawn.pending.texture_id);
+        let seat = self.seat_of(at);
+        end_texture(&mut seat.presenter, &witness, seat.at, drawn.pending.texture_id);
     }
 
     fn ask(&mut self, at: usize, context: ContextId, drawn: Option<Drawn>) -> u64 {
@@ -628,8 +629,8 @@ impl<P: Parts> Engine<P> {
 }
 
 /// Destroys and drops a texture once all copies of it are made.
-fn end_texture(presenter: &mut Presenter, witness: &Witness, texture: TextureId) {
-    witness.tell(|oracle| oracle.gives_up(texture));
+fn end_texture(presenter: &mut Presenter, witness: &Witness, at: usize, texture: TextureId) {
+    witness.tell(|oracle| oracle.gives_up(at, texture));
     let mut batch = presenter.batch();
     batch.destroy_texture(texture);
     batch.drop_texture(texture);

@@ -162,10 +162,9 @@ impl Renderer {
         self.unlocked(context, generation);
     }
 
-    /// A lock was taken back: of this generation the one that was locked last, or with `None` of all.
+    /// A lock was taken back: of those with this generation the one that was locked last.
     fn unlocked(&mut self, context: ContextId, generation: Option<u8>) {
-        let is_it =
-            |held: &Held| held.context == context && (generation.is_none() || held.generation == generation);
+        let is_it = |held: &Held| held.context == context && held.generation == generation;
         let Some(last) = self.held.iter().rposition(is_it) else { return };
         self.held[last].count -= 1;
         if self.held[last].count == 0 {

@@ -133,7 +133,7 @@ impl Oracle {
             self.begins(at, context, *owner, *size, provided.len());
             *self.taken.entry(context).or_default() += 1;
         } else {
-            provided.iter().for_each(|id| self.came_back(ReturnedId::Buffer(*id)));
+            provided.iter().for_each(|id| self.came_back(at, ReturnedId::Buffer(*id)));
         }
     }
 

@@ -108,6 +108,8 @@ pub struct Oracle {
     failures: BTreeMap<usize, Failures>,
     lent: HashSet<ReturnedId>,
     returned: Vec<ReturnedId>,
+    /// Textures that a presenter is to drop.
+    given_up: HashSet<(usize, TextureId)>,
     /// How often each context id was taken, and did not come back since.
     taken: HashMap<ContextId, usize>,
     pub tally: Tally,
@@ -169,6 +171,7 @@ impl Oracle {
             failures: BTreeMap::new(),
             lent: HashSet::new(),
             returned: Vec::new(),
+            given_up: HashSet::new(),
             taken: HashMap::new(),
             tally: Tally::default(),
         }
@@ -230,25 +233,31 @@ impl Oracle {
         id
     }
 
-    /// A texture is handed in, to be dropped.
-    pub fn gives_up(&mut self, texture: TextureId) {
-        self.lent.insert(ReturnedId::Texture(texture));
+    /// A texture is handed to a presenter, to be dropped.
+    pub fn gives_up(&mut self, at: usize, texture: TextureId) {
+        self.given_up.insert((at, texture));
     }
 
-    /// An id comes back.
-    pub fn came_back(&mut self, id: ReturnedId) {
+    /// A presenter hands an id back.
+    pub fn came_back(&mut self, at: usize, id: ReturnedId) {
         self.now += 1;
-        if let ReturnedId::Context(context) = id {
-            let named = usize::from(self.named(context).is_some());
-            let taken = self.taken.entry(context).or_default();
-            self.violations.rule(*taken > named, || format!("{context:?} came back though it has not ended"));
-            *taken = taken.saturating_sub(1);
-            return;
-        }
-        let was_lent = self.lent.remove(&id);
-        self.violations.rule(was_lent, || format!("{id:?} came back though it was not handed in"));
-        let is_lent_again = was_lent && !matches!(id, ReturnedId::Texture(_));
-        self.returned.extend(is_lent_again.then_some(id));
+        let was_lent = match id {
+            ReturnedId::Texture(texture) => self.given_up.remove(&(at, texture)),
+            ReturnedId::Context(context) => {
+                let named = usize::from(self.named(context).is_some());
+                let taken = self.taken.entry(context).or_default();
+                let has_ended = *taken > named;
+                *taken = taken.saturating_sub(1);
+                has_ended
+            }
+            id => {
+                let was_lent = self.lent.remove(&id);
+                self.returned.extend(was_lent.then_some(id));
+                was_lent
+            }
+        };
+        self.violations
+            .rule(was_lent, || format!("{id:?} came back though it was not handed in, or is in use"));
     }
 
     /// Judges what can be judged when nothing is in flight, everything was told, and `engine` has done all that it must do.
@@ -261,6 +270,8 @@ impl Oracle {
         let is_kept = |id: &ReturnedId| some_live && matches!(id, ReturnedId::Buffer(_));
         let kept = self.lent.iter().find(|id| !is_kept(id));
         self.violations.rule(kept.is_none(), || format!("{kept:?} did not come back"));
+        let kept = self.given_up.iter().next();
+        self.violations.rule(kept.is_none(), || format!("{kept:?} was not dropped"));
         for (context, taken) in &self.taken {
             let named = usize::from(self.named(*context).is_some());
             self.violations

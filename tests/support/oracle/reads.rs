@@ -61,11 +61,12 @@ impl Life {
                 }
                 (Some((PresentEnd::Superseded, _)), _) => {}
                 (Some((PresentEnd::Failed(error), told)), answer) if present.shows().is_none() => {
-                    // It may have been decided before it was told.
+                    // It may have been decided before it was told, and before the read, which then found what was presented before it.
                     if let Err(GetImageError::Texture(other)) = answer
                         && *told > read.asked
+                        && error.to_string() == other.to_string()
                     {
-                        return error.to_string() == other.to_string();
+                        return true;
                     }
                 }
                 _ => return false,

@@ -76,7 +76,7 @@ impl Witness {
         let (outcomes, ids) = (self.clone(), self.clone());
         PresenterOptions {
             on_outcome: Box::new(move |outcome| outcomes.tell(|oracle| oracle.ended(at, &outcome))),
-            on_id: Box::new(move |id| ids.tell(|oracle| oracle.came_back(id))),
+            on_id: Box::new(move |id| ids.tell(|oracle| oracle.came_back(at, id))),
             ..PresenterOptions::default()
         }
     }
