@@ -93,7 +93,7 @@ impl Sources {
     }
 
     /// Lays a variant where the browser looks for it: in `target/servo/variant`.
-    #[allow(dead_code, reason = "the browser calls it")]
+    #[expect(dead_code, reason = "the browser, which is built apart, calls it")]
     pub fn choose(&self, variant: Variant) -> Result<(), SourcesError> {
         write(&self.folder.join("variant"), self.files_of(variant))
     }
