@@ -16,6 +16,7 @@ mod sources;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::Command;
 
 use clap::Subcommand;
 
@@ -66,6 +67,12 @@ pub fn command(command: &ServoCommand) -> Result<(), XtaskError> {
         ServoCommand::Harness { arguments } => harness::command(arguments),
         ServoCommand::Browser { arguments } => browser::command(arguments),
     }
+}
+
+/// Returns a command for cargo with the compilers that all programs with Servo's crates are built with. Cargo would build C libraries
+/// anew, and all that depends on them, for another `CC`.
+fn cargo() -> Command {
+    process::cargo()
 }
 
 /// Returns the folder that all programs with Servo's crates are built in, so that what they share is built once.

@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 use std::process::Command;
 
-use super::{build_folder, sources};
+use super::{build_folder, cargo, sources};
 use crate::error::XtaskError;
-use crate::process::{cargo, root, run};
+use crate::process::{root, run};
 use crate::setup;
 
 pub fn command(arguments: &[OsString]) -> Result<(), XtaskError> {
