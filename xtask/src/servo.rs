@@ -69,10 +69,14 @@ pub fn command(command: &ServoCommand) -> Result<(), XtaskError> {
     }
 }
 
-/// Returns a command for cargo with the compilers that all programs with Servo's crates are built with. Cargo would build C libraries
-/// anew, and all that depends on them, for another `CC`.
+/// Returns a command for cargo with the compilers that all programs with Servo's crates are built with: those that SpiderMonkey needs, if
+/// they are there. Cargo would build C libraries anew, and all that depends on them, for another `CC`.
 fn cargo() -> Command {
-    process::cargo()
+    let mut command = process::cargo();
+    if process::on_path("clang-19") {
+        command.env("CC", "clang-19").env("CXX", "clang++-19");
+    }
+    command
 }
 
 /// Returns the folder that all programs with Servo's crates are built in, so that what they share is built once.

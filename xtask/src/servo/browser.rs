@@ -10,17 +10,15 @@ use std::time::SystemTime;
 use std::{fs, io};
 
 use super::sources::{self, Sources, Variant};
-use super::{build_folder, servo_folder};
+use super::{build_folder, cargo, servo_folder};
 use crate::error::XtaskError;
 use crate::packages::BROWSER_PACKAGES;
-use crate::process::{cargo, root, run};
+use crate::process::{root, run};
 use crate::setup;
 
 /// What SpiderMonkey and its bindings are built with: one clang, whose headers bindgen must find too.
-const ENVIRONMENT: [(&str, &str); 6] = [
+const ENVIRONMENT: [(&str, &str); 4] = [
     ("MOZJS_FROM_SOURCE", "1"),
-    ("CC", "clang-19"),
-    ("CXX", "clang++-19"),
     ("AR", "llvm-ar-19"),
     ("LIBCLANG_PATH", "/usr/lib/llvm-19/lib"),
     ("CLANG_PATH", "/usr/bin/clang-19"),
