@@ -84,7 +84,6 @@ impl FromStr for ViewSize {
 }
 
 fn main() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
     let arguments = Arguments::parse();
     let (url, token) = (&arguments.url, &arguments.content_process);
     let result = match (url, token) {
@@ -108,6 +107,8 @@ fn main() -> ExitCode {
 /// Opens the page, prints the report, and returns whether all was right.
 fn open(url: Url, arguments: &Arguments) -> Result<bool, BrowserError> {
     panics::remember();
+    // A content process has a logger of Servo's own.
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| BrowserError::Cryptography)?;
