@@ -156,5 +156,7 @@ fn a_device_goes_in_every_way_at_every_moment(
         assert_eq!(times.remove(&ReturnedId::CommandBuffer(command_buffer)), Some(handed_in));
     }
     assert_eq!(times.remove(&ReturnedId::Context(CONTEXT)), Some(2), "created twice");
-    assert!(times.is_empty(), "{times:?}");
+    // Batches dropped two textures, which wgpu-core had given different ids.
+    assert!(times.iter().all(|(id, times)| matches!(id, ReturnedId::Texture(_)) && *times == 1), "{times:?}");
+    assert_eq!(times.len(), 2);
 }
