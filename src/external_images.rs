@@ -105,7 +105,11 @@ impl ExternalImages {
     /// Releases one lock of an image that was made with the same `generation`. Has no effect if there is none.
     pub fn unlock(&mut self, id: ExternalImageId, generation: Option<u8>) {
         let Some(locks) = self.locks.get_mut(&id) else { return };
-        let Some(index) = locks.iter().rposition(|lock| lock.generation == generation) else { return };
+        let Some(index) = locks.iter().rposition(|lock| lock.generation == generation) else {
+            return log::debug!(
+                "webgpu-presentation: {id:?} is unlocked with a generation that is not locked"
+            );
+        };
         let lock = &mut locks[index];
         lock.count -= 1;
         if lock.count == 0 {

@@ -58,7 +58,7 @@ const LONGEST_FAREWELL: Duration = Duration::from_millis(if cfg!(test) { 40 } el
 /// them waits for the GPU, unless [`spin`](PresenterOptions::spin) asks for it. Dropping the presenter destroys its contexts, hands
 /// back their ids and ends its threads; nothing is told afterwards.
 ///
-/// wgpu-core's closures run inside a poll. [`destroy_device`](Self::destroy_device), [`drop_device`](Self::drop_device) and dropping
+/// wgpu-core's closures run inside a poll: on a thread of the poller, or in a call of this type that does maintenance. [`destroy_device`](Self::destroy_device), [`drop_device`](Self::drop_device) and dropping
 /// the presenter wait for a poll under way on a thread of the [`poller`](Self::poller), so closures must not wait for the WebGPU
 /// thread.
 ///
@@ -217,6 +217,7 @@ impl Presenter {
         texture: Option<PendingTexture>,
         reply: impl FnOnce(Result<Snapshot, GetImageError>) + Send + 'static,
     ) {
+        self.maintain_if_due();
         let data = self.living(id).map(|entry| entry.data.clone());
         match (data, &texture) {
             (Some(data), Some(texture)) => {
@@ -406,6 +407,8 @@ impl Presenter {
             self.flush();
         }
         self.submitter.fail_waiting(device);
+        // Nothing holds the textures of those copies back any more.
+        self.flush();
     }
 
     /// Copies a texture for a `get_image`.
@@ -498,6 +501,6 @@ impl Drop for Presenter {
         self.map.destroy_all(&self.outbox);
         self.forget_ended();
         self.poller.stop();
-        self.outbox.finish();
+        self.outbox.close();
     }
 }

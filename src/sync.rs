@@ -204,8 +204,10 @@ pub(crate) fn spawn_or_run<F: FnOnce() + Send + 'static>(action: F) -> Option<th
 /// Runs code of the engine's. A panic in it is logged and goes no further, so that the caller's next steps
 /// happen.
 pub(crate) fn contain_panic(call: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(call)).is_err() {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
         log::error!("webgpu-presentation: a callback of the engine panicked");
+        // The payload is the engine's too, and dropping it may panic.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(payload))).map_err(std::mem::forget);
     }
 }
 

@@ -63,6 +63,8 @@ struct Queue {
     /// The sink was called and has not been flushed since.
     unflushed: bool,
     turn: Turn,
+    /// No call is to be made any more, but those that are written down.
+    is_closed: bool,
 }
 
 /// Which thread makes calls.
@@ -71,6 +73,8 @@ enum Turn {
     Free(Box<Recipients>),
     /// This thread makes calls, and sees what is added meanwhile.
     Taken(ThreadId),
+    /// None ever will: the recipients are dropped.
+    Closed,
 }
 
 /// One call, to be made with no lock held.
@@ -100,6 +104,7 @@ impl Outbox {
             messages: VecDeque::new(),
             unflushed: false,
             turn: Turn::Free(Box::new(recipients)),
+            is_closed: false,
         };
         Self { queue: Mutex::new(queue), drained: Condvar::new() }
     }
@@ -137,6 +142,13 @@ impl Outbox {
         }
     }
 
+    /// Makes the calls that were written down, and drops the recipients: at once, or, if a callback on this thread calls this, after it.
+    pub(crate) fn close(&self) {
+        self.queue.lock().is_closed = true;
+        // Even if nothing is written down, this thread takes its turn, and ends it.
+        self.finish();
+    }
+
     /// Makes this thread the one that makes calls, unless there is one.
     fn begin(&self) -> Option<Box<Recipients>> {
         let mut queue = self.queue.lock();
@@ -156,8 +168,12 @@ impl Outbox {
         if let Some(effect) = queue.next() {
             return Some((effect, recipients));
         }
-        queue.turn = Turn::Free(recipients);
+        let (turn, dropped) =
+            if queue.is_closed { (Turn::Closed, Some(recipients)) } else { (Turn::Free(recipients), None) };
+        queue.turn = turn;
         self.drained.notify_all();
+        drop(queue);
+        contain_panic(|| drop(dropped));
         None
     }
 }

@@ -11,6 +11,12 @@ use crate::api::report::{MemoryKind, MemoryReport};
 /// looks at the memory of all contexts.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// Time after which an engine's loop looks for maintenance while copies wait for room.
+const ROOM: Duration = Duration::from_millis(2);
+
+/// Time after which an engine's loop looks for maintenance while a poller runs.
+const IN_FLIGHT: Duration = Duration::from_millis(30);
+
 impl Presenter {
     /// Does what must happen on the WebGPU thread from time to time: submits copies that waited for room, takes ids back, runs the closures
     /// of destroyed devices, lets wgpu-core release what finished submissions used, and frees the memory of idle contexts.
@@ -20,9 +26,10 @@ impl Presenter {
     ///
     /// - [`wake`](crate::PresenterOptions::wake) sends its WebGPU thread a message;
     /// - or, if its messages have no place for that, its loop waits for the next message until
-    ///   [`maintenance_deadline`](Self::maintenance_deadline).
+    ///   [`maintenance_deadline`](Self::maintenance_deadline), which does what is due.
     ///
-    /// Otherwise copies that wait for room, the closures of destroyed devices, memory and ids wait for the next call.
+    /// Otherwise copies that wait for room, the closures of destroyed devices, memory and ids wait for the next call. wgpu-core's closures can
+    /// run in it, so an engine holds no lock there that they take.
     pub fn maintain(&mut self) {
         self.maintenance_due.store(false, Ordering::Release);
         self.flush();
@@ -50,11 +57,12 @@ impl Presenter {
         self.outbox.drain();
     }
 
-    /// Returns until when the engine's loop may wait for a message before it calls [`maintain`](Self::maintain): not at all if that is due
-    /// already, 30 ms while the GPU works, 2 ms while copies wait for room, and for ever (`None`) if nothing is in flight.
+    /// Does the maintenance that is due, and returns the time at which the engine's loop calls this again, unless a message comes before: 2 ms
+    /// from now while copies wait for room, and 30 ms while a poller runs, which it does until a second after the GPU's last work.
+    /// Returns `None` if nothing is in flight: the loop waits for a message.
     ///
-    /// Only contexts that another thread ends through the [`ContextMap`](crate::ContextMap) are not foreseen: their ids come back with
-    /// the next call.
+    /// Two things are not foreseen, and wait for the next call: ids of contexts that another thread ends through the
+    /// [`ContextMap`](crate::ContextMap), and closures of a destroyed device that another thread waits for.
     ///
     /// ```
     /// use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -65,17 +73,25 @@ impl Presenter {
     ///     while let Some(deadline) = presenter.maintenance_deadline() {
     ///         match requests.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
     ///             Ok(request) => return Some(request),
-    ///             Err(RecvTimeoutError::Timeout) => presenter.maintain(),
+    ///             Err(RecvTimeoutError::Timeout) => {}
     ///             Err(RecvTimeoutError::Disconnected) => return None,
     ///         }
     ///     }
     ///     requests.recv().ok()
     /// }
     /// ```
-    pub fn maintenance_deadline(&self) -> Option<Instant> {
-        // A poller asks before its thread ends, so what is asked for is looked at last.
-        let deadline = self.poller.deadline();
-        if self.maintenance_due.load(Ordering::Acquire) { Some(Instant::now()) } else { deadline }
+    pub fn maintenance_deadline(&mut self) -> Option<Instant> {
+        // A poller asks before its thread ends, so what was asked for is looked at last.
+        let polls = self.poller.any_runs();
+        self.maintain_if_due();
+        let wait = match (self.submitter.is_waiting(), polls) {
+            (true, _) => ROOM,
+            (false, true) => IN_FLIGHT,
+            // Maintenance itself may have started a poller.
+            (false, false) if self.poller.any_runs() => IN_FLIGHT,
+            (false, false) => return None,
+        };
+        Some(Instant::now() + wait)
     }
 
     /// Does maintenance that was asked for.

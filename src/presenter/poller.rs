@@ -7,9 +7,9 @@ mod threads;
 pub(super) mod waits;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
@@ -23,17 +23,13 @@ use crate::api::error::UnknownQueue;
 use crate::gpu::{Gpu, GpuDevice};
 use crate::sync::contain_panic;
 
-/// Time after which an engine looks for maintenance while copies wait for room, and while a poller runs.
-const ROOM: Duration = Duration::from_millis(2);
-const IN_FLIGHT: Duration = Duration::from_millis(30);
-
 /// Drives wgpu-core, for frames and for the engine's own closures.
 ///
 /// It replaces a thread of the engine's that polls all devices: the work of one device never delays that of another. Clones are
 /// cheap, and any thread may use them.
 ///
 /// An engine names each of its own submissions in [`wait_for`](Self::wait_for) or [`wait_for_queue`](Self::wait_for_queue). That is all it
-/// has to do: the poll that follows releases what finished work used, and wgpu-core frees whatever is dropped later at once. So dropping a
+/// has to do: what it drops while work uses it is released by the poll that follows that work, and what no work uses at once. So dropping a
 /// resource needs no [`wake`](Self::wake), and submits and writes need no lock that keeps pollers away.
 ///
 /// Closures run on a thread of the device, inside a poll, and must not wait for the WebGPU thread (see
@@ -113,10 +109,13 @@ impl Poller {
     ///
     /// # Errors
     ///
-    /// The queue was not named in [`Presenter::add_device`](crate::Presenter::add_device), or its device was dropped.
+    /// The queue was not named in [`Presenter::add_device`](crate::Presenter::add_device), its device was dropped, or the presenter is gone.
     pub fn wait_for_queue(&self, queue: QueueId, submission: SubmissionIndex) -> Result<(), UnknownQueue> {
-        let device = self.0.devices.lock().queues.get(&queue).copied();
-        self.wait_for(device.ok_or(UnknownQueue(queue))?, submission);
+        let devices = self.0.devices.lock();
+        let poller = devices.queues.get(&queue).and_then(|device| devices.pollers.get(device)).cloned();
+        drop(devices);
+        let wait = Wait { index: submission, then: Continuation::RunClosures };
+        poller.ok_or(UnknownQueue(queue))?.add(std::iter::once(wait));
         Ok(())
     }
 
@@ -165,16 +164,11 @@ impl Poller {
         self.0.devices.lock().queues.insert(queue, device);
     }
 
-    /// Returns the time at which maintenance may be due although nobody asked for it yet, if there is work in flight.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        let wait = if self.0.wake.wants_room.load(Ordering::Acquire) {
-            ROOM
-        } else if self.0.threads.any_runs() {
-            IN_FLIGHT
-        } else {
-            return None;
-        };
-        Some(Instant::now() + wait)
+    /// Whether a thread runs. What such a thread asks for before it ends is seen by a caller that looks afterwards.
+    pub(super) fn any_runs(&self) -> bool {
+        let any_runs = self.0.threads.any_runs();
+        fence(Ordering::Acquire);
+        any_runs
     }
 
     /// Returns what is kept of a device, from now until it is [forgotten](Self::forget).

@@ -176,6 +176,11 @@ impl Submitter {
         self.outbox.drain();
     }
 
+    /// Whether copies or textures wait for a flush.
+    pub(super) fn is_waiting(&self) -> bool {
+        !(self.queued.is_empty() && self.held_back.is_empty())
+    }
+
     /// Whether copies of a device wait.
     pub(super) fn has_waiting(&self, device: DeviceId) -> bool {
         self.queued.iter().any(|queued| queued.queue().0 == device)

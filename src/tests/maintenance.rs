@@ -51,7 +51,6 @@ fn an_engine_that_heeds_the_deadline_needs_no_wake(#[values(Owned, Portable)] me
     while let Some(deadline) = world.presenter.maintenance_deadline() {
         assert!(began.elapsed() < TIMEOUT, "it ends");
         thread::sleep(deadline.saturating_duration_since(Instant::now()));
-        world.presenter.maintain();
     }
     let shown = usize::from(memory == Owned);
     assert_eq!(world.gpu.buffers(), shown);
@@ -77,10 +76,31 @@ fn copies_that_wait_for_room_are_looked_after_soon(#[values(Owned, Portable)] me
             assert!(deadline.saturating_duration_since(Instant::now()) <= Duration::from_millis(30));
             world.gpu.finish(device(0));
             thread::sleep(deadline.saturating_duration_since(Instant::now()));
-            world.presenter.maintain();
         };
         assert_eq!(first_pixel(&image.unwrap()), [value; 4]);
     }
+}
+
+// The device is lost while copies wait for room, so that no copy ends as others do.
+#[rstest]
+fn nothing_is_due_for_ever_after_a_device_was_lost(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
+    let reads: Vec<_> = (0..200)
+        .map(|value| {
+            let texture = world.texture([value; 4], size(4, 2));
+            let read = world.get_image(Some(texture));
+            world.presenter.batch().drop_texture(texture.texture_id);
+            read
+        })
+        .collect();
+    world.gpu.lose(device(0));
+    let began = Instant::now();
+    while let Some(deadline) = world.presenter.maintenance_deadline() {
+        assert!(began.elapsed() < TIMEOUT, "it ends");
+        thread::sleep(deadline.saturating_duration_since(Instant::now()));
+    }
+    assert!(reads.iter().all(|read| read.try_recv().is_ok_and(|image| image.is_err())));
+    assert_eq!(world.recorder.get(|record| record.textures.len()), 200);
 }
 
 #[rstest]
