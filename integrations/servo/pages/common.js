@@ -38,7 +38,9 @@ window.suite = (() => {
     rate(label, framesPerSecond) { say({ rate: { label, frames_per_second: framesPerSecond } }); },
     skip(reason) { say({ skip: { reason } }); },
     screenshot(name, pixels = []) { return ask('screenshot', { name, pixels: pixels.flat(Infinity) }); },
-    watch(label, [x, y], colors, tolerance = 1) { return ask('watch', { label, x, y, colors, tolerance }); },
+    watch(label, [x, y], colors, tolerance = 1, limit = null) {
+      return ask('watch', { label, x, y, colors, tolerance, ...(limit && { limit }) });
+    },
     unwatch(label) { return ask('unwatch', { label }); },
     reload() { return ask('reload', {}); },
     // Runs the page, whose end is told even if it fails.

@@ -16,7 +16,16 @@ pub enum Message {
     /// Asks for a screenshot, in which each of `pixels` is compared with what it must be.
     Screenshot { id: u64, name: String, pixels: Vec<Pixel> },
     /// Asks the browser to look at one pixel of each frame that it paints from now on, until [`Message::Unwatch`].
-    Watch { id: u64, label: String, x: u32, y: u32, colors: Vec<[u8; 3]>, tolerance: u8 },
+    Watch {
+        id: u64,
+        label: String,
+        x: u32,
+        y: u32,
+        colors: Vec<[u8; 3]>,
+        tolerance: u8,
+        /// Why Servo itself keeps a frame from being right.
+        limit: Option<String>,
+    },
     /// Ends the watch of this label. A watch is a check, which fails if any frame showed another color.
     Unwatch { id: u64, label: String },
     /// Asks the browser to load the page again.

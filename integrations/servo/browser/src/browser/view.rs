@@ -45,6 +45,7 @@ struct Watch {
     y: u32,
     colors: Vec<[u8; 3]>,
     tolerance: u8,
+    limit: Option<String>,
     frames: usize,
     /// The number of the first frame that was wrong, and its color.
     wrong: Option<(usize, [u8; 3])>,
@@ -106,13 +107,14 @@ impl View {
     fn answer(&self, message: Message) {
         match message {
             Message::Screenshot { id, name, pixels } => self.take_screenshot(id, name, pixels),
-            Message::Watch { id, label, x, y, colors, tolerance } => {
+            Message::Watch { id, label, x, y, colors, tolerance, limit } => {
                 self.page.watches.borrow_mut().push(Watch {
                     label,
                     x,
                     y,
                     colors,
                     tolerance,
+                    limit,
                     frames: 0,
                     wrong: None,
                     wrong_frames: 0,
@@ -244,7 +246,7 @@ impl Watch {
             ),
         };
         let passed = self.frames > 0 && self.wrong.is_none();
-        Check { label: self.label, passed, detail, limit: None, place: None }
+        Check { label: self.label, passed, detail, limit: self.limit, place: None }
     }
 }
 

@@ -119,11 +119,9 @@ fn color_of(report: &Report) -> Rgb<u8> {
 fn telling_screenshot(row: &Row) -> Option<String> {
     let reports: Vec<_> = row.published.iter().chain([&row.adapted]).collect();
     let mut failed: BTreeMap<&str, usize> = BTreeMap::new();
-    for report in &reports {
-        for check in report.failed() {
-            if let Some(place) = &check.place {
-                *failed.entry(&place.screenshot).or_default() += 1;
-            }
+    for check in reports.iter().flat_map(|report| &report.checks).filter(|check| !check.passed) {
+        if let Some(place) = &check.place {
+            *failed.entry(&place.screenshot).or_default() += 1;
         }
     }
     let names = reports.iter().flat_map(|report| &report.screenshots).map(|shot| &*shot.name);
