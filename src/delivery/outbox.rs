@@ -168,12 +168,15 @@ impl Outbox {
         if let Some(effect) = queue.next() {
             return Some((effect, recipients));
         }
-        let (turn, dropped) =
-            if queue.is_closed { (Turn::Closed, Some(recipients)) } else { (Turn::Free(recipients), None) };
-        queue.turn = turn;
+        if queue.is_closed {
+            drop(queue);
+            contain_panic(|| drop(recipients));
+            queue = self.queue.lock();
+            queue.turn = Turn::Closed;
+        } else {
+            queue.turn = Turn::Free(recipients);
+        }
         self.drained.notify_all();
-        drop(queue);
-        contain_panic(|| drop(dropped));
         None
     }
 }

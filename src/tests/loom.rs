@@ -272,7 +272,29 @@ fn nothing_is_told_of_an_image_that_is_deleted() {
     });
 }
 
-// A presenter that is dropped relies on this: nothing may reach the engine afterwards.
+// A presenter that is dropped relies on this: nothing may reach the engine afterwards, and the sink is dropped.
+#[test]
+fn closing_waits_for_the_thread_that_is_telling() {
+    explore(|| {
+        let scene = Scene::new();
+        let canvas = scene.canvas(1);
+        let ticket = canvas.present(1, 2, 5);
+        canvas.context.complete(ticket, &fake::completed());
+        let outbox = scene.outbox.clone();
+        let other = thread::spawn(move || outbox.drain());
+        scene.outbox.close();
+        // The sink and the callback for outcomes are gone. The scene has the last clone of the log.
+        assert_eq!(Arc::strong_count(&scene.log.0), 1);
+        scene.log.push(Event::Mark);
+        other.join().unwrap();
+        canvas.present(2, 2, 6);
+        canvas.fail(ticket + 1);
+        assert_eq!(scene.log.get().last(), Some(&Event::Mark));
+        scene.check(1, &[5], false);
+    });
+}
+
+// `set_image_key` relies on this: the sink has been told when it returns.
 #[test]
 fn finishing_waits_for_the_thread_that_is_telling() {
     explore(|| {
