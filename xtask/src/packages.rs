@@ -77,7 +77,9 @@ pub const PACKAGES: [Package; 15] = [
 ];
 
 /// What Servo is built with, beside [`PACKAGES`].
-pub const BROWSER_PACKAGES: [Package; 13] = [
+pub const BROWSER_PACKAGES: [Package; 8] = [
+    Package { name: "make", purpose: "make", is_present: |_| on_path("make") },
+    Package { name: "python3", purpose: "Python", is_present: |_| on_path("python3") },
     Package { name: "clang-19", purpose: "clang for SpiderMonkey", is_present: |_| on_path("clang++-19") },
     Package { name: "llvm-19", purpose: "LLVM's archiver", is_present: |_| on_path("llvm-ar-19") },
     Package {
@@ -86,22 +88,11 @@ pub const BROWSER_PACKAGES: [Package; 13] = [
         is_present: |_| Path::new("/usr/lib/llvm-19/lib/libclang.so").exists(),
     },
     Package { name: "lld-19", purpose: "a linker for SpiderMonkey", is_present: |_| on_path("ld.lld-19") },
-    Package { name: "m4", purpose: "m4", is_present: |_| on_path("m4") },
-    Package { name: "cmake", purpose: "CMake", is_present: |_| on_path("cmake") },
-    Package { name: "gperf", purpose: "gperf", is_present: |_| on_path("gperf") },
-    Package { name: "libdbus-1-dev", purpose: "D-Bus to build against", is_present: |_| headers("dbus-1") },
-    Package { name: "libudev-dev", purpose: "udev to build against", is_present: |_| headers("libudev") },
     Package {
         name: "libfontconfig1-dev",
         purpose: "fontconfig to build against",
         is_present: |_| headers("fontconfig"),
     },
-    Package {
-        name: "libharfbuzz-dev",
-        purpose: "HarfBuzz to build against",
-        is_present: |_| headers("harfbuzz"),
-    },
-    Package { name: "libssl-dev", purpose: "OpenSSL to build against", is_present: |_| headers("openssl") },
     Package { name: "zlib1g-dev", purpose: "zlib to build against", is_present: |_| headers("zlib") },
 ];
 
