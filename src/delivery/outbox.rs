@@ -47,6 +47,10 @@ pub(crate) struct Recipients {
     pub(crate) wake: Arc<dyn Fn() + Send + Sync>,
 }
 
+/// Number of calls and messages for which a queue has room from the beginning, so that a frame does not allocate because a thread that tells was
+/// slow for once.
+const USUAL: usize = 64;
+
 /// Two queues, each first in, first out.
 ///
 /// A message is told only after every image call that was written down before it was made and flushed. So an engine that hears that a frame was
@@ -100,8 +104,8 @@ impl Queue {
 impl Outbox {
     pub(crate) fn new(recipients: Recipients) -> Self {
         let queue = Queue {
-            images: VecDeque::new(),
-            messages: VecDeque::new(),
+            images: VecDeque::with_capacity(USUAL),
+            messages: VecDeque::with_capacity(USUAL),
             unflushed: false,
             turn: Turn::Free(Box::new(recipients)),
             is_closed: false,
