@@ -62,7 +62,7 @@ mod wgpu;
 #[cfg(test)]
 pub(crate) mod fake;
 
-pub(crate) use self::memory::{FrameMemory, IdleMemory, InFlightMemory, Readable, Unreadable};
+pub(crate) use self::memory::{CopyTarget, FrameMemory, IdleMemory, InFlightMemory, Readable, Unreadable};
 #[cfg(test)]
 pub(crate) use self::wgpu::UnsupportedDevice;
 pub(crate) use self::wgpu::WgpuCore;
@@ -79,8 +79,12 @@ pub(crate) trait Gpu: Send + Sync {
     /// [`drop_device`](Self::drop_device): it can still wait for submissions, while new ones fail.
     fn open(&self, device: DeviceId) -> Arc<dyn GpuDevice>;
 
-    /// Removes a buffer from the hub. wgpu-core keeps its memory until the submissions that use it are done.
+    /// Removes a buffer of portable memory from the hub. wgpu-core keeps its memory until the submissions that
+    /// use it are done.
     fn drop_buffer(&self, id: BufferId);
+
+    /// Returns whether `id` names a buffer of portable memory.
+    fn has_buffer(&self, id: BufferId) -> bool;
 
     /// Frees the memory of a texture once the submissions that use it are done. Its id stays in the hub.
     fn destroy_texture(&self, id: TextureId);
@@ -101,7 +105,7 @@ pub(crate) trait Gpu: Send + Sync {
 
 /// What the presenter asks of one device of a [`Gpu`].
 ///
-/// [`create_buffer`](Self::create_buffer) and [`submit`](Self::submit) are called on the WebGPU thread only,
+/// [`allocate`](Self::allocate) and [`submit`](Self::submit) are called on the WebGPU thread only,
 /// all other methods on any thread.
 pub(crate) trait GpuDevice: Send + Sync {
     fn id(&self) -> DeviceId;
@@ -113,21 +117,28 @@ pub(crate) trait GpuDevice: Send + Sync {
     /// Returns the largest width and height, in pixels, that a texture of the device can have.
     fn largest_texture(&self) -> u32;
 
-    /// Creates a buffer that textures can be copied to, of `bytes + headroom` bytes, or of `bytes` if there
+    /// Allocates memory that textures can be copied to, of `bytes + headroom` bytes, or of `bytes` if there
     /// is not enough memory for more.
     ///
-    /// The buffer gets `id`, or if that is `None` an id that wgpu-core allocates. After an error `id` is free
-    /// again.
-    fn create_buffer(
+    /// Portable memory is a buffer in the hub. It gets `id`, or if that is `None` an id that wgpu-core
+    /// allocates, and keeps it until [`Gpu::drop_buffer`]. Owned memory leaves `id` unused, and so does an
+    /// error.
+    fn allocate(
         &self,
         bytes: usize,
         headroom: usize,
         id: Option<BufferId>,
-    ) -> Result<(BufferId, IdleMemory), CreateBufferError>;
+    ) -> Result<IdleMemory, CreateBufferError>;
+
+    /// Returns what the device's owned memory takes of the driver.
+    fn heap(&self) -> HeapUsage {
+        HeapUsage::default()
+    }
 
     /// Records all copies in one command encoder and submits it.
     ///
-    /// The ids of `encoder` are free again when this returns. Without any, wgpu-core allocates them.
+    /// The ids of `encoder` are free again when this returns. Without any, wgpu-core allocates them. The same
+    /// holds for the ids of copies to owned memory, which is in the hub only during this call.
     fn submit(
         &self,
         queue: QueueId,
@@ -146,11 +157,14 @@ pub(crate) trait GpuDevice: Send + Sync {
     fn must_poll(&self) -> bool;
 }
 
-/// A copy of a whole texture to the beginning of a buffer.
-#[derive(Clone, Copy, Debug)]
+/// A copy of a whole texture to the beginning of memory.
+#[derive(Clone)]
 pub(crate) struct ReadbackCopy {
     pub(crate) texture: TextureId,
-    pub(crate) buffer: BufferId,
+    pub(crate) target: CopyTarget,
+    /// The id under which wgpu-core knows owned memory while the copy is submitted. `None` lets wgpu-core
+    /// allocate one. Portable memory has an id of its own.
+    pub(crate) id: Option<BufferId>,
     /// Size of the texture in pixels.
     pub(crate) size: Size2D<u32>,
     /// Distance of two rows in the buffer, in bytes.
@@ -202,7 +216,18 @@ pub(crate) enum PollResult {
     Lost,
 }
 
-/// Why [`GpuDevice::create_buffer`] failed.
+/// What the owned memory of a device takes of the driver.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct HeapUsage {
+    /// Number of memory objects (`VkDeviceMemory`), of which a driver allows only so many.
+    pub(crate) objects: usize,
+    /// Bytes of all these objects.
+    pub(crate) reserved: usize,
+    /// Bytes of them that are staging buffers.
+    pub(crate) used: usize,
+}
+
+/// Why [`GpuDevice::allocate`] failed.
 #[derive(Clone, Debug, Error)]
 pub(crate) enum CreateBufferError {
     /// This crate was built without the device's backend.
@@ -210,6 +235,10 @@ pub(crate) enum CreateBufferError {
     UnsupportedBackend,
     #[error("out of memory")]
     OutOfMemory,
+    /// The driver refused for another reason than the memory of the device. wgpu-core must not be asked
+    /// instead, because it takes such an error for the loss of the device.
+    #[error("the driver allocates no more")]
+    DriverRefused,
     #[error("the device is lost")]
     DeviceLost,
 }
@@ -218,7 +247,7 @@ impl From<CreateBufferError> for PresentError {
     fn from(error: CreateBufferError) -> Self {
         match error {
             CreateBufferError::UnsupportedBackend => Self::UnsupportedBackend,
-            CreateBufferError::OutOfMemory => Self::OutOfMemory,
+            CreateBufferError::OutOfMemory | CreateBufferError::DriverRefused => Self::OutOfMemory,
             CreateBufferError::DeviceLost => Self::DeviceLost,
         }
     }

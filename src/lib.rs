@@ -35,7 +35,7 @@ pub use self::api::ids::{CanvasEpoch, ContextId, EncoderIds, OwnerId, ReturnedId
 pub use self::api::image_sink::ImageSink;
 pub use self::api::options::PresenterOptions;
 pub use self::api::outcome::{Awaited, PresentEnd, PresentOutcome};
-pub use self::api::report::{FrameMemoryKind, MemoryKind, MemoryReport, Statistics};
+pub use self::api::report::{DeviceMemoryReport, FrameMemoryKind, MemoryKind, MemoryReport, Statistics};
 #[cfg(feature = "webrender")]
 pub use self::api::webrender_sink::WebRenderSink;
 pub use self::context::ContextMap;

@@ -26,7 +26,7 @@ use euclid::default::Size2D;
 use rustc_hash::FxHashSet;
 use webrender_api::ImageKey;
 use wgpu_core::global::Global;
-use wgpu_core::id::{DeviceId, QueueId};
+use wgpu_core::id::{BufferId, DeviceId, QueueId};
 
 use self::entries::{ContextEntry, Entries};
 use self::poller::device::poll_contained;
@@ -42,7 +42,7 @@ use crate::delivery::{Message, Outbox, Recipients, Reply};
 use crate::frame::{CopyLayout, Snapshot};
 use crate::gpu::{Gpu, PollResult, WgpuCore};
 use crate::pixels::AlphaMode;
-use crate::staging::StagingRing;
+use crate::staging::Reclaimer;
 
 pub use self::batch::Batch;
 #[cfg(test)]
@@ -78,6 +78,7 @@ pub struct Presenter {
     poller: Poller,
     entries: Entries,
     submitter: Submitter,
+    reclaimer: Reclaimer,
     map: ContextMap,
     /// Maintenance was asked for, and not done since.
     maintenance_due: Arc<AtomicBool>,
@@ -118,6 +119,7 @@ impl Presenter {
             outbox,
             poller,
             entries: Entries::default(),
+            reclaimer: Reclaimer::default(),
             map: map.clone(),
             maintenance_due,
             last_settled: None,
@@ -140,7 +142,8 @@ impl Presenter {
             if ids.is_empty() {
                 return Err(CreateContextError::NoBufferIds);
             }
-            if ids.iter().collect::<FxHashSet<_>>().len() != ids.len() {
+            let repeats = ids.iter().collect::<FxHashSet<_>>().len() != ids.len();
+            if repeats || ids.iter().any(|id| self.is_staging_buffer(*id)) {
                 return Err(CreateContextError::RepeatedBufferId);
             }
         }
@@ -151,7 +154,7 @@ impl Presenter {
         let data = self.map.insert(id, make).ok_or(CreateContextError::Duplicate(id))?;
         // Another thread may have ended an earlier context with this id, whose ring is here still.
         self.forget(id);
-        self.entries.insert(id, data, StagingRing::new(buffer_ids));
+        self.entries.insert(id, data, buffer_ids, self.reclaimer.clone());
         Ok(())
     }
 
@@ -374,6 +377,15 @@ impl Presenter {
         &self.poller
     }
 
+    /// Returns whether a buffer id belongs to this presenter: the engine handed it in and has not got it back, or wgpu-core allocated it for
+    /// a staging buffer that exists.
+    ///
+    /// An engine whose buffer ids are chosen by a less trusted process asks this before it runs a command that names one, and refuses the
+    /// command. See [`Presenter::new`].
+    pub fn is_staging_buffer(&self, id: BufferId) -> bool {
+        self.entries.has_buffer_id(id) || self.gpu.has_buffer(id)
+    }
+
     /// Returns the counts of a context.
     ///
     /// # Errors
@@ -381,7 +393,7 @@ impl Presenter {
     /// This presenter has no such context.
     pub fn statistics(&self, id: ContextId) -> Result<Statistics, UnknownContext> {
         let entry = self.entries.get(id).filter(|entry| entry.data.is_alive()).ok_or(UnknownContext(id))?;
-        Ok(Statistics { buffers: entry.ring.buffers(), ..entry.data.statistics() })
+        Ok(Statistics { buffers: entry.ring.recycler().buffers(), ..entry.data.statistics() })
     }
 
     /// Submits what is queued.
@@ -476,7 +488,7 @@ impl Presenter {
             entry.ring.forget_device(&*self.gpu, device);
         }
         let recyclers = self.entries.ended().filter_map(|ended| ended.recycler.upgrade());
-        recyclers.for_each(|recycler| recycler.forget_device(device));
+        recyclers.for_each(|recycler| drop(recycler.forget_device(device)));
     }
 
     /// Polls a device: closures of finished work run, and wgpu-core releases what is not used any more. A destroyed device that is
@@ -501,6 +513,7 @@ impl Drop for Presenter {
         self.map.destroy_all(&self.outbox);
         self.forget_ended();
         self.poller.stop();
+        self.reclaimer.close();
         self.outbox.close();
     }
 }

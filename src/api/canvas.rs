@@ -75,8 +75,9 @@ pub enum BufferIds {
     /// The engine allocated these ids, at least one. Only this context uses them, until it ends and hands
     /// them back.
     ///
-    /// With five ids every buffer can be reused; a single id suffices for correct results. Portable memory needs
-    /// an id for each copy in flight; with fewer, copies that reads wait for are made one after the other.
+    /// One id suffices for owned memory, which wgpu-core knows only while a copy is submitted. Portable memory
+    /// needs an id for each copy in flight and is reused if it keeps its id, so five serve it well; with fewer,
+    /// copies that reads wait for are made one after the other.
     Provided(Vec<BufferId>),
 }
 

@@ -32,7 +32,8 @@ pub enum CreateContextError {
     /// [`BufferIds::Provided`](crate::BufferIds::Provided) was empty.
     #[error("a context needs at least one staging buffer id")]
     NoBufferIds,
-    /// [`BufferIds::Provided`](crate::BufferIds::Provided) contained an id twice.
+    /// [`BufferIds::Provided`](crate::BufferIds::Provided) contained an id twice, or one that
+    /// another context still has.
     #[error("a staging buffer id was given twice")]
     RepeatedBufferId,
 }

@@ -4,6 +4,8 @@
 //! [`Presenter::memory_report`](crate::Presenter::memory_report) return these types on the WebGPU thread.
 //! They are copies: they do not change afterwards.
 
+use wgpu_core::id::DeviceId;
+
 use super::ids::{ContextId, OwnerId};
 
 /// Counts of one context: the presents that ended since it was created, and what it holds now.
@@ -18,7 +20,7 @@ pub struct Statistics {
     pub failed: u64,
     /// Copies of presents and of snapshots that have not completed.
     pub in_flight: usize,
-    /// Staging buffers that wgpu-core knows.
+    /// Staging buffers: those that rest, those in flight, and those that frames are read from.
     pub buffers: usize,
     /// The kind of memory that the latest completed copy was read from; `None` before the first one.
     pub frame_memory: Option<FrameMemoryKind>,
@@ -54,6 +56,23 @@ pub struct MemoryReport {
     pub kind: MemoryKind,
     /// The number of bytes.
     pub bytes: usize,
+}
+
+/// What one device has taken of its driver for owned frame memory.
+///
+/// See [`Presenter::device_memory_report`](crate::Presenter::device_memory_report).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct DeviceMemoryReport {
+    /// The device.
+    pub device: DeviceId,
+    /// Number of memory objects of the driver. Half of what the driver allows (`maxMemoryAllocationCount`) is
+    /// the most: further frames go to portable memory.
+    pub objects: usize,
+    /// Bytes of these objects.
+    pub reserved: usize,
+    /// Bytes of the staging buffers in them. [`MemoryReport`] tells which contexts have them.
+    pub used: usize,
 }
 
 /// The purpose for which a context holds memory.

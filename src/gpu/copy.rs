@@ -1,7 +1,8 @@
 //! Submits copies from textures to buffers, and translates wgpu-core's errors.
 //!
 //! Devices of every backend call [`submit`] on the WebGPU thread. The command encoder and the command buffer
-//! that it creates have left the hub when it returns, with or without an error.
+//! that it creates have left the hub when it returns, with or without an error. The buffers that copies go to
+//! are in the hub already, each under an id that the caller names.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -9,23 +10,25 @@ use wgpu_core::command::{CommandEncoderError, TransitionResourcesError};
 use wgpu_core::device::DeviceError;
 use wgpu_core::device::queue::QueueSubmitError;
 use wgpu_core::global::Global;
-use wgpu_core::id::{CommandBufferId, CommandEncoderId, DeviceId, QueueId};
+use wgpu_core::id::{BufferId, CommandBufferId, CommandEncoderId, DeviceId, QueueId};
 use wgpu_types as wgt;
 
 use super::{ReadbackCopy, Submission, SubmitError};
 use crate::api::error::PresentError;
 use crate::api::ids::EncoderIds;
 
-/// Records `copies` in one command encoder and submits it.
+/// Records `copies` in one command encoder and submits it. Each copy goes to the buffer with the id that has
+/// its place in `buffers`.
 pub(super) fn submit(
     global: &Global,
     device: DeviceId,
     queue: QueueId,
     ids: Option<EncoderIds>,
     copies: &[ReadbackCopy],
+    buffers: &[BufferId],
 ) -> Result<Submission, SubmitError> {
     let refused = |reason| SubmitError { reason, may_be_in_flight: false };
-    let command_buffer = record(global, device, ids, copies).map_err(refused)?;
+    let command_buffer = record(global, device, ids, copies, buffers).map_err(refused)?;
     // The last thing that `queue_submit` does is to run closures of the engine's. If one panics, the work was
     // accepted.
     let submit = || global.queue_submit(queue, &[command_buffer]).map_err(|(_, error)| submit_error(error));
@@ -49,13 +52,14 @@ fn record(
     device: DeviceId,
     ids: Option<EncoderIds>,
     copies: &[ReadbackCopy],
+    buffers: &[BufferId],
 ) -> Result<CommandBufferId, PresentError> {
     let label = wgt::CommandEncoderDescriptor { label: Some("canvas present".into()) };
     let (encoder, error) =
         global.device_create_command_encoder(device, &label, ids.map(|ids| ids.command_encoder));
     let recorded = match error {
         Some(error) => Err(device_error(&error)),
-        None => record_copies(global, encoder, copies),
+        None => record_copies(global, encoder, copies, buffers),
     };
     let finished = recorded.and_then(|()| {
         let (command_buffer, error) = global.command_encoder_finish(
@@ -81,18 +85,24 @@ fn record_copies(
     global: &Global,
     encoder: CommandEncoderId,
     copies: &[ReadbackCopy],
+    buffers: &[BufferId],
 ) -> Result<(), PresentError> {
-    copies.iter().try_for_each(|copy| record_copy(global, encoder, copy))?;
+    copies.iter().zip(buffers).try_for_each(|(copy, buffer)| record_copy(global, encoder, copy, *buffer))?;
     // The barrier to MAP_READ makes the copied bytes visible to the CPU. wgpu-core inserts none for owned
     // memory, because it never maps that.
-    let readable = copies
+    let readable = buffers
         .iter()
-        .map(|copy| wgt::BufferTransition { buffer: copy.buffer, state: wgt::BufferUses::MAP_READ });
+        .map(|buffer| wgt::BufferTransition { buffer: *buffer, state: wgt::BufferUses::MAP_READ });
     let recorded = global.command_encoder_transition_resources(encoder, readable, std::iter::empty());
     recorded.map_err(|error| encoder_error(error.into()))
 }
 
-fn record_copy(global: &Global, encoder: CommandEncoderId, copy: &ReadbackCopy) -> Result<(), PresentError> {
+fn record_copy(
+    global: &Global,
+    encoder: CommandEncoderId,
+    copy: &ReadbackCopy,
+    buffer: BufferId,
+) -> Result<(), PresentError> {
     let source = wgt::TexelCopyTextureInfo {
         texture: copy.texture,
         mip_level: 0,
@@ -101,13 +111,13 @@ fn record_copy(global: &Global, encoder: CommandEncoderId, copy: &ReadbackCopy) 
     };
     let layout =
         wgt::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(copy.stride), rows_per_image: None };
-    let destination = wgt::TexelCopyBufferInfo { buffer: copy.buffer, layout };
+    let destination = wgt::TexelCopyBufferInfo { buffer, layout };
     let size = wgt::Extent3d { width: copy.size.width, height: copy.size.height, depth_or_array_layers: 1 };
     let recorded = global.command_encoder_copy_texture_to_buffer(encoder, &source, &destination, &size);
     recorded.map_err(|error| encoder_error(error.into()))
 }
 
-fn device_error(error: &DeviceError) -> PresentError {
+pub(super) fn device_error(error: &DeviceError) -> PresentError {
     match error {
         DeviceError::OutOfMemory => PresentError::OutOfMemory,
         DeviceError::DeviceMismatch(_) => PresentError::WrongDevice,

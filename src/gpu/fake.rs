@@ -4,21 +4,23 @@
 //! the wrong bytes. Each texture has a single color. The fake is as strict as wgpu-core: unknown ids panic,
 //! and portable memory is readable only after a poll. It can be used on any thread.
 
+use std::any::Any;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ptr::NonNull;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
+use euclid::default::Size2D;
 use parking_lot::{Condvar, Mutex};
 use wgpu_core::SubmissionIndex;
 use wgpu_core::id::{BufferId, CommandBufferId, CommandEncoderId, DeviceId, Id, QueueId, TextureId};
 
 use super::memory::{HostMemory, HubMemory, Unmapped};
 use super::{
-    Completed, CreateBufferError, Gpu, GpuDevice, IdleMemory, PollResult, ReadbackCopy, Submission,
-    SubmitError, WaitResult,
+    Completed, CopyTarget, CreateBufferError, Gpu, GpuDevice, IdleMemory, PollResult, ReadbackCopy,
+    Submission, SubmitError, WaitResult,
 };
 use crate::api::error::PresentError;
 use crate::api::ids::EncoderIds;
@@ -80,7 +82,10 @@ struct FakeGpuShared {
 #[derive(Default)]
 struct FakeGpuState {
     next_id: u32,
+    /// The hub's buffers: those of portable memory, and during a submission those of owned memory.
     buffers: HashMap<BufferId, (DeviceId, Arc<FakeMemory>)>,
+    /// All owned memory.
+    owned: Vec<Weak<FakeMemory>>,
     textures: HashMap<TextureId, FakeTexture>,
     devices: HashMap<DeviceId, DeviceState>,
     encoders: HashSet<EncoderIds>,
@@ -112,8 +117,9 @@ pub(crate) enum Fault {
     Destroyed,
 }
 
-/// A copy in flight: its destination, its extent, and the color that the texture had when it was submitted.
-type SubmittedCopy = (Arc<FakeMemory>, ReadbackCopy, Pixel);
+/// A copy in flight: its destination, its extent and stride, and the color that the texture had when it was
+/// submitted.
+type SubmittedCopy = (Arc<FakeMemory>, Size2D<u32>, u32, Pixel);
 
 #[derive(Default)]
 struct DeviceState {
@@ -157,9 +163,9 @@ impl FakeGpu {
         let mut state = self.0.state.lock();
         let device = state.devices.entry(id).or_default();
         while let Some((index, copies)) = device.running.pop_front() {
-            for (memory, copy, pixel) in copies {
-                for row in 0..copy.size.height as usize {
-                    memory.write(row * copy.stride as usize, &pixel.repeat(copy.size.width as usize));
+            for (memory, size, stride, pixel) in copies {
+                for row in 0..size.height as usize {
+                    memory.write(row * stride as usize, &pixel.repeat(size.width as usize));
                 }
                 memory.written.store(index, Ordering::Relaxed);
             }
@@ -208,20 +214,39 @@ impl FakeGpu {
         self.0.state.lock().created
     }
 
-    /// Returns the size of the largest buffer in the hub, in bytes.
+    /// Returns the size of the largest staging buffer, in bytes.
     pub(crate) fn largest_buffer(&self) -> usize {
         let state = self.0.state.lock();
-        state.buffers.values().map(|(_, memory)| memory.len).max().unwrap_or(0)
+        let owned = state.owned.iter().filter_map(Weak::upgrade).map(|memory| memory.len);
+        owned.chain(state.buffers.values().map(|(_, memory)| memory.len)).max().unwrap_or(0)
+    }
+
+    /// Returns how many staging buffers there are.
+    pub(crate) fn buffers(&self) -> usize {
+        let state = self.0.state.lock();
+        let owned = state.owned.iter().filter(|memory| memory.strong_count() > 0).count();
+        owned + state.buffers.len()
     }
 
     /// Returns how many buffers are in the hub.
-    pub(crate) fn buffers(&self) -> usize {
+    pub(crate) fn hub_buffers(&self) -> usize {
         self.0.state.lock().buffers.len()
     }
 
     /// Returns how many textures are in the hub.
     pub(crate) fn textures(&self) -> usize {
         self.0.state.lock().textures.len()
+    }
+}
+
+impl FakeGpuState {
+    /// Puts a buffer into the hub.
+    fn register(&mut self, device: DeviceId, memory: Arc<FakeMemory>, id: Option<BufferId>) -> BufferId {
+        self.next_id += 1;
+        let id = id.unwrap_or(BufferId::zip(self.next_id, 1));
+        let before = self.buffers.insert(id, (device, memory));
+        assert!(before.is_none(), "{id:?} is in the hub already");
+        id
     }
 }
 
@@ -233,6 +258,10 @@ impl Gpu for FakeGpu {
 
     fn drop_buffer(&self, id: BufferId) {
         self.0.state.lock().buffers.remove(&id).unwrap_or_else(|| panic!("{id:?} is not in the hub"));
+    }
+
+    fn has_buffer(&self, id: BufferId) -> bool {
+        self.0.state.lock().buffers.contains_key(&id)
     }
 
     fn destroy_texture(&self, id: TextureId) {
@@ -270,33 +299,27 @@ struct FakeDevice {
 }
 
 impl FakeDevice {
-    fn create(
-        &self,
-        bytes: usize,
-        id: Option<BufferId>,
-    ) -> Result<(BufferId, IdleMemory), CreateBufferError> {
+    fn create(&self, bytes: usize, id: Option<BufferId>) -> Result<IdleMemory, CreateBufferError> {
         let mut state = self.gpu.0.state.lock();
         if state.fail_next_creations > 0 {
             state.fail_next_creations -= 1;
             return Err(CreateBufferError::OutOfMemory);
         }
         state.created += 1;
-        state.next_id += 1;
-        let id = id.unwrap_or(BufferId::zip(state.next_id, 1));
         let memory = Arc::new(FakeMemory::new(bytes));
-        let before = state.buffers.insert(id, (self.id, memory.clone()));
-        assert!(before.is_none(), "{id:?} is in the hub already");
-        let buffer = FakeBuffer(memory);
-        let memory = match self.gpu.0.memory {
-            FrameMemoryKind::Owned => IdleMemory::owned(Box::new(buffer)),
-            FrameMemoryKind::Portable => IdleMemory::portable(Box::new(FakeHubBuffer {
-                gpu: self.gpu.clone(),
-                device: self.id,
-                id,
-                buffer,
-            })),
-        };
-        Ok((id, memory))
+        let buffer = FakeBuffer(memory.clone());
+        if self.gpu.0.memory == FrameMemoryKind::Owned {
+            state.owned.retain(|memory| memory.strong_count() > 0);
+            state.owned.push(Arc::downgrade(&memory));
+            return Ok(IdleMemory::owned(Box::new(buffer)));
+        }
+        let id = state.register(self.id, memory, id);
+        Ok(IdleMemory::portable(Box::new(FakeHubBuffer {
+            gpu: self.gpu.clone(),
+            device: self.id,
+            id,
+            buffer,
+        })))
     }
 }
 
@@ -313,12 +336,12 @@ impl GpuDevice for FakeDevice {
         u32::MAX
     }
 
-    fn create_buffer(
+    fn allocate(
         &self,
         bytes: usize,
         headroom: usize,
         id: Option<BufferId>,
-    ) -> Result<(BufferId, IdleMemory), CreateBufferError> {
+    ) -> Result<IdleMemory, CreateBufferError> {
         super::with_headroom(bytes, headroom, |bytes| self.create(bytes, id))
     }
 
@@ -328,50 +351,29 @@ impl GpuDevice for FakeDevice {
         encoder: Option<EncoderIds>,
         copies: &[ReadbackCopy],
     ) -> Result<Submission, SubmitError> {
-        let refused = |reason| SubmitError { reason, may_be_in_flight: false };
         let mut state = self.gpu.0.state.lock();
         let state = &mut *state;
         assert_eq!(queue, self::queue(self.id.unzip().0), "not the queue of {:?}", self.id);
         if let Some(ids) = encoder {
             assert!(!state.encoders.contains(&ids), "{ids:?} are in use");
         }
-        let device = state.devices.entry(self.id).or_default();
-        if device.lost || device.destroyed {
-            return Err(refused(PresentError::DeviceLost));
-        }
-        // As with wgpu-core, a submission unmaps portable memory even if it is refused then. A poll maps it
-        // again.
-        for copy in copies {
-            state.buffers[&copy.buffer].1.unmapped.store(device.polls, Ordering::Relaxed);
-        }
-        let mut resolved = Vec::new();
-        for copy in copies {
-            let texture = &state.textures[&copy.texture];
-            let (owner, memory) = &state.buffers[&copy.buffer];
-            if texture.device != self.id || *owner != self.id {
-                return Err(refused(PresentError::WrongDevice));
-            }
-            match texture.fault {
-                Some(Fault::Invalid) => return Err(refused(PresentError::TextureInvalid)),
-                Some(Fault::Destroyed) => return Err(refused(PresentError::TextureDestroyed)),
-                None => resolved.push((memory.clone(), *copy, texture.pixel.clone())),
+        let buffers: Vec<_> = copies
+            .iter()
+            .map(|copy| match &copy.target {
+                CopyTarget::Hub(id) => *id,
+                CopyTarget::Owned(memory) => {
+                    let memory = memory.clone().downcast().expect("it is memory of the fake GPU");
+                    state.register(self.id, memory, copy.id)
+                }
+            })
+            .collect();
+        let submitted = self.submit_to(state, copies, &buffers);
+        for (copy, buffer) in copies.iter().zip(buffers) {
+            if let CopyTarget::Owned(_) = copy.target {
+                state.buffers.remove(&buffer);
             }
         }
-        device.submitted += 1;
-        let failed = state.fail_next_submit.take();
-        if failed.as_ref().is_none_or(|error| error.may_be_in_flight) {
-            device.running.push_back((device.submitted, resolved));
-        }
-        match failed {
-            Some(error) => {
-                device.lost |= error.may_be_in_flight;
-                Err(error)
-            }
-            None => {
-                state.submits += 1;
-                Ok(Submission { device: self.id, index: device.submitted })
-            }
-        }
+        submitted
     }
 
     fn wait(&self, index: SubmissionIndex, timeout: Duration) -> WaitResult {
@@ -396,6 +398,54 @@ impl GpuDevice for FakeDevice {
     }
 }
 
+impl FakeDevice {
+    fn submit_to(
+        &self,
+        state: &mut FakeGpuState,
+        copies: &[ReadbackCopy],
+        buffers: &[BufferId],
+    ) -> Result<Submission, SubmitError> {
+        let refused = |reason| SubmitError { reason, may_be_in_flight: false };
+        let device = state.devices.entry(self.id).or_default();
+        if device.lost || device.destroyed {
+            return Err(refused(PresentError::DeviceLost));
+        }
+        // As with wgpu-core, a submission unmaps portable memory even if it is refused then. A poll maps it
+        // again.
+        for buffer in buffers {
+            state.buffers[buffer].1.unmapped.store(device.polls, Ordering::Relaxed);
+        }
+        let mut resolved = Vec::new();
+        for (copy, buffer) in copies.iter().zip(buffers) {
+            let texture = &state.textures[&copy.texture];
+            let (owner, memory) = &state.buffers[buffer];
+            if texture.device != self.id || *owner != self.id {
+                return Err(refused(PresentError::WrongDevice));
+            }
+            match texture.fault {
+                Some(Fault::Invalid) => return Err(refused(PresentError::TextureInvalid)),
+                Some(Fault::Destroyed) => return Err(refused(PresentError::TextureDestroyed)),
+                None => resolved.push((memory.clone(), copy.size, copy.stride, texture.pixel.clone())),
+            }
+        }
+        device.submitted += 1;
+        let failed = state.fail_next_submit.take();
+        if failed.as_ref().is_none_or(|error| error.may_be_in_flight) {
+            device.running.push_back((device.submitted, resolved));
+        }
+        match failed {
+            Some(error) => {
+                device.lost |= error.may_be_in_flight;
+                Err(error)
+            }
+            None => {
+                state.submits += 1;
+                Ok(Submission { device: self.id, index: device.submitted })
+            }
+        }
+    }
+}
+
 /// Portable memory, which can be read as long as its buffer is in the hub.
 struct FakeHubBuffer {
     gpu: FakeGpu,
@@ -407,6 +457,10 @@ struct FakeHubBuffer {
 impl HubMemory for FakeHubBuffer {
     fn len(&self) -> usize {
         self.buffer.len()
+    }
+
+    fn id(&self) -> BufferId {
+        self.id
     }
 
     /// Fails unless the buffer is in the hub, its device lives, and a poll has mapped it since it was last
@@ -503,7 +557,7 @@ unsafe impl HostMemory for FakeBuffer {
         self.0.len
     }
 
-    fn invalidate(&self) {}
-
-    fn flush(&self) {}
+    fn target(&self) -> Arc<dyn Any + Send + Sync> {
+        self.0.clone()
+    }
 }

@@ -16,7 +16,11 @@
 //! which may free it at any time: its bytes are copied out under a guard of wgpu-core's, and the memory is
 //! idle again at once.
 
+use std::any::Any;
 use std::ptr::NonNull;
+use std::sync::Arc;
+
+use wgpu_core::id::BufferId;
 
 use super::{Completed, Submission};
 use crate::api::error::PresentError;
@@ -30,24 +34,25 @@ use crate::api::error::PresentError;
 /// - `pointer()` always returns the same pointer, which is valid for reads and writes of `len()` bytes, and
 ///   these are initialized.
 /// - Nothing accesses the bytes but the GPU and the holder of `self`.
-/// - The GPU writes the bytes only for submissions that copy to the buffer that was made with this memory.
+/// - The GPU writes the bytes only for submissions with a copy to [`target`](Self::target), and the end of
+///   such a submission makes them visible to the CPU.
 pub(super) unsafe trait HostMemory: Send + Sync {
     fn pointer(&self) -> NonNull<u8>;
 
     /// Capacity in bytes.
     fn len(&self) -> usize;
 
-    /// Makes what the GPU wrote visible to the CPU.
-    fn invalidate(&self);
-
-    /// Makes what the CPU wrote visible to the GPU.
-    fn flush(&self);
+    /// Returns what the device that allocated the memory knows it by.
+    fn target(&self) -> Arc<dyn Any + Send + Sync>;
 }
 
 /// Portable memory: a buffer in wgpu-core's hub, which wgpu-core maps and may free.
 pub(super) trait HubMemory: Send + Sync {
     /// Capacity in bytes.
     fn len(&self) -> usize;
+
+    /// The id of the buffer, which may name another one once this one was dropped.
+    fn id(&self) -> BufferId;
 
     /// Appends the first `len` bytes to `into`. After an error, what was appended must not be used.
     ///
@@ -71,6 +76,29 @@ impl Memory {
             Self::Portable(memory) => memory.len(),
         }
     }
+
+    fn target(&self) -> CopyTarget {
+        match self {
+            Self::Owned(memory) => CopyTarget::Owned(memory.target()),
+            Self::Portable(memory) => CopyTarget::Hub(memory.id()),
+        }
+    }
+
+    fn hub_id(&self) -> Option<BufferId> {
+        match self {
+            Self::Owned(_) => None,
+            Self::Portable(memory) => Some(memory.id()),
+        }
+    }
+}
+
+/// Where a copy goes.
+#[derive(Clone)]
+pub(crate) enum CopyTarget {
+    /// Owned memory. Only the device that allocated it knows what this is.
+    Owned(Arc<dyn Any + Send + Sync>),
+    /// A buffer in the hub.
+    Hub(BufferId),
 }
 
 /// Memory that no submission writes and nothing reads.
@@ -90,15 +118,17 @@ impl IdleMemory {
         self.0.len()
     }
 
-    /// Returns whether the memory, and what a submission copies to it, stays readable after
-    /// [`Gpu::drop_buffer`] of its buffer.
-    ///
-    /// [`Gpu::drop_buffer`]: super::Gpu::drop_buffer
-    pub(crate) fn survives_buffer_drop(&self) -> bool {
-        matches!(self.0, Memory::Owned(_))
+    /// Returns the id of the buffer that portable memory is in the hub; `None` for owned memory.
+    pub(crate) fn hub_id(&self) -> Option<BufferId> {
+        self.0.hub_id()
     }
 
-    /// Notes that `submission`, which copies to the memory's buffer, was accepted.
+    /// Returns the target of copies to the memory.
+    pub(crate) fn target(&self) -> CopyTarget {
+        self.0.target()
+    }
+
+    /// Notes that `submission`, which copies to the memory, was accepted.
     pub(crate) fn written_by(self, submission: Submission) -> InFlightMemory {
         InFlightMemory { memory: self.0, submission }
     }
@@ -107,7 +137,7 @@ impl IdleMemory {
 /// Memory that the GPU may be writing.
 pub(crate) struct InFlightMemory {
     memory: Memory,
-    /// The last submission that copies to the memory's buffer.
+    /// The last submission that copies to the memory.
     submission: Submission,
 }
 
@@ -137,6 +167,16 @@ impl InFlightMemory {
         self.submission
     }
 
+    /// Returns the id of the buffer that portable memory is in the hub; `None` for owned memory.
+    pub(crate) fn hub_id(&self) -> Option<BufferId> {
+        self.memory.hub_id()
+    }
+
+    /// Returns the target of copies to the memory.
+    pub(crate) fn target(&self) -> CopyTarget {
+        self.memory.target()
+    }
+
     /// Notes that `submission`, a later one of the same queue, overwrites the memory.
     pub(crate) fn rewritten_by(self, submission: Submission) -> Self {
         Self { submission, ..self }
@@ -157,10 +197,7 @@ impl InFlightMemory {
             return Err(Unreadable::InFlight(self));
         }
         match self.memory {
-            Memory::Owned(memory) => {
-                memory.invalidate();
-                Ok(Readable::InPlace(FrameMemory(memory)))
-            }
+            Memory::Owned(memory) => Ok(Readable::InPlace(FrameMemory(memory))),
             Memory::Portable(memory) => {
                 let mut bytes = spare();
                 bytes.clear();
@@ -192,7 +229,7 @@ impl FrameMemory {
     pub(crate) fn bytes(&self) -> &[u8] {
         // SAFETY: `HostMemory` promises `len` valid, initialized bytes for as long as `self.0` exists, and
         // the result borrows `self`. Nothing writes them meanwhile:
-        // - The GPU writes them only for submissions that copy to the memory's buffer.
+        // - The GPU writes them only for submissions that copy to the memory.
         //   `InFlightMemory::complete`, which alone makes a `FrameMemory`, demands proof that the last one is
         //   done. A further submission needs `IdleMemory`, and only `into_idle` makes that of a frame; it
         //   consumes `self`.
@@ -207,7 +244,6 @@ impl FrameMemory {
         // reference to them exists: references are made here and in `bytes` only, and `self` is borrowed
         // exclusively.
         change(unsafe { std::slice::from_raw_parts_mut(self.0.pointer().as_ptr(), self.0.len()) });
-        self.0.flush();
     }
 
     /// Gives up the bytes, so that the memory can be written again.

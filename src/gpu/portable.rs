@@ -11,6 +11,7 @@
 //! either is mapped or never will be, and the copying finds out which. So wgpu-core has no callback to lose
 //! (<https://github.com/gfx-rs/wgpu/issues/9511>), nor one to call with news that do not hold any more.
 
+use std::any::Any;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,9 +32,10 @@ use wgpu_types::{BufferUsages, PollType};
 
 use super::memory::{HubMemory, Unmapped};
 use super::{
-    Completed, CreateBufferError, GpuDevice, IdleMemory, ReadbackCopy, Submission, SubmitError, WaitResult,
-    with_headroom,
+    Completed, CopyTarget, CreateBufferError, GpuDevice, IdleMemory, ReadbackCopy, Submission, SubmitError,
+    WaitResult, with_headroom,
 };
+use crate::api::error::PresentError;
 use crate::api::ids::EncoderIds;
 use crate::api::report::FrameMemoryKind;
 use crate::sync::contain_panic;
@@ -72,6 +74,11 @@ struct PortableBuffer {
 type CopyPiece = fn(&Global, BufferId, usize, usize, &mut Vec<u8>) -> Result<(), Unmapped>;
 
 impl PortableBuffers {
+    /// Returns whether `id` names a portable buffer.
+    pub(super) fn has(&self, id: BufferId) -> bool {
+        self.0.lock().contains_key(&id)
+    }
+
     /// Makes the bytes of a buffer unreadable, before its id is dropped. Waits for a piece that is being
     /// copied.
     pub(super) fn forget(&self, id: BufferId) {
@@ -86,7 +93,10 @@ impl PortableBuffers {
         &'a self,
         copies: &'a [ReadbackCopy],
     ) -> impl Iterator<Item = Arc<PortableBuffer>> + 'a {
-        copies.iter().filter_map(|copy| self.0.lock().get(&copy.buffer).cloned())
+        copies.iter().filter_map(|copy| match &copy.target {
+            CopyTarget::Hub(id) => self.0.lock().get(id).cloned(),
+            CopyTarget::Owned(_) => None,
+        })
     }
 
     /// Unmaps the destinations of `copies` before they are submitted: wgpu-core refuses to submit copies to a
@@ -149,6 +159,9 @@ pub(super) struct PortableDevice<A: Api> {
     /// A portable buffer was created, so the device must be polled from now on. A Vulkan device with enough
     /// owned memory never creates one.
     has_portable: AtomicBool,
+    /// The buffers of one submission. Empty between calls; kept for its capacity. Accessed only on the WebGPU
+    /// thread.
+    submitted: Mutex<Vec<BufferId>>,
 }
 
 impl<A: Api> PortableDevice<A> {
@@ -161,16 +174,12 @@ impl<A: Api> PortableDevice<A> {
         let largest_texture = global.device_limits(id).max_texture_dimension_2d;
         let (device, fence) = (Arc::new(device), Arc::new(fence));
         let (global, buffers) = (global.clone(), buffers.clone());
-        let has_portable = AtomicBool::new(false);
-        Some(Self { global, id, device, fence, largest_texture, buffers, has_portable })
+        let (has_portable, submitted) = (AtomicBool::new(false), Mutex::default());
+        Some(Self { global, id, device, fence, largest_texture, buffers, has_portable, submitted })
     }
 
     /// Creates a buffer that wgpu-core allocates and will map.
-    fn create_portable(
-        &self,
-        bytes: usize,
-        id: Option<BufferId>,
-    ) -> Result<(BufferId, IdleMemory), CreateBufferError> {
+    fn create_portable(&self, bytes: usize, id: Option<BufferId>) -> Result<IdleMemory, CreateBufferError> {
         let descriptor = BufferDescriptor {
             label: Some("canvas frame".into()),
             size: bytes as u64,
@@ -195,7 +204,44 @@ impl<A: Api> PortableDevice<A> {
             copy_piece: copy_piece::<A>,
         });
         self.buffers.0.lock().insert(id, buffer.clone());
-        Ok((id, IdleMemory::portable(Box::new(PortableMemory { buffer, len: bytes }))))
+        Ok(IdleMemory::portable(Box::new(PortableMemory { buffer, id, len: bytes })))
+    }
+
+    /// Submits copies, of which `register` puts those to owned memory into the hub. They have left it when
+    /// this returns.
+    pub(super) fn submit_with(
+        &self,
+        queue: QueueId,
+        encoder: Option<EncoderIds>,
+        copies: &[ReadbackCopy],
+        register: impl Fn(&Arc<dyn Any + Send + Sync>, Option<BufferId>) -> Result<BufferId, PresentError>,
+    ) -> Result<Submission, SubmitError> {
+        let mut buffers = std::mem::take(&mut *self.submitted.lock());
+        let registered = copies.iter().try_for_each(|copy| {
+            buffers.push(match &copy.target {
+                CopyTarget::Owned(memory) => register(memory, copy.id)?,
+                CopyTarget::Hub(id) => *id,
+            });
+            Ok(())
+        });
+        let submitted = match registered {
+            Ok(()) if self.must_poll() => {
+                self.buffers.unmap(&self.global, self.id, copies);
+                let submitted = super::copy::submit(&self.global, self.id, queue, encoder, copies, &buffers);
+                self.buffers.map(copies);
+                submitted
+            }
+            Ok(()) => super::copy::submit(&self.global, self.id, queue, encoder, copies, &buffers),
+            Err(reason) => Err(SubmitError { reason, may_be_in_flight: false }),
+        };
+        // After an error of `register` there are fewer buffers than copies.
+        for (copy, buffer) in copies.iter().zip(buffers.drain(..)) {
+            if let CopyTarget::Owned(_) = copy.target {
+                self.global.buffer_drop(buffer);
+            }
+        }
+        *self.submitted.lock() = buffers;
+        submitted
     }
 }
 
@@ -212,12 +258,12 @@ impl<A: Api> GpuDevice for PortableDevice<A> {
         self.largest_texture
     }
 
-    fn create_buffer(
+    fn allocate(
         &self,
         bytes: usize,
         headroom: usize,
         id: Option<BufferId>,
-    ) -> Result<(BufferId, IdleMemory), CreateBufferError> {
+    ) -> Result<IdleMemory, CreateBufferError> {
         with_headroom(bytes, headroom, |bytes| self.create_portable(bytes, id))
     }
 
@@ -227,13 +273,7 @@ impl<A: Api> GpuDevice for PortableDevice<A> {
         encoder: Option<EncoderIds>,
         copies: &[ReadbackCopy],
     ) -> Result<Submission, SubmitError> {
-        if !self.must_poll() {
-            return super::copy::submit(&self.global, self.id, queue, encoder, copies);
-        }
-        self.buffers.unmap(&self.global, self.id, copies);
-        let submitted = super::copy::submit(&self.global, self.id, queue, encoder, copies);
-        self.buffers.map(copies);
-        submitted
+        self.submit_with(queue, encoder, copies, |_, _| Err(PresentError::WrongDevice))
     }
 
     fn wait(&self, index: SubmissionIndex, timeout: Duration) -> WaitResult {
@@ -262,6 +302,7 @@ impl<A: Api> GpuDevice for PortableDevice<A> {
 /// The memory of a [`PortableBuffer`]. It alone reads the buffer.
 struct PortableMemory {
     buffer: Arc<PortableBuffer>,
+    id: BufferId,
     /// Capacity in bytes.
     len: usize,
 }
@@ -269,6 +310,10 @@ struct PortableMemory {
 impl HubMemory for PortableMemory {
     fn len(&self) -> usize {
         self.len
+    }
+
+    fn id(&self) -> BufferId {
+        self.id
     }
 
     fn copy_out(&self, len: usize, into: &mut Vec<u8>) -> Result<(), Unmapped> {
@@ -354,14 +399,20 @@ mod tests {
         let device = device(&buffers);
         let (global, id) = (device.global.clone(), device.id);
         for step in 0..8 {
-            let (buffer, _memory) = device.create_buffer(BYTES, 0, None).unwrap();
-            let copy =
-                ReadbackCopy { texture: TextureId::zip(0, 1), buffer, size: Default::default(), stride: 0 };
-            buffers.map(&[copy]);
+            let memory = device.allocate(BYTES, 0, None).unwrap();
+            let buffer = memory.hub_id().unwrap();
+            let copies = [ReadbackCopy {
+                texture: TextureId::zip(0, 1),
+                target: memory.target(),
+                id: None,
+                size: Default::default(),
+                stride: 0,
+            }];
+            buffers.map(&copies);
             thread::scope(|scope| {
                 scope.spawn(|| global.device_poll(id, PollType::Poll).unwrap());
                 thread::sleep(Duration::from_micros(200 * step));
-                buffers.unmap(&global, id, &[copy]);
+                buffers.unmap(&global, id, &copies);
             });
             global.device_poll(id, PollType::Poll).unwrap();
             assert!(global.buffer_get_mapped_range(buffer, 0, None).is_err(), "it is mapped");

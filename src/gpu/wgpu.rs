@@ -84,6 +84,10 @@ impl Gpu for WgpuCore {
         self.global.buffer_drop(id);
     }
 
+    fn has_buffer(&self, id: BufferId) -> bool {
+        self.portable_buffers.has(id)
+    }
+
     fn destroy_texture(&self, id: TextureId) {
         self.global.texture_destroy(id);
     }
@@ -129,12 +133,7 @@ impl GpuDevice for UnsupportedDevice {
         u32::MAX
     }
 
-    fn create_buffer(
-        &self,
-        _: usize,
-        _: usize,
-        _: Option<BufferId>,
-    ) -> Result<(BufferId, IdleMemory), CreateBufferError> {
+    fn allocate(&self, _: usize, _: usize, _: Option<BufferId>) -> Result<IdleMemory, CreateBufferError> {
         Err(CreateBufferError::UnsupportedBackend)
     }
 

@@ -35,7 +35,7 @@ pub(super) fn enforce(entries: &mut Entries, gpu: &dyn Gpu) {
     let mut resting = Vec::new();
     for (id, entry) in entries.iter() {
         let owner = owners.entry(entry.data.owner()).or_default();
-        for len in entry.ring.resting() {
+        for len in entry.ring.recycler().resting() {
             owner.resting += len;
             resting.push((len, id));
         }
@@ -50,7 +50,7 @@ pub(super) fn enforce(entries: &mut Entries, gpu: &dyn Gpu) {
         let Some(entry) = entries.get_mut(id) else { continue };
         let Some(owner) = owners.get_mut(&entry.data.owner()) else { continue };
         if owner.is_too_much() {
-            entry.ring.free(gpu, len);
+            entry.ring.free_sized(gpu, len);
             owner.resting -= len;
         }
     }

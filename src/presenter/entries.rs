@@ -9,10 +9,11 @@ use std::time::Instant;
 use rustc_hash::{FxHashMap, FxHashSet};
 use wgpu_core::id::BufferId;
 
+use crate::api::canvas::BufferIds;
 use crate::api::ids::{ContextId, OwnerId};
 use crate::context::ContextData;
 use crate::gpu::Gpu;
-use crate::staging::{Recycler, StagingRing};
+use crate::staging::{Reclaimer, Recycler, StagingRing};
 
 /// The contexts of one presenter by id and by owner. Accessed only on the WebGPU thread.
 #[derive(Default)]
@@ -20,6 +21,8 @@ pub(super) struct Entries {
     by_id: FxHashMap<ContextId, ContextEntry>,
     /// An owner without contexts has no entry.
     by_owner: FxHashMap<OwnerId, FxHashSet<ContextId>>,
+    /// The buffer ids that the engine provided for these contexts.
+    provided: FxHashSet<BufferId>,
     /// Contexts that were removed and whose frames may live on.
     ended: Vec<EndedContext>,
 }
@@ -54,7 +57,17 @@ pub(super) struct EndedContext {
 
 impl Entries {
     /// Precondition: no context with this id is in the table.
-    pub(super) fn insert(&mut self, id: ContextId, data: Arc<ContextData>, ring: StagingRing) {
+    pub(super) fn insert(
+        &mut self,
+        id: ContextId,
+        data: Arc<ContextData>,
+        buffer_ids: BufferIds,
+        reclaimer: Reclaimer,
+    ) {
+        if let BufferIds::Provided(ids) = &buffer_ids {
+            self.provided.extend(ids);
+        }
+        let ring = StagingRing::new(buffer_ids, reclaimer);
         self.by_owner.entry(data.owner()).or_default().insert(id);
         let entry = ContextEntry {
             data,
@@ -73,6 +86,11 @@ impl Entries {
 
     pub(super) fn get_mut(&mut self, id: ContextId) -> Option<&mut ContextEntry> {
         self.by_id.get_mut(&id)
+    }
+
+    /// Returns whether the engine provided a buffer id for one of the contexts.
+    pub(super) fn has_buffer_id(&self, id: BufferId) -> bool {
+        self.provided.contains(&id)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (ContextId, &ContextEntry)> {
@@ -119,6 +137,7 @@ impl Entries {
         if !data.lingers() {
             recycler.close();
         }
+        buffer_ids.iter().for_each(|id| _ = self.provided.remove(id));
         buffer_ids
     }
 }

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use super::{Presenter, budget};
 use crate::api::ids::OwnerId;
-use crate::api::report::{MemoryKind, MemoryReport};
+use crate::api::report::{DeviceMemoryReport, MemoryKind, MemoryReport};
+use crate::gpu::HeapUsage;
+use crate::staging::IDLE;
 
-/// Time without a present after which a context keeps no memory but that of what it shows. Also the shortest time between two
-/// looks at the memory of all contexts.
-const IDLE: Duration = Duration::from_secs(1);
+/// Shortest time between two looks at the memory of all contexts.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// Time after which an engine's loop looks for maintenance while copies wait for room.
 const ROOM: Duration = Duration::from_millis(2);
@@ -43,7 +44,7 @@ impl Presenter {
             }
         }
         // An engine may call this in each frame. What is freed here although it is needed is made anew at most once a second.
-        if self.last_settled.is_none_or(|last| now.saturating_duration_since(last) >= IDLE) {
+        if self.last_settled.is_none_or(|last| now.saturating_duration_since(last) >= SETTLE) {
             self.last_settled = Some(now);
             for entry in self.entries.iter_mut() {
                 entry.ring.shrink_to_demand(&*self.gpu);
@@ -104,12 +105,35 @@ impl Presenter {
     /// Frees the memory of all staging buffers of an owner that rest between two frames, for example because its page is hidden.
     /// The next present allocates again.
     ///
-    /// [`maintain`](Self::maintain) does so for contexts without a present for a second, and bounds what the others keep: the
-    /// resting bytes of an owner, at this presenter, are no more than those in use and 64 MiB.
+    /// Memory of a context without a present for a second is freed anyway, within two seconds. [`maintain`](Self::maintain) bounds what
+    /// the others keep: the resting bytes of an owner, at this presenter, are no more than those in use and 64 MiB.
     pub fn trim(&mut self, owner: OwnerId) {
         for entry in self.entries.iter_mut().filter(|entry| entry.data.owner() == owner) {
             entry.ring.trim(&*self.gpu);
         }
+    }
+
+    /// Frees the memory of all staging buffers that rest, as [`trim`](Self::trim) does for one owner, for example because the system is
+    /// short of memory.
+    pub fn trim_all(&mut self) {
+        for entry in self.entries.iter_mut() {
+            entry.ring.trim(&*self.gpu);
+        }
+    }
+
+    /// Returns what the devices of this presenter have taken of their drivers for owned frame memory, in no order. Devices that have no
+    /// owned memory are left out, and so are devices that were dropped.
+    pub fn device_memory_report(&self) -> Vec<DeviceMemoryReport> {
+        let heaps = self.poller.heaps().into_iter();
+        heaps
+            .filter(|(_, heap)| heap.objects > 0)
+            .map(|(device, HeapUsage { objects, reserved, used })| DeviceMemoryReport {
+                device,
+                objects,
+                reserved,
+                used,
+            })
+            .collect()
     }
 
     /// Returns the bytes that the contexts of this presenter hold, by context and kind, in no order.
@@ -123,14 +147,12 @@ impl Presenter {
                 reports.push(MemoryReport { owner, context, kind, bytes });
             }
         };
-        let living = self.entries.iter().map(|(id, entry)| {
-            (entry.data.owner(), id, entry.ring.available(), entry.ring.recycler().clone())
-        });
+        let living =
+            self.entries.iter().map(|(id, entry)| (entry.data.owner(), id, entry.ring.recycler().clone()));
         let ended = self.entries.ended();
-        let ended =
-            ended.filter_map(|ended| Some((ended.owner, ended.context, 0, ended.recycler.upgrade()?)));
-        for (owner, context, available, recycler) in living.chain(ended) {
-            report(owner, context, MemoryKind::Recycled, available + recycler.recycled());
+        let ended = ended.filter_map(|ended| Some((ended.owner, ended.context, ended.recycler.upgrade()?)));
+        for (owner, context, recycler) in living.chain(ended) {
+            report(owner, context, MemoryKind::Recycled, recycler.recycled());
             for lent in recycler.lent() {
                 let frames =
                     if lent.device_gone { MemoryKind::FramesOfLostDevices } else { MemoryKind::Frames };

@@ -20,7 +20,7 @@ use self::device::DevicePoller;
 use self::threads::PollerThreads;
 use self::waits::{Continuation, Wait};
 use crate::api::error::UnknownQueue;
-use crate::gpu::{Gpu, GpuDevice};
+use crate::gpu::{Gpu, GpuDevice, HeapUsage};
 use crate::sync::contain_panic;
 
 /// Drives wgpu-core, for frames and for the engine's own closures.
@@ -179,6 +179,12 @@ impl Poller {
     /// Returns the devices that were waited for or presented on, and were not dropped.
     pub(super) fn devices(&self) -> Vec<DeviceId> {
         self.0.devices.lock().pollers.keys().copied().collect()
+    }
+
+    /// Returns what each device that was not dropped has taken of its driver for owned memory.
+    pub(super) fn heaps(&self) -> Vec<(DeviceId, HeapUsage)> {
+        let devices = self.0.devices.lock();
+        devices.pollers.iter().map(|(id, poller)| (*id, poller.device().heap())).collect()
     }
 
     /// Lets no poller call wgpu-core for this device any more, and waits until a poll under way is over. Waits for frames go on.

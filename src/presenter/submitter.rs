@@ -21,8 +21,8 @@ use crate::api::ids::{ContextId, EncoderIds, OwnerId, ReturnedId};
 use crate::context::{Admission, ContextData, Purpose, Stage, Ticket};
 use crate::delivery::{Message, Outbox};
 use crate::frame::CopyLayout;
-use crate::gpu::{Gpu, GpuDevice, ReadbackCopy, SubmitError};
-use crate::staging::{AvailableBuffer, StagingRing};
+use crate::gpu::{CopyTarget, Gpu, GpuDevice, ReadbackCopy, SubmitError};
+use crate::staging::{LentBuffer, StagingRing};
 
 /// Upper bound of the bytes of one owner in flight. What goes beyond it waits, unless a canvas has fewer than two presents and no capture in
 /// flight.
@@ -95,12 +95,14 @@ enum NotNow {
 struct PreparedCopy {
     queued: QueuedCopy,
     destination: Destination,
+    /// The id for owned memory while the copy is submitted.
+    id: Option<BufferId>,
 }
 
 /// The buffer of a copy.
 enum Destination {
     /// A buffer that nobody uses; and the present that the copy supersedes, if any.
-    Fresh(AvailableBuffer, Option<Ticket>),
+    Fresh(LentBuffer, Option<Ticket>),
     /// The buffer of the present that the copy supersedes. The queue copies in order, so the newer bytes stay.
     Taken(Ticket),
 }
@@ -245,7 +247,10 @@ impl Submitter {
         let device = self.poller.open(device);
         for queued in group.drain(..) {
             match self.find_destination(&queued, &device, entries) {
-                Ok(destination) => prepared.push(PreparedCopy { queued, destination }),
+                Ok(destination) => {
+                    let id = entries.get(queued.context).and_then(|entry| entry.ring.unused_id());
+                    prepared.push(PreparedCopy { queued, destination, id });
+                }
                 Err(NotNow::Waits) => self.waiting.push(queued),
                 Err(NotNow::NoRoom) => {
                     if let Some(entry) = entries.get_mut(queued.context) {
@@ -259,14 +264,14 @@ impl Submitter {
         }
         let Err(error) = self.try_submit(&device, queue, prepared, copies) else { return };
         if prepared.len() == 1 || error.may_be_in_flight {
-            prepared.drain(..).for_each(|refused| self.give_up(refused, &error));
+            prepared.drain(..).for_each(|refused| self.give_up(refused, &error, entries));
             return;
         }
         let mut alone = Vec::with_capacity(1);
         for refused in prepared.drain(..) {
             alone.push(refused);
             if let Err(error) = self.try_submit(&device, queue, &mut alone, copies) {
-                alone.drain(..).for_each(|refused| self.give_up(refused, &error));
+                alone.drain(..).for_each(|refused| self.give_up(refused, &error, entries));
             }
         }
     }
@@ -308,7 +313,9 @@ impl Submitter {
             return Err(NotNow::Ended);
         };
         let fits = |ticket: &Ticket, ring: &StagingRing| {
-            ticket.stage.buffer().is_some_and(|buffer| buffer.len() >= bytes && ring.owns(buffer))
+            ticket.stage.buffer().is_some_and(|buffer| {
+                buffer.len() >= bytes && buffer.is_usable() && ring.can_submit(&buffer.target())
+            })
         };
         if let Some(ticket) = superseded.take_if(|ticket| fits(ticket, &entry.ring)) {
             return Ok(Destination::Taken(ticket));
@@ -350,13 +357,14 @@ impl Submitter {
         copies: &mut Vec<ReadbackCopy>,
     ) -> Result<(), SubmitError> {
         let Some(first) = prepared.first() else { return Ok(()) };
-        copies.clear();
         copies.extend(prepared.iter().filter_map(PreparedCopy::copy));
-        let submission = device.submit(queue, first.queued.texture.encoder_ids, copies)?;
-        for PreparedCopy { queued, destination } in prepared.drain(..) {
+        let submitted = device.submit(queue, first.queued.texture.encoder_ids, copies);
+        copies.clear();
+        let submission = submitted?;
+        for PreparedCopy { queued, destination, .. } in prepared.drain(..) {
             self.return_encoder_ids(queued.texture.encoder_ids);
             let (buffer, superseded) = match destination {
-                Destination::Fresh(buffer, superseded) => (Some(buffer.submitted(submission)), superseded),
+                Destination::Fresh(lent, superseded) => (Some(lent.buffer.submitted(submission)), superseded),
                 Destination::Taken(mut ticket) => {
                     let buffer = std::mem::replace(&mut ticket.stage, Stage::Completing).into_buffer();
                     (buffer.map(|buffer| buffer.resubmitted(submission)), Some(ticket))
@@ -373,12 +381,17 @@ impl Submitter {
     }
 
     /// Ends a copy that was refused by itself, or whose device is lost.
-    fn give_up(&mut self, refused: PreparedCopy, error: &SubmitError) {
-        let PreparedCopy { queued, destination } = refused;
+    fn give_up(&mut self, refused: PreparedCopy, error: &SubmitError, entries: &mut Entries) {
+        let PreparedCopy { queued, destination, .. } = refused;
         match destination {
-            Destination::Fresh(buffer, superseded) => {
-                if error.may_be_in_flight {
+            Destination::Fresh(LentBuffer { buffer, is_new }, superseded) => {
+                // What a page names need not be a texture of that size, so memory that was allocated for it
+                // must not rest.
+                if error.may_be_in_flight || is_new {
                     buffer.abandon();
+                    if let Some(entry) = entries.get_mut(queued.context) {
+                        entry.ring.collect(&*self.gpu);
+                    }
                 }
                 self.restore(&queued, superseded);
             }
@@ -441,10 +454,11 @@ impl QueuedCopy {
 impl PreparedCopy {
     fn copy(&self) -> Option<ReadbackCopy> {
         let QueuedCopy { texture, layout, .. } = &self.queued;
-        let buffer = self.destination.buffer_id()?;
+        let target = self.destination.target()?;
         Some(ReadbackCopy {
             texture: texture.texture_id,
-            buffer,
+            target,
+            id: self.id,
             size: layout.size(),
             stride: layout.stride(),
         })
@@ -452,10 +466,10 @@ impl PreparedCopy {
 }
 
 impl Destination {
-    fn buffer_id(&self) -> Option<BufferId> {
+    fn target(&self) -> Option<CopyTarget> {
         match self {
-            Self::Fresh(buffer, _) => Some(buffer.id()),
-            Self::Taken(ticket) => ticket.stage.buffer().map(|buffer| buffer.id()),
+            Self::Fresh(lent, _) => Some(lent.buffer.target()),
+            Self::Taken(ticket) => ticket.stage.buffer().map(|buffer| buffer.target()),
         }
     }
 }

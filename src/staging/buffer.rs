@@ -10,10 +10,8 @@
 //! ```
 //!
 //! The states are those of Servo's canvas contexts. The ring lends a buffer on the WebGPU thread, where it is
-//! also submitted; a poller completes it; any thread may drop it. A lent buffer carries the [`Loan`] under
-//! which the ring lent it, and when it is dropped, what is left of it goes to the ring's [`Recycler`]. The
-//! ring keeps the buffer's id meanwhile, so that the ids of a destroyed context return to the engine at once,
-//! while its frames live on.
+//! also submitted; a poller completes it; any thread may drop it. When it is dropped, what is left of it goes
+//! back to the ring's [`Recycler`]. What has an id in wgpu-core is said in `ring`.
 //!
 //! A frame in *owned* memory reads the buffer itself. *Portable* memory is copied out when the copy
 //! completes: the buffer is then given back at once, and the frame holds a vector, which is later given back
@@ -24,10 +22,12 @@ use std::sync::Arc;
 use scopeguard::ScopeGuard;
 use wgpu_core::id::{BufferId, DeviceId};
 
-use super::recycler::{LentBytesGuard, LentKind, Loan, Recycler, ReturnedBuffer};
+use super::recycler::{LentBytesGuard, LentKind, Recycler};
 use crate::api::error::PresentError;
 use crate::api::report::FrameMemoryKind;
-use crate::gpu::{Completed, FrameMemory, IdleMemory, InFlightMemory, Readable, Submission, Unreadable};
+use crate::gpu::{
+    Completed, CopyTarget, FrameMemory, IdleMemory, InFlightMemory, Readable, Submission, Unreadable,
+};
 
 /// The memory of a lent buffer; the implementing type says what state the buffer is in.
 pub(crate) trait BufferMemory {
@@ -36,6 +36,9 @@ pub(crate) trait BufferMemory {
 
     /// Capacity in bytes.
     fn len(&self) -> usize;
+
+    /// Returns the id of the buffer that portable memory is in the hub; `None` for owned memory.
+    fn hub_id(&self) -> Option<BufferId>;
 
     /// Returns the memory for another copy when the buffer is dropped, or `None` if it cannot be used again.
     fn into_idle(self) -> Option<IdleMemory>;
@@ -47,6 +50,10 @@ impl BufferMemory for IdleMemory {
 
     fn len(&self) -> usize {
         IdleMemory::len(self)
+    }
+
+    fn hub_id(&self) -> Option<BufferId> {
+        IdleMemory::hub_id(self)
     }
 
     fn into_idle(self) -> Option<IdleMemory> {
@@ -61,8 +68,12 @@ impl BufferMemory for InFlightMemory {
         InFlightMemory::len(self)
     }
 
-    /// The GPU may still be writing, so the memory is not used again. wgpu-core frees it after the
-    /// submission.
+    fn hub_id(&self) -> Option<BufferId> {
+        InFlightMemory::hub_id(self)
+    }
+
+    /// The GPU may still be writing, so the memory is not used again. wgpu-core keeps it alive until the
+    /// submission is done.
     fn into_idle(self) -> Option<IdleMemory> {
         None
     }
@@ -73,6 +84,10 @@ impl BufferMemory for FrameMemory {
 
     fn len(&self) -> usize {
         FrameMemory::len(self)
+    }
+
+    fn hub_id(&self) -> Option<BufferId> {
+        None
     }
 
     fn into_idle(self) -> Option<IdleMemory> {
@@ -92,65 +107,39 @@ pub(crate) struct Buffer<M: BufferMemory> {
     parts: ScopeGuard<Parts<M>, fn(Parts<M>)>,
 }
 
-/// A buffer that does not return by itself: [`Lease::hold`] or [`Lease::end`] must follow.
+/// A buffer that does not return by itself: [`hold`] or [`LentBytesGuard::give_back`] must follow.
 struct Parts<M> {
-    lease: Lease,
+    lent: LentBytesGuard,
     memory: M,
 }
 
-/// What a lent buffer keeps through all its states.
-struct Lease {
-    lent: LentBytesGuard,
-    loan: Loan,
-    id: BufferId,
-}
-
-impl Lease {
-    /// Joins the lease with the memory of the buffer's current state.
-    fn hold<M: BufferMemory>(self, memory: M) -> Buffer<M> {
-        let give_back = |Parts { lease, memory }: Parts<M>| lease.end(memory.into_idle());
-        Buffer { parts: scopeguard::guard(Parts { lease: self, memory }, give_back) }
-    }
-
-    /// Gives the buffer back to the recycler: with memory for another copy, or without any.
-    fn end(self, memory: Option<IdleMemory>) {
-        self.lent.recycler().put(ReturnedBuffer { loan: self.loan, memory });
-    }
+/// Makes a buffer of memory in its current state.
+fn hold<M: BufferMemory>(lent: LentBytesGuard, memory: M) -> Buffer<M> {
+    let give_back = |Parts { lent, memory }: Parts<M>| {
+        let hub_id = memory.hub_id();
+        lent.give_back(memory.into_idle(), hub_id);
+    };
+    Buffer { parts: scopeguard::guard(Parts { lent, memory }, give_back) }
 }
 
 impl<M: BufferMemory> Buffer<M> {
-    pub(crate) fn id(&self) -> BufferId {
-        self.parts.lease.id
-    }
-
-    pub(super) fn loan(&self) -> Loan {
-        self.parts.lease.loan
-    }
-
     fn into_parts(self) -> Parts<M> {
         ScopeGuard::into_inner(self.parts)
     }
 
     /// Moves the buffer to another state.
     fn transition<N: BufferMemory>(self, change: impl FnOnce(M) -> N) -> Buffer<N> {
-        let Parts { mut lease, memory } = self.into_parts();
+        let Parts { mut lent, memory } = self.into_parts();
         let memory = change(memory);
-        lease.lent.recount(N::KIND, memory.len());
-        lease.hold(memory)
+        lent.recount(N::KIND, memory.len());
+        hold(lent, memory)
     }
 }
 
 impl AvailableBuffer {
-    /// Lends `memory`, which the GPU on `device` writes through the buffer `id`.
-    pub(super) fn lent(
-        recycler: Arc<Recycler>,
-        loan: Loan,
-        id: BufferId,
-        device: DeviceId,
-        memory: IdleMemory,
-    ) -> Self {
-        let lent = LentBytesGuard::new(recycler, device, IdleMemory::KIND, memory.len());
-        Lease { lent, loan, id }.hold(memory)
+    /// Lends `memory`, which the GPU on `device` writes.
+    pub(super) fn lent(recycler: Arc<Recycler>, device: DeviceId, memory: IdleMemory) -> Self {
+        hold(LentBytesGuard::of_buffer(recycler, device, memory.len()), memory)
     }
 
     /// Capacity in bytes.
@@ -159,17 +148,23 @@ impl AvailableBuffer {
         self.parts.memory.len()
     }
 
+    /// Returns where copies to the buffer go.
+    pub(crate) fn target(&self) -> CopyTarget {
+        self.parts.memory.target()
+    }
+
     /// Notes that `submission`, which copies to the buffer, was accepted.
     pub(crate) fn submitted(self, submission: Submission) -> MappingBuffer {
         self.transition(|memory| memory.written_by(submission))
     }
 
-    /// Gives the buffer back without its memory, after a submission that failed although the GPU may have
-    /// accepted it: the memory may be written at any time and is never used again.
+    /// Gives the buffer back without its memory. So it is not used again, as is necessary after a submission
+    /// that failed although the GPU may have accepted it, and nothing of it rests.
     pub(crate) fn abandon(self) {
-        let Parts { lease, memory } = self.into_parts();
+        let Parts { lent, memory } = self.into_parts();
+        let hub_id = memory.hub_id();
         drop(memory);
-        lease.end(None);
+        lent.give_back(None, hub_id);
     }
 }
 
@@ -189,6 +184,17 @@ impl MappingBuffer {
         self.submission().device
     }
 
+    /// Returns where copies to the buffer go.
+    pub(crate) fn target(&self) -> CopyTarget {
+        self.parts.memory.target()
+    }
+
+    /// Returns whether another copy to the buffer can be submitted: its device was neither destroyed nor
+    /// dropped.
+    pub(crate) fn is_usable(&self) -> bool {
+        !self.parts.lent.is_device_gone()
+    }
+
     /// Notes that a later `submission` of the same queue overwrites the buffer: only its bytes count.
     pub(crate) fn resubmitted(self, submission: Submission) -> Self {
         self.transition(|memory| memory.rewritten_by(submission))
@@ -197,21 +203,22 @@ impl MappingBuffer {
     /// Makes the bytes readable, if `completed` covers the buffer's submission. `len` is how many bytes of
     /// the buffer will be read.
     pub(crate) fn complete(self, completed: &Completed, len: usize) -> Result<MappedBuffer, NotMapped> {
-        let Parts { mut lease, memory } = self.into_parts();
-        let spare = || lease.lent.recycler().take_spare(len);
+        let Parts { mut lent, memory } = self.into_parts();
+        let hub_id = memory.hub_id();
+        let spare = || lent.recycler().take_spare(len);
         match memory.complete(completed, len, spare) {
             Ok(Readable::InPlace(memory)) => {
-                lease.lent.recount(FrameMemory::KIND, memory.len());
-                Ok(MappedBuffer(Bytes::InPlace(lease.hold(memory))))
+                lent.recount(FrameMemory::KIND, memory.len());
+                Ok(MappedBuffer(Bytes::InPlace(hold(lent, memory))))
             }
             Ok(Readable::Copied(bytes, memory)) => {
-                let lent = lease.lent.count_more(LentKind::Frame, bytes.capacity());
-                lease.end(Some(memory));
-                Ok(MappedBuffer(Bytes::Copied(PooledBytes { lent, bytes })))
+                let copied = lent.count_more(LentKind::Frame, bytes.capacity());
+                lent.give_back(Some(memory), hub_id);
+                Ok(MappedBuffer(Bytes::Copied(PooledBytes { lent: copied, bytes })))
             }
-            Err(Unreadable::InFlight(memory)) => Err(NotMapped::InFlight(lease.hold(memory))),
+            Err(Unreadable::InFlight(memory)) => Err(NotMapped::InFlight(hold(lent, memory))),
             Err(Unreadable::Failed(error)) => {
-                lease.end(None);
+                lent.give_back(None, hub_id);
                 Err(NotMapped::Failed(error))
             }
         }
@@ -255,7 +262,7 @@ impl MappedBuffer {
     /// Returns whether dropping the buffer would free memory, because the recycler is closed.
     pub(crate) fn is_orphan(&self) -> bool {
         match &self.0 {
-            Bytes::InPlace(buffer) => buffer.parts.lease.lent.recycler().is_closed(),
+            Bytes::InPlace(buffer) => buffer.parts.lent.recycler().is_closed(),
             Bytes::Copied(pooled) => pooled.is_orphan(),
         }
     }
@@ -272,7 +279,7 @@ impl MappedBuffer {
     /// device, or `None` if memory cannot be allocated.
     pub(crate) fn spare(&self, len: usize) -> Option<PooledBytes> {
         let lent = match &self.0 {
-            Bytes::InPlace(buffer) => &buffer.parts.lease.lent,
+            Bytes::InPlace(buffer) => &buffer.parts.lent,
             Bytes::Copied(pooled) => &pooled.lent,
         };
         let mut bytes = lent.recycler().take_spare(len);

@@ -1,17 +1,21 @@
-//! The recycler of a ring: where lent buffers return to, and where the bytes that are lent are counted.
+//! The recycler of a ring: where its memory rests between two frames, and where what is lent is counted.
 //!
 //! A [`StagingRing`](super::StagingRing) shares one [`Recycler`] with every buffer that it lends. Buffers are
 //! dropped on any thread: a renderer's, a poller's, or one that reads a snapshot. The recycler is what they
-//! reach from there; the WebGPU thread moves its content back into the ring. It outlives the ring: after
+//! reach from there, and the ring takes memory from it on the WebGPU thread. It outlives the ring: after
 //! [`close`](Recycler::close) whatever returns is freed at once.
 //!
 //! No memory is freed while the recycler's mutex is held, and until it is closed, giving memory back frees
 //! none. A renderer's thread, which must not spend milliseconds on freeing a frame, relies on the second.
+//! Memory that rests too long is freed by the [`Reclaimer`], except portable memory, which is a buffer in
+//! wgpu-core's hub and is dropped on the WebGPU thread.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use wgpu_core::id::DeviceId;
+use wgpu_core::id::{BufferId, DeviceId};
 
+use super::reclaimer::Reclaimer;
 use crate::gpu::IdleMemory;
 use crate::sync::{Mutex, rank};
 
@@ -21,34 +25,61 @@ const KEPT_SPARES: usize = 2;
 
 /// A request is served by memory of at most this many times its size, so that a canvas that shrinks a lot
 /// gives its memory back at once.
-pub(super) const LARGEST_EXCESS: usize = 4;
+const LARGEST_EXCESS: usize = 4;
 
-/// Names one lending of one buffer. A ring never uses the same number twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Loan(pub(super) u64);
+/// A request counts as one for at least this many bytes when [`LARGEST_EXCESS`] is applied.
+const SMALLEST: usize = 4096;
 
-/// The memory that has returned to a ring and was not collected yet, and the count of what is still lent.
+/// Time without a request after which a recycler keeps nothing.
+pub(crate) const IDLE: Duration = Duration::from_secs(1);
+
+/// The memory of a ring that rests, and the count of what is lent.
 #[derive(Default)]
-pub(crate) struct Recycler(Mutex<rank::Leaf, RecyclerState>);
+pub(crate) struct Recycler {
+    state: Mutex<rank::Leaf, RecyclerState>,
+    /// `None` in tests that free nothing by time.
+    reclaimer: Option<Reclaimer>,
+}
 
-#[derive(Default)]
 struct RecyclerState {
     /// The ring is gone, so nothing is kept any more.
     closed: bool,
-    returned: Vec<ReturnedBuffer>,
+    /// Memory for the next copies.
+    resting: Vec<RestingMemory>,
+    /// Memory that has returned and is to be freed: it is too large, or its device is gone. What is portable
+    /// among it is still in the hub.
+    surplus: Vec<IdleMemory>,
+    /// Ids of buffers in the hub whose memory cannot be used again.
+    lost: Vec<BufferId>,
     /// Vectors for the bytes of portable or converted frames. Any number of them may return;
     /// [`Recycler::collect`] frees all but [`KEPT_SPARES`].
     spares: Vec<Vec<u8>>,
     lent: Vec<DeviceEntry>,
+    /// How many buffers are lent.
+    lent_buffers: usize,
     next_serial: u64,
+    /// Returned memory of more than this many bytes becomes surplus.
+    largest_kept: usize,
+    /// When memory was last requested.
+    last_request: Instant,
+    /// The reclaimer will look at this recycler.
+    is_watched: bool,
 }
 
-/// A buffer that is no longer lent.
-pub(super) struct ReturnedBuffer {
-    pub(super) loan: Loan,
-    /// `None` if the memory cannot be used again, because the GPU may still be writing it or its bytes were
-    /// lost.
-    pub(super) memory: Option<IdleMemory>,
+/// Memory of a device, for copies of that device.
+struct RestingMemory {
+    device: DeviceId,
+    memory: IdleMemory,
+}
+
+/// What a ring takes out of its recycler in order to free it.
+#[derive(Default)]
+pub(super) struct Freed {
+    pub(super) memory: Vec<IdleMemory>,
+    /// Ids of buffers in the hub whose memory is gone already.
+    pub(super) lost: Vec<BufferId>,
+    /// Dropped without another look.
+    _spares: Vec<Vec<u8>>,
 }
 
 /// How many bytes of one device are lent.
@@ -77,63 +108,121 @@ pub(crate) enum LentKind {
     Frame,
 }
 
-impl Recycler {
-    /// Takes a buffer back.
-    pub(super) fn put(&self, returned: ReturnedBuffer) {
-        let mut state = self.0.lock();
-        if !state.closed {
-            state.returned.push(returned);
+impl Default for RecyclerState {
+    fn default() -> Self {
+        Self {
+            closed: false,
+            resting: Vec::new(),
+            surplus: Vec::new(),
+            lost: Vec::new(),
+            spares: Vec::new(),
+            lent: Vec::new(),
+            lent_buffers: 0,
+            next_serial: 0,
+            largest_kept: usize::MAX,
+            last_request: Instant::now(),
+            is_watched: false,
         }
-        // If the recycler is closed, `returned` is freed here: a parameter is dropped after the guard of the
-        // mutex.
+    }
+}
+
+impl Recycler {
+    pub(crate) fn new(reclaimer: Reclaimer) -> Self {
+        Self { state: Mutex::default(), reclaimer: Some(reclaimer) }
     }
 
-    /// Moves everything that has returned into `into`. Frees the spares with more than `largest` bytes, and
-    /// of the others all but [`KEPT_SPARES`].
-    pub(super) fn collect(&self, into: &mut Vec<ReturnedBuffer>, largest: usize) {
-        let mut state = self.0.lock();
-        into.append(&mut state.returned);
-        let too_large = |spare: &mut Vec<u8>| spare.capacity() > largest;
-        let mut surplus: Vec<_> = state.spares.extract_if(.., too_large).collect();
+    /// Takes the smallest resting memory of a device that has room for `bytes` bytes and is not far too large.
+    pub(super) fn take(&self, device: DeviceId, bytes: usize) -> Option<IdleMemory> {
+        let fits = bytes..=bytes.max(SMALLEST).saturating_mul(LARGEST_EXCESS);
+        let mut state = self.state.lock();
+        state.last_request = Instant::now();
+        let fitting = state
+            .resting
+            .iter()
+            .enumerate()
+            .filter(|(_, resting)| resting.device == device && fits.contains(&resting.memory.len()));
+        let index = fitting.min_by_key(|(_, resting)| resting.memory.len()).map(|(index, _)| index)?;
+        Some(state.resting.remove(index).memory)
+    }
+
+    /// Lets memory rest that was taken.
+    pub(super) fn put_back(&self, device: DeviceId, memory: IdleMemory) {
+        self.state.lock().resting.push(RestingMemory { device, memory });
+    }
+
+    /// Takes the memory that has rested longest, of any size and device. With `in_hub`, takes portable memory
+    /// alone.
+    pub(super) fn take_oldest(&self, in_hub: bool) -> Option<IdleMemory> {
+        let mut state = self.state.lock();
+        let wanted = |resting: &RestingMemory| !in_hub || resting.memory.hub_id().is_some();
+        let index = state.resting.iter().position(wanted)?;
+        Some(state.resting.remove(index).memory)
+    }
+
+    /// Takes out what is to be freed: surplus memory, and of the spares all but [`KEPT_SPARES`].
+    pub(super) fn collect(&self) -> Freed {
+        let mut state = self.state.lock();
         let kept = state.spares.len().min(KEPT_SPARES);
-        surplus.extend(state.spares.drain(kept..));
-        drop(state);
-        drop(surplus);
+        let mut freed = Freed { _spares: state.spares.drain(kept..).collect(), ..Freed::default() };
+        state.take_surplus(&mut freed);
+        freed
     }
 
-    /// Frees all spares.
-    pub(super) fn free_spares(&self) {
-        let spares = std::mem::take(&mut self.0.lock().spares);
-        drop(spares);
+    /// Makes memory of more than `largest` bytes surplus, now and when it returns. `usize::MAX` keeps all.
+    pub(super) fn limit(&self, largest: usize) {
+        let mut state = self.state.lock();
+        state.largest_kept = largest;
+        let state = &mut *state;
+        let too_large = |resting: &mut RestingMemory| resting.memory.len() > largest;
+        state.surplus.extend(state.resting.extract_if(.., too_large).map(|resting| resting.memory));
+        let too_large = |spare: &mut Vec<u8>| spare.capacity() > largest;
+        let spares: Vec<_> = state.spares.extract_if(.., too_large).collect();
+        drop((state, spares));
     }
 
-    /// Returns the capacity of each spare in bytes.
-    pub(super) fn spare_sizes(&self) -> Vec<usize> {
-        self.0.lock().spares.iter().map(Vec::capacity).collect()
+    /// Takes out all that rests.
+    pub(super) fn take_all(&self) -> Freed {
+        self.state.lock().take_all()
     }
 
-    /// Frees one spare with a capacity of exactly `bytes`, if there still is one.
-    pub(super) fn free_spare(&self, bytes: usize) {
-        let mut state = self.0.lock();
-        let index = state.spares.iter().position(|spare| spare.capacity() == bytes);
-        let spare = index.map(|index| state.spares.swap_remove(index));
-        drop(state);
-        drop(spare);
+    /// Takes out one resting memory or spare of exactly `bytes` bytes, if there still is one.
+    /// [`Recycler::resting`] lists the sizes.
+    pub(super) fn take_sized(&self, bytes: usize) -> Freed {
+        let mut freed = Freed::default();
+        let mut state = self.state.lock();
+        if let Some(index) = state.resting.iter().position(|resting| resting.memory.len() == bytes) {
+            freed.memory.push(state.resting.remove(index).memory);
+        } else if let Some(index) = state.spares.iter().position(|spare| spare.capacity() == bytes) {
+            freed._spares.push(state.spares.swap_remove(index));
+        }
+        freed
+    }
+
+    /// Returns the sizes, in bytes, of all resting memory and of all spares. Surplus memory is not included.
+    pub(crate) fn resting(&self) -> Vec<usize> {
+        let state = self.state.lock();
+        let memory = state.resting.iter().map(|resting| resting.memory.len());
+        memory.chain(state.spares.iter().map(Vec::capacity)).collect()
     }
 
     /// Takes a spare back.
-    pub(super) fn put_spare(&self, bytes: Vec<u8>) {
-        let mut state = self.0.lock();
-        if !state.closed {
-            state.spares.push(bytes);
+    pub(super) fn put_spare(self: &Arc<Self>, bytes: Vec<u8>) {
+        let mut state = self.state.lock();
+        if state.closed {
+            // `bytes` is freed when this returns: a parameter is dropped after the guard of the mutex.
+            return;
         }
+        state.spares.push(bytes);
+        let is_new = state.watch();
+        drop(state);
+        self.watch(is_new);
     }
 
     /// Returns the smallest spare that holds `len` bytes without being far too large. If none does, frees all
     /// spares, which are of the wrong size for what is presented now, and returns an empty vector.
     pub(super) fn take_spare(&self, len: usize) -> Vec<u8> {
         let fits = len..=len.saturating_mul(LARGEST_EXCESS);
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let fitting = state.spares.iter().enumerate().filter(|(_, spare)| fits.contains(&spare.capacity()));
         // A canvas of half floats uses spares of two sizes, one for the copied and one for the converted
         // pixels. The smaller request must leave the larger spare to the larger one.
@@ -148,49 +237,130 @@ impl Recycler {
         }
     }
 
-    /// Returns how many bytes rest in the recycler, in returned buffers and in spares.
+    /// Returns how many bytes rest, or are about to be freed.
     pub(crate) fn recycled(&self) -> usize {
-        let state = self.0.lock();
-        let returned = state.returned.iter().filter_map(|returned| returned.memory.as_ref());
-        let spares = state.spares.iter().map(Vec::capacity).sum::<usize>();
-        returned.map(IdleMemory::len).sum::<usize>() + spares
+        let state = self.state.lock();
+        let resting = state.resting.iter().map(|resting| resting.memory.len()).sum::<usize>();
+        let surplus = state.surplus.iter().map(IdleMemory::len).sum::<usize>();
+        resting + surplus + state.spares.iter().map(Vec::capacity).sum::<usize>()
+    }
+
+    /// Returns how many staging buffers there are: those that rest and those that are lent.
+    pub(crate) fn buffers(&self) -> usize {
+        let state = self.state.lock();
+        state.resting.len() + state.surplus.len() + state.lent_buffers
     }
 
     /// Returns how many bytes are in flight, or about to be.
     pub(crate) fn in_flight(&self) -> usize {
-        self.0.lock().lent.iter().map(|lent| lent.bytes.in_flight).sum()
+        self.state.lock().lent.iter().map(|lent| lent.bytes.in_flight).sum()
     }
 
     /// Returns how many bytes are lent, for each device that has any.
     pub(crate) fn lent(&self) -> Vec<LentBytes> {
-        self.0.lock().lent.iter().map(|entry| entry.bytes).collect()
+        self.state.lock().lent.iter().map(|entry| entry.bytes).collect()
     }
 
-    /// Notes that a device was destroyed or dropped. Bytes that are lent later are not counted in its entry,
-    /// because its id may name another device then.
-    pub(crate) fn forget_device(&self, gone: DeviceId) {
-        for entry in self.0.lock().lent.iter_mut().filter(|entry| entry.device == gone) {
+    /// Notes that a device was destroyed or dropped: its memory is not used again. Bytes that are lent later
+    /// are not counted in its entry, because its id may name another device then. Returns its resting memory,
+    /// to be freed.
+    pub(crate) fn forget_device(&self, gone: DeviceId) -> Vec<IdleMemory> {
+        let mut state = self.state.lock();
+        for entry in state.lent.iter_mut().filter(|entry| entry.device == gone) {
             entry.bytes.device_gone = true;
         }
+        let of_device = |resting: &mut RestingMemory| resting.device == gone;
+        state.resting.extract_if(.., of_device).map(|resting| resting.memory).collect()
     }
 
     /// Returns whether whatever returns is freed, because the ring is gone.
     pub(super) fn is_closed(&self) -> bool {
-        self.0.lock().closed
+        self.state.lock().closed
     }
 
     /// Frees what has returned, and from now on whatever returns.
     pub(crate) fn close(&self) {
         let freed = {
-            let mut state = self.0.lock();
+            let mut state = self.state.lock();
             state.closed = true;
-            (std::mem::take(&mut state.returned), std::mem::take(&mut state.spares))
+            state.take_all()
         };
         drop(freed);
+    }
+
+    /// Frees what need not rest any longer and is not in the hub. Returns whether there is more to look after
+    /// later. Called by the reclaimer, on its thread.
+    pub(super) fn reclaim(&self, now: Instant) -> bool {
+        let mut state = self.state.lock();
+        let mut freed = Freed::default();
+        let is_ours = |memory: &IdleMemory| memory.hub_id().is_none();
+        freed.memory.extend(state.surplus.extract_if(.., |memory| is_ours(memory)));
+        if now.saturating_duration_since(state.last_request) >= IDLE {
+            let ours = state.resting.extract_if(.., |resting| is_ours(&resting.memory));
+            freed.memory.extend(ours.map(|resting| resting.memory));
+            freed._spares.append(&mut state.spares);
+        }
+        state.is_watched = !state.spares.is_empty() || state.resting.iter().any(|it| is_ours(&it.memory));
+        let is_watched = state.is_watched;
+        drop(state);
+        drop(freed);
+        is_watched
+    }
+
+    /// Lets the reclaimer look after this recycler, if it `is_new` to it.
+    fn watch(self: &Arc<Self>, is_new: bool) {
+        if let (true, Some(reclaimer)) = (is_new, &self.reclaimer) {
+            reclaimer.watch(Arc::downgrade(self));
+        }
     }
 }
 
 impl RecyclerState {
+    /// Notes that the reclaimer looks at this recycler. Returns whether it has not before.
+    fn watch(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_watched, true)
+    }
+
+    fn take_surplus(&mut self, into: &mut Freed) {
+        into.memory.append(&mut self.surplus);
+        into.lost.append(&mut self.lost);
+    }
+
+    fn take_all(&mut self) -> Freed {
+        let mut freed = Freed { _spares: std::mem::take(&mut self.spares), ..Freed::default() };
+        freed.memory.extend(self.resting.drain(..).map(|resting| resting.memory));
+        self.take_surplus(&mut freed);
+        freed
+    }
+
+    /// Takes the memory of a buffer back, or what is known of a buffer without memory. Returns memory that the
+    /// caller drops without the lock.
+    fn put(
+        &mut self,
+        serial: u64,
+        memory: Option<IdleMemory>,
+        hub_id: Option<BufferId>,
+    ) -> Option<IdleMemory> {
+        self.lent_buffers -= 1;
+        let entry = self.lent.iter().find(|entry| entry.serial == serial);
+        let living = entry.filter(|entry| !entry.bytes.device_gone).map(|entry| entry.device);
+        let Some(memory) = memory else {
+            // A closed ring, or one that forgot the device, has dropped all its buffers in the hub.
+            self.lost.extend(hub_id.filter(|_| living.is_some() && !self.closed));
+            return None;
+        };
+        match living {
+            _ if self.closed => return Some(memory),
+            Some(device) if memory.len() <= self.largest_kept => {
+                self.resting.push(RestingMemory { device, memory });
+            }
+            // The ring has dropped the buffer in the hub, so what is left of it is a few bytes.
+            None if hub_id.is_some() => return Some(memory),
+            _ => self.surplus.push(memory),
+        }
+        None
+    }
+
     /// Returns the entry of a living device, which is made if there is none.
     fn entry(&mut self, device: DeviceId) -> &mut DeviceEntry {
         let living = |entry: &DeviceEntry| entry.device == device && !entry.bytes.device_gone;
@@ -223,17 +393,25 @@ pub(super) struct LentBytesGuard {
 }
 
 impl LentBytesGuard {
-    pub(super) fn new(recycler: Arc<Recycler>, device: DeviceId, kind: LentKind, bytes: usize) -> Self {
-        let mut state = recycler.0.lock();
+    /// Counts a buffer that is about to be in flight. [`give_back`](Self::give_back) must follow.
+    pub(super) fn of_buffer(recycler: Arc<Recycler>, device: DeviceId, bytes: usize) -> Self {
+        let mut state = recycler.state.lock();
+        state.lent_buffers += 1;
         let entry = state.entry(device);
-        *entry.bytes.of(kind) += bytes;
+        entry.bytes.in_flight += bytes;
         let serial = entry.serial;
         drop(state);
-        Self { recycler, serial, kind, bytes }
+        Self { recycler, serial, kind: LentKind::InFlight, bytes }
     }
 
     pub(super) fn recycler(&self) -> &Arc<Recycler> {
         &self.recycler
+    }
+
+    /// Returns whether the device was destroyed or dropped.
+    pub(super) fn is_device_gone(&self) -> bool {
+        let state = self.recycler.state.lock();
+        state.lent.iter().any(|entry| entry.serial == self.serial && entry.bytes.device_gone)
     }
 
     /// Counts further bytes in the same entry, even if its device is gone.
@@ -251,8 +429,21 @@ impl LentBytesGuard {
         (self.kind, self.bytes) = (kind, bytes);
     }
 
+    /// Gives a buffer back: with memory for another copy, or without any. `hub_id` names the buffer of portable
+    /// memory.
+    pub(super) fn give_back(self, memory: Option<IdleMemory>, hub_id: Option<BufferId>) {
+        let recycler = self.recycler.clone();
+        let mut state = recycler.state.lock();
+        let freed = state.put(self.serial, memory, hub_id);
+        let rests = !(state.resting.is_empty() && state.surplus.is_empty());
+        let is_new = rests && state.watch();
+        drop(state);
+        drop(freed);
+        recycler.watch(is_new);
+    }
+
     fn change(&self, change: impl FnOnce(&mut LentBytes)) {
-        let mut state = self.recycler.0.lock();
+        let mut state = self.recycler.state.lock();
         let Some(index) = state.lent.iter().position(|entry| entry.serial == self.serial) else {
             drop(state);
             if self.bytes > 0 {
@@ -281,12 +472,12 @@ mod tests {
 
     #[test]
     fn the_smallest_spare_that_fits_is_taken() {
-        let recycler = Recycler::default();
+        let recycler = Arc::new(Recycler::default());
         for size in [800, 400, 801] {
             recycler.put_spare(Vec::with_capacity(size));
         }
         assert_eq!(recycler.take_spare(300).capacity(), 400);
         assert_eq!(recycler.take_spare(400).capacity(), 800);
-        assert_eq!(recycler.spare_sizes(), [801]);
+        assert_eq!(recycler.resting(), [801]);
     }
 }

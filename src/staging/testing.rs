@@ -1,12 +1,12 @@
 //! Staging buffers for tests: they belong to no ring, and their memory is the fake GPU's.
 //!
-//! The tests of frames, of contexts and of orders of threads make their buffers here. Every buffer is the
-//! first loan of its recycler and belongs to device 0.
+//! The tests of frames, of contexts and of orders of threads make their buffers here. Every buffer belongs to
+//! device 0.
 
 use std::sync::Arc;
 
 use super::buffer::{AvailableBuffer, MappedBuffer, MappingBuffer};
-use super::recycler::{Loan, Recycler};
+use super::recycler::Recycler;
 use crate::gpu::{IdleMemory, fake};
 
 /// Returns a buffer in flight that holds `bytes` once [`fake::completed`] covers it. It returns to
@@ -25,9 +25,7 @@ pub(crate) fn mapped_buffer(bytes: &[u8]) -> MappedBuffer {
 /// its bytes.
 #[cfg(loom)]
 pub(crate) fn overwrite_returned(recycler: &Recycler, byte: u8) {
-    let mut returned = Vec::new();
-    recycler.collect(&mut returned, usize::MAX);
-    for memory in returned.into_iter().filter_map(|returned| returned.memory) {
+    for memory in recycler.take_all().memory {
         let len = memory.len();
         let mapping = lend(&Arc::default(), memory).submitted(fake::submission());
         let Ok(mut mapped) = mapping.complete(&fake::completed(), len) else {
@@ -38,5 +36,5 @@ pub(crate) fn overwrite_returned(recycler: &Recycler, byte: u8) {
 }
 
 fn lend(recycler: &Arc<Recycler>, memory: IdleMemory) -> AvailableBuffer {
-    AvailableBuffer::lent(recycler.clone(), Loan(0), fake::buffer(0), fake::device(0), memory)
+    AvailableBuffer::lent(recycler.clone(), fake::device(0), memory)
 }

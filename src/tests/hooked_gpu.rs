@@ -57,6 +57,10 @@ impl Gpu for HookedGpu {
         self.gpu.drop_buffer(id);
     }
 
+    fn has_buffer(&self, id: BufferId) -> bool {
+        self.gpu.has_buffer(id)
+    }
+
     fn destroy_texture(&self, id: TextureId) {
         self.gpu.destroy_texture(id);
     }
@@ -99,13 +103,13 @@ impl GpuDevice for HookedDevice {
         self.device.largest_texture()
     }
 
-    fn create_buffer(
+    fn allocate(
         &self,
         bytes: usize,
         headroom: usize,
         id: Option<BufferId>,
-    ) -> Result<(BufferId, IdleMemory), CreateBufferError> {
-        self.device.create_buffer(bytes, headroom, id)
+    ) -> Result<IdleMemory, CreateBufferError> {
+        self.device.allocate(bytes, headroom, id)
     }
 
     fn submit(

@@ -39,6 +39,10 @@ impl Gpu for Polling {
 
     fn drop_buffer(&self, _: BufferId) {}
 
+    fn has_buffer(&self, _: BufferId) -> bool {
+        false
+    }
+
     fn destroy_texture(&self, _: TextureId) {}
 
     fn drop_texture(&self, _: TextureId) {}

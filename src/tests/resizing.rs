@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::world::*;
 use crate::gpu::fake::FakeGpu;
 use crate::gpu::{Gpu, GpuDevice};
-use crate::staging::StagingRing;
+use crate::staging::{Reclaimer, StagingRing};
 use crate::{BufferIds, PresentError};
 
 const KIB: usize = 1 << 10;
@@ -21,7 +21,7 @@ impl Ring {
     fn new(memory: FrameMemoryKind) -> Self {
         let gpu = FakeGpu::new(memory);
         let device = gpu.open(device(0));
-        Self { gpu, device, ring: StagingRing::new(BufferIds::Allocated), made: 0 }
+        Self { gpu, device, ring: StagingRing::new(BufferIds::Allocated, Reclaimer::default()), made: 0 }
     }
 
     /// Acquires a buffer for a frame of so many bytes and lets it go. Returns the size of the buffer.
@@ -37,7 +37,7 @@ impl Ring {
             .map(|bytes| self.ring.acquire(&self.gpu, &*self.device, *bytes).unwrap().unwrap())
             .collect();
         self.made += self.gpu.created() - before;
-        buffers.iter().map(|buffer| buffer.len()).collect()
+        buffers.iter().map(|lent| lent.buffer.len()).collect()
     }
 
     fn shrink_to_demand(&mut self) {
@@ -46,7 +46,7 @@ impl Ring {
 
     fn resting(&mut self) -> Vec<usize> {
         self.ring.collect(&self.gpu);
-        self.ring.resting().collect()
+        self.ring.recycler().resting()
     }
 }
 

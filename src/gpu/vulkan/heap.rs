@@ -1,0 +1,270 @@
+//! The heap of owned frame memory of one Vulkan device.
+//!
+//! A driver allows only so many memory objects (`VkDeviceMemory`): often 4,096 for a device, and what exceeds
+//! that is an error that wgpu-core takes for the loss of the device. So small staging buffers share objects of
+//! [`BLOCK`] bytes, which `gpu-allocator` divides, and larger ones have an object each. Of either kind there
+//! can be a quarter of what the driver allows; the other half stays for the page's own resources. Beyond that
+//! the heap gives no memory, before the driver refuses.
+//!
+//! The heap is locked for each allocation and each release, which happen on any thread and rarely: the rings
+//! of contexts keep their memory between frames. It lives as long as the last of its buffers, and keeps what
+//! is left of the device alive.
+
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use ash::vk;
+use gpu_allocator::vulkan::{
+    Allocation, AllocationCreateDesc, AllocationScheme, Allocator, AllocatorCreateDesc,
+};
+use gpu_allocator::{AllocationError, AllocationSizes, AllocatorDebugSettings, MemoryLocation};
+use parking_lot::Mutex;
+use wgpu_hal::vulkan as hal;
+
+use crate::gpu::portable::Guard;
+use crate::gpu::{CreateBufferError, HeapUsage};
+
+/// Bytes of a memory object that small staging buffers share. It is the smallest that the allocator can have,
+/// so that a device with few small canvases takes little.
+const BLOCK: u64 = 4 << 20;
+
+/// Memory objects of one kind, shared or not, take at most the driver's limit divided by this.
+const SHARE: u32 = 4;
+
+/// The frame memory of one device.
+pub(super) struct FrameHeap {
+    state: Mutex<HeapState>,
+    /// The index of the memory type of all buffers.
+    memory_type: u32,
+    /// Upper bound of the memory objects of either kind.
+    most_objects: usize,
+    // Dropped last, because the allocator frees its blocks through it.
+    device: Guard<hal::Device>,
+}
+
+struct HeapState {
+    allocator: Allocator,
+    /// Number of memory objects that small buffers share.
+    blocks: usize,
+    /// Number of memory objects that are one buffer each.
+    dedicated: usize,
+    /// Bytes of all buffers.
+    used: u64,
+}
+
+impl FrameHeap {
+    /// Makes a heap without memory. Returns `None` if the device has no memory of the right kind.
+    pub(super) fn new(device: Guard<hal::Device>) -> Option<Arc<Self>> {
+        let hal: &hal::Device = &device;
+        let instance = hal.shared_instance().raw_instance();
+        let physical_device = hal.raw_physical_device();
+        // SAFETY: the physical device belongs to this instance, which the device keeps alive.
+        let (properties, memory) = unsafe {
+            (
+                instance.get_physical_device_properties(physical_device),
+                instance.get_physical_device_memory_properties(physical_device),
+            )
+        };
+        let memory_type = memory_type(&memory)?;
+        let allocator = Allocator::new(&AllocatorCreateDesc {
+            instance: instance.clone(),
+            device: hal.raw_device().clone(),
+            physical_device,
+            debug_settings: AllocatorDebugSettings::default(),
+            buffer_device_address: false,
+            allocation_sizes: AllocationSizes::new(BLOCK, BLOCK),
+        });
+        let allocator = allocator
+            .map_err(|error| log::error!("webgpu-presentation: no heap for owned memory: {error}"))
+            .ok()?;
+        let most_objects = (properties.limits.max_memory_allocation_count / SHARE).max(1) as usize;
+        let state = Mutex::new(HeapState { allocator, blocks: 0, dedicated: 0, used: 0 });
+        Some(Arc::new(Self { state, memory_type, most_objects, device }))
+    }
+
+    /// Allocates a buffer of `len` bytes, at least one, that textures can be copied to.
+    pub(super) fn allocate(self: &Arc<Self>, len: usize) -> Result<Arc<HeapBuffer>, CreateBufferError> {
+        let raw = self.device.raw_device();
+        let info = vk::BufferCreateInfo::default()
+            .size(len as u64)
+            .usage(vk::BufferUsageFlags::TRANSFER_DST)
+            .sharing_mode(vk::SharingMode::EXCLUSIVE);
+        // SAFETY: the description is valid, and the guard keeps the device alive.
+        let buffer = unsafe { raw.create_buffer(&info, None) }.map_err(creation_error)?;
+        match self.bind(buffer, len) {
+            Ok((allocation, pointer)) => {
+                Ok(Arc::new(HeapBuffer { heap: self.clone(), buffer, allocation, pointer, len }))
+            }
+            Err(error) => {
+                // SAFETY: the buffer was created above from this device, and nothing uses it.
+                unsafe { raw.destroy_buffer(buffer, None) };
+                Err(error)
+            }
+        }
+    }
+
+    /// Binds memory to a buffer of `len` bytes. Returns it, and where it is mapped.
+    ///
+    /// Precondition: `buffer` was created from the heap's device and has no memory yet.
+    fn bind(&self, buffer: vk::Buffer, len: usize) -> Result<(Allocation, NonNull<u8>), CreateBufferError> {
+        let raw = self.device.raw_device();
+        // SAFETY: the buffer was created from this device.
+        let mut requirements = unsafe { raw.get_buffer_memory_requirements(buffer) };
+        requirements.memory_type_bits &= 1 << self.memory_type;
+        if requirements.memory_type_bits == 0 {
+            return Err(CreateBufferError::OutOfMemory);
+        }
+        let is_small = requirements.size <= BLOCK;
+        let allocation = self.state.lock().allocate(
+            &AllocationCreateDesc {
+                name: "canvas frame",
+                requirements,
+                location: MemoryLocation::GpuToCpu,
+                linear: true,
+                allocation_scheme: AllocationScheme::GpuAllocatorManaged,
+            },
+            self.most_objects,
+        )?;
+        // SAFETY: the allocation is new, of this device, and has the size, the alignment and the type that the
+        // buffer requires.
+        let bound = unsafe { raw.bind_buffer_memory(buffer, allocation.memory(), allocation.offset()) };
+        // The memory is mapped as a whole, because its type is host-visible.
+        match (bound, allocation.mapped_ptr().map(NonNull::cast::<u8>)) {
+            (Ok(()), Some(pointer)) => {
+                if is_small {
+                    // Another canvas may have had it. Its bytes must not be seen, even if a driver that lost
+                    // the device says that the copy is done.
+                    // SAFETY: the allocation is mapped at `pointer` and has at least `len` bytes, which no
+                    // other allocation overlaps, and nothing accesses it yet.
+                    unsafe { pointer.write_bytes(0, len) };
+                }
+                Ok((allocation, pointer))
+            }
+            (bound, _) => {
+                self.state.lock().free(allocation);
+                Err(bound.err().map_or(CreateBufferError::OutOfMemory, creation_error))
+            }
+        }
+    }
+
+    pub(super) fn usage(&self) -> HeapUsage {
+        let state = self.state.lock();
+        HeapUsage {
+            objects: state.blocks + state.dedicated,
+            reserved: state.allocator.capacity() as usize,
+            used: state.used as usize,
+        }
+    }
+}
+
+impl HeapState {
+    /// Allocates memory, unless that could need one more memory object than there may be.
+    fn allocate(
+        &mut self,
+        description: &AllocationCreateDesc<'_>,
+        most_objects: usize,
+    ) -> Result<Allocation, CreateBufferError> {
+        if *self.count(description.requirements.size) >= most_objects {
+            return Err(CreateBufferError::OutOfMemory);
+        }
+        let before = self.allocator.capacity();
+        let allocation = self.allocator.allocate(description).map_err(|error| match error {
+            AllocationError::OutOfMemory | AllocationError::FailedToMap(_) => CreateBufferError::OutOfMemory,
+            error => {
+                log::warn!("webgpu-presentation: no frame memory: {error}");
+                CreateBufferError::DriverRefused
+            }
+        })?;
+        if self.allocator.capacity() > before {
+            *self.count(allocation.size()) += 1;
+        }
+        self.used += allocation.size();
+        Ok(allocation)
+    }
+
+    fn free(&mut self, allocation: Allocation) {
+        let (size, before) = (allocation.size(), self.allocator.capacity());
+        if let Err(error) = self.allocator.free(allocation) {
+            log::error!("webgpu-presentation: freeing frame memory: {error}");
+        }
+        if self.allocator.capacity() < before {
+            *self.count(size) -= 1;
+        }
+        self.used -= size;
+    }
+
+    /// The number of memory objects of the kind that an allocation of `size` bytes is in.
+    fn count(&mut self, size: u64) -> &mut usize {
+        if size <= BLOCK { &mut self.blocks } else { &mut self.dedicated }
+    }
+}
+
+/// A `VkBuffer` and the mapped memory that is bound to it. Dropping it frees both, on any thread.
+pub(super) struct HeapBuffer {
+    heap: Arc<FrameHeap>,
+    buffer: vk::Buffer,
+    allocation: Allocation,
+    pointer: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: the pointer is valid on every thread, and it is dereferenced only through `OwnedMemory`, of which
+// each buffer has one. Vulkan's handles may be used on any thread; those that demand exclusive access are used
+// in `drop` and under the lock of the heap.
+unsafe impl Send for HeapBuffer {}
+// SAFETY: a shared reference gives access to the memory only through `OwnedMemory`, of which each buffer has
+// one.
+unsafe impl Sync for HeapBuffer {}
+
+impl HeapBuffer {
+    pub(super) fn heap(&self) -> &Arc<FrameHeap> {
+        &self.heap
+    }
+
+    pub(super) fn raw(&self) -> vk::Buffer {
+        self.buffer
+    }
+
+    /// Returns where the memory is mapped, for as long as `self` exists.
+    pub(super) fn pointer(&self) -> NonNull<u8> {
+        self.pointer
+    }
+
+    /// Capacity in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+}
+
+impl Drop for HeapBuffer {
+    fn drop(&mut self) {
+        // SAFETY: the buffer was created from this device, which the heap keeps alive, and nothing uses it any
+        // more. The holders of a `HeapBuffer` are one `OwnedMemory` and what wgpu-core knows of the buffer, and
+        // both are gone. wgpu-core drops what it knows only after the submissions that use it are done, so the
+        // GPU does not write; without `OwnedMemory` the CPU does not read.
+        unsafe { self.heap.device.raw_device().destroy_buffer(self.buffer, None) };
+        self.heap.state.lock().free(std::mem::take(&mut self.allocation));
+    }
+}
+
+/// Returns the index of the memory type that frames are read from.
+///
+/// The memory must be cached on the CPU: reading a frame from other memory takes ten times as long, so such
+/// memory is not used at all. It must be coherent, as nearly all cached memory is. Types with flags that this
+/// function does not know are left out, because such memory may follow rules of its own.
+fn memory_type(properties: &vk::PhysicalDeviceMemoryProperties) -> Option<u32> {
+    use vk::MemoryPropertyFlags as Flags;
+    let needed = Flags::HOST_VISIBLE | Flags::HOST_CACHED | Flags::HOST_COHERENT;
+    let known = needed | Flags::DEVICE_LOCAL;
+    let fits =
+        |kind: &vk::MemoryType| kind.property_flags.contains(needed) && known.contains(kind.property_flags);
+    properties.memory_types_as_slice().iter().zip(0..).find_map(|(kind, index)| fits(kind).then_some(index))
+}
+
+fn creation_error(error: vk::Result) -> CreateBufferError {
+    match error {
+        vk::Result::ERROR_DEVICE_LOST => CreateBufferError::DeviceLost,
+        vk::Result::ERROR_OUT_OF_DEVICE_MEMORY => CreateBufferError::OutOfMemory,
+        _ => CreateBufferError::DriverRefused,
+    }
+}
