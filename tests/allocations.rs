@@ -1,4 +1,5 @@
-//! This crate allocates nothing for a frame, once it has allocated everything that it keeps.
+//! This crate allocates nothing for a frame, once it has allocated everything that it keeps, with one exception: wgpu-core takes a boxed
+//! callback for a staging buffer in owned memory, which it knows only during the submission.
 //!
 //! Every allocation of the process is recorded with its stack, on all threads, and belongs to the innermost crate on the stack that
 //! is known by name. So an allocation of wgpu-core does not count, and one of the standard library for this crate does. The
@@ -8,7 +9,7 @@ mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -25,6 +26,7 @@ use wgpu_types::{InstanceFlags, TextureFormat};
 const TIMEOUT: Duration = Duration::from_secs(30);
 const WARM_UP: u64 = 100;
 const FRAMES: u64 = 200;
+const CANVASES: usize = 4;
 
 #[global_allocator]
 static ALLOCATOR: Recording = Recording;
@@ -101,7 +103,18 @@ fn culprit(names: &[String]) -> &'static str {
             name.starts_with(&path) || name.starts_with(&format!("<{path}"))
         })
     };
+    // This generic function of wgpu-core's is compiled as part of the crate that calls it, under a name without a path.
+    if names.iter().any(|name| name.starts_with("create_buffer_from_hal<")) {
+        return "wgpu_core";
+    }
     names.iter().find_map(known).unwrap_or("nobody known")
+}
+
+/// Whether an allocation is the callback of a staging buffer.
+fn is_callback(names: &[String]) -> bool {
+    names.iter().any(|name| {
+        name.starts_with("new<webgpu_presentation::gpu::vulkan::") && name.contains("::register::")
+    })
 }
 
 struct Sink(Sender<(ExternalImageId, u8)>);
@@ -143,7 +156,7 @@ fn allocations(
     let mut presenter = Presenter::new(gpu.global.clone(), &map, Sink(sender), options);
     let mut images = ExternalImages::new(&map);
     // One canvas is a single pixel, one is opaque, one has another byte order.
-    let kinds = [
+    let kinds: [_; CANVASES] = [
         (TextureFormat::Bgra8Unorm, false, 1),
         (TextureFormat::Bgra8Unorm, true, 20),
         (TextureFormat::Rgba8Unorm, false, 64),
@@ -208,13 +221,15 @@ fn no_frame_allocates_in_the_steady_state() {
                 "stacks are understood: wgpu-core allocates in each frame"
             );
             assert_eq!(count("nobody known"), 0, "{:#?}", allocations["nobody known"][0]);
-            let ours = allocations.get("webgpu_presentation");
-            let stacks: std::collections::BTreeSet<_> = ours.into_iter().flatten().collect();
-            assert!(
-                stacks.is_empty(),
-                "{memory:?}, {} allocations: {stacks:#?}",
-                count("webgpu_presentation")
-            );
+            let ours = allocations.get("webgpu_presentation").map_or(&[][..], Vec::as_slice);
+            let (callbacks, others): (Vec<_>, Vec<_>) = ours.iter().partition(|names| is_callback(names));
+            let others: BTreeSet<_> = others.into_iter().collect();
+            assert!(others.is_empty(), "{memory:?}, {} allocations: {others:#?}", ours.len());
+            let copies = match memory {
+                FrameMemoryKind::Owned => FRAMES as usize * CANVASES,
+                FrameMemoryKind::Portable => 0,
+            };
+            assert_eq!(callbacks.len(), copies, "{memory:?}");
         }
     }
 }
