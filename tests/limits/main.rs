@@ -4,5 +4,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod layer;
 mod world;
+
+mod layer;
+mod many;
+mod medium;
+mod memory;
+mod refusal;
