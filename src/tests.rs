@@ -31,6 +31,7 @@ mod pixels;
 mod polling;
 mod properties;
 mod races;
+mod reclaiming;
 mod recycling;
 mod renderers;
 mod resizing;

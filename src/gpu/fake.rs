@@ -222,14 +222,14 @@ impl FakeGpu {
     }
 
     /// Returns how many staging buffers there are.
-    pub(crate) fn buffers(&self) -> usize {
+    pub(crate) fn staging_buffers(&self) -> usize {
         let state = self.0.state.lock();
         let owned = state.owned.iter().filter(|memory| memory.strong_count() > 0).count();
         owned + state.buffers.len()
     }
 
     /// Returns how many buffers are in the hub.
-    pub(crate) fn hub_buffers(&self) -> usize {
+    pub(crate) fn buffers(&self) -> usize {
         self.0.state.lock().buffers.len()
     }
 

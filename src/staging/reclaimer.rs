@@ -2,9 +2,9 @@
 //!
 //! Memory returns to a [`Recycler`] on any thread and at any time: a snapshot is dropped, or a renderer lets go
 //! of an old frame when a tab comes to the front again. Nothing may call the presenter after that, so a thread
-//! of its own looks at each recycler in which something rests, every half a second, until a second has passed
-//! without a request. It frees then what rests there, which is within a second and a half. A presenter has one
-//! [`Reclaimer`]. Its thread runs only while something rests.
+//! of its own looks at each recycler in which something rests, every half a second, and frees what has rested
+//! for a second. So no memory rests for more than a second and a half. A presenter has one [`Reclaimer`]. Its
+//! thread runs only while something rests.
 //!
 //! Locks are `parking_lot`'s, because the thread waits with a time-out, which loom does not explore.
 

@@ -30,7 +30,8 @@ const LARGEST_EXCESS: usize = 4;
 /// A request counts as one for at least this many bytes when [`LARGEST_EXCESS`] is applied.
 const SMALLEST: usize = 4096;
 
-/// Time without a request after which a recycler keeps nothing.
+/// Time for which memory rests without being requested, and time without a request after which a recycler
+/// keeps no spares.
 pub(crate) const IDLE: Duration = Duration::from_secs(1);
 
 /// The memory of a ring that rests, and the count of what is lent.
@@ -70,6 +71,8 @@ struct RecyclerState {
 struct RestingMemory {
     device: DeviceId,
     memory: IdleMemory,
+    /// When it came to rest.
+    since: Instant,
 }
 
 /// What a ring takes out of its recycler in order to free it.
@@ -132,6 +135,7 @@ impl Recycler {
     }
 
     /// Takes the smallest resting memory of a device that has room for `bytes` bytes and is not far too large.
+    /// Among equal ones it takes the one that came last, so that what is not needed is left to age.
     pub(super) fn take(&self, device: DeviceId, bytes: usize) -> Option<IdleMemory> {
         let fits = bytes..=bytes.max(SMALLEST).saturating_mul(LARGEST_EXCESS);
         let mut state = self.state.lock();
@@ -140,6 +144,7 @@ impl Recycler {
             .resting
             .iter()
             .enumerate()
+            .rev()
             .filter(|(_, resting)| resting.device == device && fits.contains(&resting.memory.len()));
         let index = fitting.min_by_key(|(_, resting)| resting.memory.len()).map(|(index, _)| index)?;
         Some(state.resting.remove(index).memory)
@@ -147,7 +152,7 @@ impl Recycler {
 
     /// Lets memory rest that was taken.
     pub(super) fn put_back(&self, device: DeviceId, memory: IdleMemory) {
-        self.state.lock().resting.push(RestingMemory { device, memory });
+        self.state.lock().resting.push(RestingMemory { device, memory, since: Instant::now() });
     }
 
     /// Takes the memory that has rested longest, of any size and device. With `in_hub`, takes portable memory
@@ -294,10 +299,11 @@ impl Recycler {
         let mut state = self.state.lock();
         let mut freed = Freed::default();
         let is_ours = |memory: &IdleMemory| memory.hub_id().is_none();
+        let is_idle = |since: Instant| now.saturating_duration_since(since) >= IDLE;
         freed.memory.extend(state.surplus.extract_if(.., |memory| is_ours(memory)));
-        if now.saturating_duration_since(state.last_request) >= IDLE {
-            let ours = state.resting.extract_if(.., |resting| is_ours(&resting.memory));
-            freed.memory.extend(ours.map(|resting| resting.memory));
+        let idle = |resting: &mut RestingMemory| is_idle(resting.since) && is_ours(&resting.memory);
+        freed.memory.extend(state.resting.extract_if(.., idle).map(|resting| resting.memory));
+        if is_idle(state.last_request) {
             freed._spares.append(&mut state.spares);
         }
         state.is_watched = !state.spares.is_empty() || state.resting.iter().any(|it| is_ours(&it.memory));
@@ -352,7 +358,7 @@ impl RecyclerState {
         match living {
             _ if self.closed => return Some(memory),
             Some(device) if memory.len() <= self.largest_kept => {
-                self.resting.push(RestingMemory { device, memory });
+                self.resting.push(RestingMemory { device, memory, since: Instant::now() });
             }
             // The ring has dropped the buffer in the hub, so what is left of it is a few bytes.
             None if hub_id.is_some() => return Some(memory),

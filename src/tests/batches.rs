@@ -131,7 +131,7 @@ fn a_forgotten_batch_does_not_reach_the_next_context_of_its_id(
     drop(world.presenter.batch());
     world.gpu.finish(device(0));
     assert_eq!(world.read_pixel(), CLEAR);
-    assert_eq!(world.gpu.buffers(), 0);
+    assert_eq!(world.gpu.staging_buffers(), 0);
 }
 
 /// Begins a present in a batch that is never submitted.

@@ -29,11 +29,11 @@ fn with_wakes(memory: FrameMemoryKind, spin: Duration) -> (World, Receiver<()>) 
 fn maintain_until_trimmed(memory: FrameMemoryKind, world: &mut World, wakes: &Receiver<()>) {
     // What is shown was copied out of portable memory.
     let shown = usize::from(memory == Owned);
-    while world.gpu.buffers() > shown {
+    while world.gpu.staging_buffers() > shown {
         wakes.recv_timeout(TIMEOUT / 2).expect("maintenance is asked for");
         world.presenter.maintain();
     }
-    assert_eq!(world.gpu.buffers(), shown);
+    assert_eq!(world.gpu.staging_buffers(), shown);
 }
 
 // An engine that heeds the deadline and has no message for maintenance.
@@ -53,7 +53,7 @@ fn an_engine_that_heeds_the_deadline_needs_no_wake(#[values(Owned, Portable)] me
         thread::sleep(deadline.saturating_duration_since(Instant::now()));
     }
     let shown = usize::from(memory == Owned);
-    assert_eq!(world.gpu.buffers(), shown);
+    assert_eq!(world.gpu.staging_buffers(), shown);
 }
 
 #[rstest]
@@ -171,7 +171,7 @@ fn an_idle_context_is_trimmed_when_wake_is_heeded(#[values(Owned, Portable)] mem
             world.read_image();
         }
     }
-    assert!(world.gpu.buffers() > usize::from(memory == Owned));
+    assert!(world.gpu.staging_buffers() > usize::from(memory == Owned));
     maintain_until_trimmed(memory, &mut world, &wakes);
 }
 

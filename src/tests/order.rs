@@ -91,7 +91,7 @@ fn under_overload_the_newest_wins_and_the_oldest_arrives(#[values(Owned, Portabl
     let mut world = World::new(memory);
     let presents: Vec<u64> = (1..=100u8).map(|i| world.present([i, i, i, 255], u64::from(i))).collect();
     assert_eq!(world.in_flight(), 2);
-    assert_eq!(world.gpu.buffers(), 2, "the newest is copied into the buffer of what it supersedes");
+    assert_eq!(world.gpu.staging_buffers(), 2, "the newest is copied into the buffer of what it supersedes");
     world.finish(presents[99]);
     world.assert_presented(presents[0]);
     world.assert_presented(presents[99]);

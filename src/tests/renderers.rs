@@ -74,7 +74,7 @@ fn nested_locks_lose_no_buffer(#[values(Owned, Portable)] memory: FrameMemoryKin
             world.images.unlock(id, Some(generation));
         }
     }
-    assert!(world.gpu.buffers() <= 3, "{}", world.gpu.buffers());
+    assert!(world.gpu.staging_buffers() <= 3, "{}", world.gpu.staging_buffers());
 }
 
 #[rstest]

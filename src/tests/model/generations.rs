@@ -164,7 +164,7 @@ impl World {
 
     fn begin(&mut self) {
         self.witness.tell(|oracle| {
-            oracle.begins(0, CONTEXT, OwnerId(0), (1, 1).into(), 0);
+            oracle.begins(0, CONTEXT, OwnerId(0), (1, 1).into());
             oracle.sets_key(0, CONTEXT, KEY);
         });
         self.image.begin(Frame::cleared(AlphaMode::Premultiplied).into());

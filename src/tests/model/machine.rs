@@ -153,7 +153,7 @@ impl Machine {
     pub(super) fn new(weakened: Weakened) -> Self {
         let mut oracle = Oracle::new(FrameMemoryKind::Owned);
         let cleared = Picture::cleared((4, 2).into(), false);
-        let life = oracle.begins(0, CONTEXT, OwnerId(0), cleared.size, 0);
+        let life = oracle.begins(0, CONTEXT, OwnerId(0), cleared.size);
         oracle.sets_key(0, CONTEXT, KEY);
         oracle.added(0, KEY, descriptor(&Picture::cleared((1, 1).into(), false)), &data(0));
         oracle.flushed(0);

@@ -26,8 +26,6 @@ pub(super) struct Life {
     pub(super) context: ContextId,
     owner: OwnerId,
     state: State,
-    /// How many buffer ids it has, unless wgpu-core allocates them.
-    pub(super) provided: usize,
     /// Presents that are forgotten, and what was shown after them.
     pub(super) before: (u64, Picture),
     pub(super) presents: Vec<Present>,
@@ -130,28 +128,20 @@ impl Oracle {
             format!("creating {context:?} came to {result:?}, not {expected:?}")
         });
         if result.is_ok() {
-            self.begins(at, context, *owner, *size, provided.len());
+            self.begins(at, context, *owner, *size);
             *self.taken.entry(context).or_default() += 1;
         } else {
             provided.iter().for_each(|id| self.came_back(at, ReturnedId::Buffer(*id)));
         }
     }
 
-    pub fn begins(
-        &mut self,
-        at: usize,
-        context: ContextId,
-        owner: OwnerId,
-        size: Size2D<u32>,
-        provided: usize,
-    ) -> LifeId {
+    pub fn begins(&mut self, at: usize, context: ContextId, owner: OwnerId, size: Size2D<u32>) -> LifeId {
         self.made += 1;
         let life = Life {
             at,
             context,
             owner,
             state: State::Alive,
-            provided,
             before: (0, Picture::cleared(size, false)),
             presents: Vec::new(),
             shown: (0, Picture::cleared(size, false)),
@@ -235,7 +225,8 @@ impl Oracle {
             });
         };
         let is_calm = life.reads == 0 && life.is_on_one_device();
-        let most_buffers = if life.provided > 0 { life.provided.min(84) } else { 84 };
+        // Those in flight, those that are shown or locked, those that rest, and one for each snapshot.
+        let most_buffers = 84 + life.reads;
         // Two in flight, one whose frame is being made, and two that wait. Reads may wait for as many more as there are reads.
         let most = if is_calm { 5 } else { 64 + 5 + life.reads };
         let is_bounded = counts.in_flight <= most && counts.buffers <= most_buffers;
