@@ -115,15 +115,16 @@ fn calls_fail_as_often_as_the_test_says() {
         let once = |device: &_| allocate(device).map(|memory| free(device, memory)).err();
         on(&gpu, device, |device| [once(device), once(device), once(device)])
     };
-    let error = Some(vk::Result::ERROR_OUT_OF_DEVICE_MEMORY);
-    layer.fail(Call::Allocate, error.unwrap(), ..1);
+    const FAILURE: vk::Result = vk::Result::ERROR_OUT_OF_DEVICE_MEMORY;
+    let error = Some(FAILURE);
+    layer.fail(Call::Allocate, FAILURE, ..1);
     assert_eq!(results(one), [error, None, None]);
-    layer.fail(Call::Allocate, error.unwrap(), 1..);
+    layer.fail(Call::Allocate, FAILURE, 1..);
     assert_eq!(results(one), [None, error, error]);
-    layer.fail_on(number + 1, Call::Allocate, error.unwrap(), 1..=1);
+    layer.fail_on(number + 1, Call::Allocate, FAILURE, 1..=1);
     assert_eq!(results(one), [None; 3]);
     assert_eq!(results(other), [None, error, None]);
-    layer.fail(Call::Allocate, error.unwrap(), ..);
+    layer.fail(Call::Allocate, FAILURE, ..);
     assert_eq!(results(other), [error; 3]);
     layer.pass(Call::Allocate);
     assert_eq!(results(other), [None; 3]);

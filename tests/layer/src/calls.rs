@@ -219,7 +219,7 @@ unsafe extern "system" fn allocate_memory(
         return failure.result;
     }
     {
-        let mut memory = known.memory.lock();
+        let mut memory = known.memory.lock().unwrap();
         if memory.objects >= state.limit.load(Ordering::SeqCst) {
             state.refused.fetch_add(1, Ordering::SeqCst);
             return vk::Result::ERROR_TOO_MANY_OBJECTS;
@@ -228,7 +228,7 @@ unsafe extern "system" fn allocate_memory(
     }
     // SAFETY: this is the same call, of the next layer.
     let result = unsafe { (known.next.fp_v1_0().allocate_memory)(device, info, allocator, into) };
-    let mut memory = known.memory.lock();
+    let mut memory = known.memory.lock().unwrap();
     if result == vk::Result::SUCCESS {
         // SAFETY: the caller passes a valid description, and the call has written the object.
         let (size, object) = unsafe { ((*info).allocation_size, *into) };
@@ -250,11 +250,11 @@ unsafe extern "system" fn free_memory(
     // SAFETY: the caller passes a device that exists.
     let known = unsafe { DEVICES.get(device) };
     // The driver may give the next object the same handle as soon as this one is gone.
-    let size = known.memory.lock().sizes.remove(&object);
+    let size = known.memory.lock().unwrap().sizes.remove(&object);
     // SAFETY: this is the same call, of the next layer.
     unsafe { (known.next.fp_v1_0().free_memory)(device, object, allocator) };
     if let Some(size) = size {
-        known.memory.lock().objects -= 1;
+        known.memory.lock().unwrap().objects -= 1;
         state().objects.subtract(1);
         state().bytes.subtract(size);
     }
@@ -340,7 +340,7 @@ unsafe extern "system" fn wait_semaphores(
         if result == vk::Result::SUCCESS && info.semaphore_count == 1 {
             // SAFETY: the description has one semaphore and one value.
             let (semaphore, value) = unsafe { (*info.p_semaphores, *info.p_values) };
-            let mut counters = known.counters.lock();
+            let mut counters = known.counters.lock().unwrap();
             let seen = counters.entry(semaphore).or_default();
             *seen = value.max(*seen);
         }
@@ -359,7 +359,7 @@ unsafe extern "system" fn get_counter(
     if let Some(failure) = failure.filter(|failure| failure.result != vk::Result::SUCCESS) {
         return failure.result;
     }
-    let mut counters = known.counters.lock();
+    let mut counters = known.counters.lock().unwrap();
     let seen = counters.entry(semaphore).or_default();
     let mut value = *seen;
     let mut result = vk::Result::SUCCESS;
@@ -382,7 +382,7 @@ unsafe extern "system" fn destroy_semaphore(
 ) {
     // SAFETY: the caller passes a device that exists.
     let known = unsafe { DEVICES.get(device) };
-    known.counters.lock().remove(&semaphore);
+    known.counters.lock().unwrap().remove(&semaphore);
     // SAFETY: this is the same call, of the next layer.
     unsafe { (known.next.fp_v1_0().destroy_semaphore)(device, semaphore, allocator) };
 }

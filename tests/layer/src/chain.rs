@@ -6,11 +6,10 @@
 
 use std::collections::HashMap;
 use std::ffi::{CStr, c_void};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, RwLock};
 
 use ash::vk;
 use ash::vk::Handle;
-use parking_lot::{Mutex, RwLock};
 
 /// An instance, as the next layer has it.
 pub(crate) struct Instance {
@@ -49,7 +48,7 @@ impl<T> Chain<T> {
     pub(crate) unsafe fn insert(&self, handle: impl Handle, value: T) {
         // SAFETY: the caller keeps the promise.
         let key = unsafe { key(handle) };
-        self.0.write().get_or_insert_default().insert(key, Arc::new(value));
+        self.0.write().unwrap().get_or_insert_default().insert(key, Arc::new(value));
     }
 
     /// Returns what belongs to a handle.
@@ -60,7 +59,13 @@ impl<T> Chain<T> {
     pub(crate) unsafe fn get(&self, handle: impl Handle) -> Arc<T> {
         // SAFETY: the caller keeps the promise.
         let key = unsafe { key(handle) };
-        self.0.read().as_ref().and_then(|known| known.get(&key)).expect("a handle of this layer").clone()
+        self.0
+            .read()
+            .unwrap()
+            .as_ref()
+            .and_then(|known| known.get(&key))
+            .expect("a handle of this layer")
+            .clone()
     }
 
     /// # Safety
@@ -69,7 +74,7 @@ impl<T> Chain<T> {
     pub(crate) unsafe fn remove(&self, handle: impl Handle) -> Option<Arc<T>> {
         // SAFETY: the caller keeps the promise.
         let key = unsafe { key(handle) };
-        self.0.write().as_mut().and_then(|known| known.remove(&key))
+        self.0.write().unwrap().as_mut().and_then(|known| known.remove(&key))
     }
 }
 

@@ -4,13 +4,11 @@ use std::env;
 use std::fs;
 use std::ops::{Bound, RangeBounds};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use ash::vk;
 use libloading::Library;
-use parking_lot::{Mutex, MutexGuard};
-use serde_json::json;
 
 use crate::state::{ALL, Call, State};
 
@@ -35,7 +33,8 @@ impl Layer {
     pub unsafe fn install() -> Self {
         static STATE: OnceLock<&State> = OnceLock::new();
         static ALONE: Mutex<()> = Mutex::new(());
-        let alone = ALONE.lock();
+        // A test that failed leaves nothing behind in it.
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the caller keeps the promise.
         let state = STATE.get_or_init(|| unsafe { install() });
         let layer = Self { state, _alone: alone };
@@ -179,34 +178,42 @@ unsafe fn install() -> &'static State {
     state.expect("the library is the layer")()
 }
 
+/// Returns the library's file name.
+fn file() -> String {
+    format!("{}vulkan_test_layer{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX)
+}
+
 /// Returns the library, which cargo puts beside the programs of tests when it builds this crate for them. Examples are built
 /// into a folder beside that.
 fn library() -> PathBuf {
-    let file = format!("{}vulkan_test_layer{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX);
     let program = env::current_exe().expect("a program has a path");
     let folders = program.ancestors().skip(1).take(2);
-    let mut places = folders.flat_map(|folder| [folder.join(&file), folder.join("deps").join(&file)]);
-    places.find(|place| place.is_file()).unwrap_or_else(|| panic!("{file} is near {}", program.display()))
+    let mut places = folders.flat_map(|folder| [folder.to_owned(), folder.join("deps")]);
+    let place = places.find(|place| place.join(file()).is_file());
+    place.unwrap_or_else(|| panic!("{} is near {}", file(), program.display())).join(file())
 }
 
 /// Writes the manifest by which the loader finds the library, and returns its folder.
 fn manifest(library: &Path) -> PathBuf {
     let folder = library.with_file_name("vulkan-test-layer");
-    let manifest = json!({
-        "file_format_version": "1.0.0",
-        "layer": {
-            "name": NAME,
-            "type": "GLOBAL",
-            "library_path": library,
-            "api_version": "1.3.0",
-            "implementation_version": "1",
-            "description": "Limits allocations and lets calls fail",
-        },
-    });
+    let manifest = format!(
+        r#"{{
+            "file_format_version": "1.0.0",
+            "layer": {{
+                "name": "{NAME}",
+                "type": "GLOBAL",
+                "library_path": "../{}",
+                "api_version": "1.3.0",
+                "implementation_version": "1",
+                "description": "Limits allocations and lets calls fail"
+            }}
+        }}"#,
+        file()
+    );
     // Tests in other processes write the same file at the same time, and none may read half of it.
     let own = folder.join(format!("manifest.{}", std::process::id()));
     fs::create_dir_all(&folder)
-        .and_then(|()| fs::write(&own, manifest.to_string()))
+        .and_then(|()| fs::write(&own, manifest))
         .and_then(|()| fs::rename(&own, folder.join("manifest.json")))
         .expect("the folder of the library can be written");
     folder
