@@ -12,19 +12,19 @@ fn ten_thousand_canvases_and_as_many_snapshots_leave_the_page_its_objects() {
     let layer = layer();
     layer.set_limit(OBJECTS);
     let Some(gpu) = adapter(&layer) else { return };
-    let mut page = Page::new(gpu, CANVASES, Size2D::new(64, 64));
-    page.show(0..CANVASES, 0);
-    let snapshots = page.snapshots(0..CANVASES, None);
-    page.show(0..CANVASES, 1);
-    page.show(0..CANVASES, 2);
-    page.assert_device_works();
+    let mut crowd = Crowd::new(gpu, CANVASES, Size2D::new(64, 64));
+    crowd.show(0..CANVASES, 0);
+    let snapshots = crowd.snapshots(0..CANVASES, None);
+    crowd.show(0..CANVASES, 1);
+    crowd.show(0..CANVASES, 2);
+    crowd.assert_device_works();
     assert!(
         layer.most_objects_of_a_device() <= u64::from(OBJECTS) / 2,
         "{}",
         layer.most_objects_of_a_device()
     );
     assert_eq!(layer.refused(), 0);
-    page.assert_shown(0..CANVASES, 2);
+    crowd.assert_shown(0..CANVASES, 2);
     for (canvas, snapshot) in (0..).zip(&snapshots) {
         assert_eq!(color_of(snapshot), color(canvas, 0), "the snapshot of canvas {canvas}");
     }
@@ -35,17 +35,17 @@ fn ten_thousand_snapshots_of_one_canvas_leave_the_page_its_objects() {
     let layer = layer();
     layer.set_limit(OBJECTS);
     let Some(gpu) = adapter(&layer) else { return };
-    let mut page = Page::new(gpu, 1, Size2D::new(8, 8));
+    let mut crowd = Crowd::new(gpu, 1, Size2D::new(8, 8));
     // As many as may wait for room at a time.
     const READS: usize = 500;
     let mut snapshots = vec![];
     for round in 0..CANVASES / READS as u64 {
-        snapshots.extend(page.snapshots([0; READS], Some(round)));
+        snapshots.extend(crowd.snapshots([0; READS], Some(round)));
         // What is shown is another one, which a snapshot shares.
-        page.show(0..1, round + 1);
-        snapshots.extend(page.snapshots([0], None));
+        crowd.show(0..1, round + 1);
+        snapshots.extend(crowd.snapshots([0], None));
     }
-    page.assert_device_works();
+    crowd.assert_device_works();
     assert!(
         layer.most_objects_of_a_device() <= u64::from(OBJECTS) / 2,
         "{}",
@@ -67,12 +67,12 @@ fn objects_come_back_with_the_canvases() {
     let mut gpu = Some(gpu);
     let mut counts = vec![];
     for canvases in [1, 2000, 2000] {
-        let mut page = Page::new(gpu.take().unwrap(), canvases, Size2D::new(64, 64));
-        page.show(0..canvases, 0);
-        let snapshots = page.snapshots(0..canvases, None);
-        page.show(0..canvases, 1);
-        page.assert_device_works();
-        let (open, device) = page.close();
+        let mut crowd = Crowd::new(gpu.take().unwrap(), canvases, Size2D::new(64, 64));
+        crowd.show(0..canvases, 0);
+        let snapshots = crowd.snapshots(0..canvases, None);
+        crowd.show(0..canvases, 1);
+        crowd.assert_device_works();
+        let (open, device) = crowd.close();
         // Snapshots outlive the presenter, and the device.
         open.global.device_drop(device.id);
         open.global.queue_drop(device.queue);

@@ -12,17 +12,17 @@ fn frames_that_have_no_room_are_portable_before_the_driver_refuses(
     layer.set_limit(limit);
     let Some(gpu) = adapter(&layer) else { return };
     let canvases = if size.0 == 768 { u64::from(limit) } else { u64::from(limit) / 2 };
-    let mut page = Page::new(gpu, canvases, size.into());
-    page.show(0..canvases, 0);
-    let kinds = page.kinds(0..canvases);
+    let mut crowd = Crowd::new(gpu, canvases, size.into());
+    crowd.show(0..canvases, 0);
+    let kinds = crowd.kinds(0..canvases);
     assert!(kinds.contains(&FrameMemoryKind::Owned), "owned memory is used while there is some");
     assert!(kinds.contains(&FrameMemoryKind::Portable), "there is not enough of it");
-    let snapshots = page.snapshots(0..canvases, None);
-    page.show(0..canvases, 1);
-    page.show(0..canvases, 2);
-    page.assert_device_works();
+    let snapshots = crowd.snapshots(0..canvases, None);
+    crowd.show(0..canvases, 1);
+    crowd.show(0..canvases, 2);
+    crowd.assert_device_works();
     assert_eq!(layer.refused(), 0);
-    page.assert_shown(0..canvases, 2);
+    crowd.assert_shown(0..canvases, 2);
     for (canvas, snapshot) in (0..).zip(&snapshots) {
         assert_eq!(color_of(snapshot), color(canvas, 0), "the snapshot of canvas {canvas}");
     }
@@ -30,14 +30,14 @@ fn frames_that_have_no_room_are_portable_before_the_driver_refuses(
     // Where other canvases end, there is room for the rest.
     drop(snapshots);
     for canvas in 1..canvases {
-        page.presenter.destroy_context(ContextId(canvas)).unwrap();
+        crowd.presenter.destroy_context(ContextId(canvas)).unwrap();
     }
-    page.show(0..1, 3);
-    page.presenter.trim(OwnerId(0));
-    page.show(0..1, 4);
-    assert_eq!(page.kinds(0..1), [FrameMemoryKind::Owned]);
-    page.assert_shown(0..1, 4);
-    let (gpu, device) = page.close();
+    crowd.show(0..1, 3);
+    crowd.presenter.trim(OwnerId(0));
+    crowd.show(0..1, 4);
+    assert_eq!(crowd.kinds(0..1), [FrameMemoryKind::Owned]);
+    crowd.assert_shown(0..1, 4);
+    let (gpu, device) = crowd.close();
     gpu.global.device_drop(device.id);
     gpu.global.queue_drop(device.queue);
     assert_eq!((layer.objects(), layer.bytes()), (0, 0));

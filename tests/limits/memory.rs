@@ -19,20 +19,20 @@ fn a_canvas_takes_two_frames_while_it_is_presented_and_one_while_it_rests(
 ) {
     let layer = layer();
     let Some(gpu) = adapter(&layer) else { return };
-    let mut page = Page::new(gpu, canvases, size.into());
+    let mut crowd = Crowd::new(gpu, canvases, size.into());
     let before = layer.bytes();
     let frame = u64::from(size.0 * size.1 * 4);
     for round in 0..3 {
-        page.show(0..canvases, round);
+        crowd.show(0..canvases, round);
     }
-    let (reported, taken) = (page.reported(), layer.bytes() - before);
+    let (reported, taken) = (crowd.reported(), layer.bytes() - before);
     eprintln!(
         "{size:?}: {frame} bytes a frame; reported {}, taken of the driver {} bytes a canvas",
         reported / canvases,
         taken / canvases
     );
     assert!(reported <= 2 * frame * canvases, "{reported} bytes reported");
-    let [heap] = page.presenter.device_memory_report()[..] else { panic!("one device") };
+    let [heap] = crowd.presenter.device_memory_report()[..] else { panic!("one device") };
     assert_eq!((heap.used as u64, heap.reserved as u64), (reported, taken), "the reports add up");
     assert!(taken <= 2 * frame * canvases + SHARED, "{taken} bytes taken");
 
@@ -42,7 +42,7 @@ fn a_canvas_takes_two_frames_while_it_is_presented_and_one_while_it_rests(
     while !rests(&layer) && start.elapsed() < IDLE {
         std::thread::sleep(Duration::from_millis(10));
     }
-    let (reported, taken) = (page.reported(), layer.bytes() - before);
+    let (reported, taken) = (crowd.reported(), layer.bytes() - before);
     eprintln!(
         "{size:?}, at rest for {:?}: reported {}, taken of the driver {} bytes a canvas",
         start.elapsed(),
@@ -51,19 +51,19 @@ fn a_canvas_takes_two_frames_while_it_is_presented_and_one_while_it_rests(
     );
     assert!(rests(&layer), "{taken} bytes taken");
     assert!(reported <= frame * canvases, "{reported} bytes reported");
-    page.assert_shown(0..canvases, 2);
+    crowd.assert_shown(0..canvases, 2);
 }
 
 #[test]
 fn the_memory_of_a_dropped_snapshot_comes_back_though_nobody_calls() {
     let layer = layer();
     let Some(gpu) = adapter(&layer) else { return };
-    let mut page = Page::new(gpu, 1, Size2D::new(3840, 2160));
-    page.show(0..1, 0);
+    let mut crowd = Crowd::new(gpu, 1, Size2D::new(3840, 2160));
+    crowd.show(0..1, 0);
     let shown = layer.bytes();
-    let snapshot = page.snapshots([0], None);
-    page.show(0..1, 1);
-    page.show(0..1, 2);
+    let snapshot = crowd.snapshots([0], None);
+    crowd.show(0..1, 1);
+    crowd.show(0..1, 2);
     // What rests by now is gone before the snapshot is.
     std::thread::sleep(IDLE);
     let held = layer.bytes();

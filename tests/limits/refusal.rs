@@ -24,33 +24,33 @@ fn a_present_without_memory_fails_alone(
     const CANVASES: u64 = 3;
     let layer = layer();
     let Some(gpu) = adapter(&layer) else { return };
-    let mut page = Page::new(gpu, CANVASES, size.into());
-    page.assert_device_works();
-    let buffers = page.exhaust(&layer);
+    let mut crowd = Crowd::new(gpu, CANVASES, size.into());
+    crowd.assert_device_works();
+    let buffers = exhaust(&crowd, &layer);
     layer.fail(Call::Allocate, error, ..);
-    for outcome in page.present(0..CANVASES, 0) {
+    for outcome in crowd.present(0..CANVASES, 0) {
         assert!(is_out_of_memory(&outcome), "{outcome:?}");
-        page.assert_blank(outcome.context.0);
+        crowd.assert_blank(outcome.context.0);
     }
-    for read in page.read(0..CANVASES, Some(0)) {
+    for read in crowd.read(0..CANVASES, Some(0)) {
         assert!(matches!(read, Err(GetImageError::Texture(PresentError::OutOfMemory))), "{read:?}");
     }
-    page.relieve(&layer, buffers);
-    page.assert_device_works();
+    relieve(&crowd, &layer, buffers);
+    crowd.assert_device_works();
 
-    page.show(0..CANVASES, 1);
-    let buffers = page.exhaust(&layer);
+    crowd.show(0..CANVASES, 1);
+    let buffers = exhaust(&crowd, &layer);
     layer.fail(Call::Allocate, error, ..);
     let is_small = size.0 == 64;
-    for outcome in page.present(0..CANVASES, 2) {
+    for outcome in crowd.present(0..CANVASES, 2) {
         // Small frames share what was allocated for the first ones.
         assert!(if is_small { is_presented(&outcome) } else { is_out_of_memory(&outcome) }, "{outcome:?}");
     }
-    page.assert_shown(0..CANVASES, if is_small { 2 } else { 1 });
-    page.relieve(&layer, buffers);
-    page.show(0..CANVASES, 3);
-    page.assert_shown(0..CANVASES, 3);
-    page.assert_device_works();
+    crowd.assert_shown(0..CANVASES, if is_small { 2 } else { 1 });
+    relieve(&crowd, &layer, buffers);
+    crowd.show(0..CANVASES, 3);
+    crowd.assert_shown(0..CANVASES, 3);
+    crowd.assert_device_works();
 }
 
 #[rstest]
@@ -66,19 +66,19 @@ fn frames_for_which_there_is_memory_are_shown_and_the_others_fail(
     const CANVASES: u64 = 8;
     let layer = layer();
     let Some(gpu) = adapter(&layer) else { return };
-    let mut page = Page::new(gpu, CANVASES, Size2D::new(1280, 1024));
-    page.assert_device_works();
-    let buffers = page.exhaust(&layer);
+    let mut crowd = Crowd::new(gpu, CANVASES, Size2D::new(1280, 1024));
+    crowd.assert_device_works();
+    let buffers = exhaust(&crowd, &layer);
     layer.fail(Call::Allocate, error, frames..);
-    let (shown, failed): (Vec<_>, Vec<_>) = page.present(0..CANVASES, 0).into_iter().partition(is_presented);
+    let (shown, failed): (Vec<_>, Vec<_>) = crowd.present(0..CANVASES, 0).into_iter().partition(is_presented);
     assert_eq!(shown.len() as u64, frames, "{failed:?}");
     assert!(failed.iter().all(is_out_of_memory), "{failed:?}");
     for outcome in shown {
         let canvas = outcome.context.0;
-        assert_eq!(page.shown(canvas), color(canvas, 0));
+        assert_eq!(crowd.shown(canvas), color(canvas, 0));
     }
-    page.relieve(&layer, buffers);
-    page.show(0..CANVASES, 1);
-    page.assert_shown(0..CANVASES, 1);
-    page.assert_device_works();
+    relieve(&crowd, &layer, buffers);
+    crowd.show(0..CANVASES, 1);
+    crowd.assert_shown(0..CANVASES, 1);
+    crowd.assert_device_works();
 }

@@ -52,12 +52,12 @@ impl Layer {
         self.state.objects.now()
     }
 
-    /// Returns how many memory objects all devices had at most, since the last call of [`reset`](Self::reset).
+    /// Returns how many memory objects all devices had at most, since the last call of [`forget_most`](Self::forget_most).
     pub fn most_objects(&self) -> u64 {
         self.state.objects.highest()
     }
 
-    /// Returns how many memory objects one device had at most, since the last call of [`reset`](Self::reset).
+    /// Returns how many memory objects one device had at most after an allocation, since the last call of [`forget_most`](Self::forget_most).
     pub fn most_objects_of_a_device(&self) -> u64 {
         self.state.most_of_a_device.load(Ordering::SeqCst)
     }
@@ -67,12 +67,12 @@ impl Layer {
         self.state.bytes.now()
     }
 
-    /// Returns the bytes that all memory objects had at most, since the last call of [`reset`](Self::reset).
+    /// Returns the bytes that all memory objects had at most, since the last call of [`forget_most`](Self::forget_most).
     pub fn most_bytes(&self) -> u64 {
         self.state.bytes.highest()
     }
 
-    /// Returns how many allocations the limit refused, since the last call of [`reset`](Self::reset).
+    /// Returns how many allocations the limit refused, since the last call of [`forget_most`](Self::forget_most).
     pub fn refused(&self) -> u64 {
         self.state.refused.load(Ordering::SeqCst)
     }
@@ -140,6 +140,11 @@ impl Layer {
     pub fn reset(&self) {
         self.state.limit.store(ALL, Ordering::SeqCst);
         self.pass_all();
+        self.forget_most();
+    }
+
+    /// Lets the highest numbers be those of now, and counts refused allocations anew.
+    pub fn forget_most(&self) {
         self.state.objects.forget();
         self.state.bytes.forget();
         for number in [&self.state.most_of_a_device, &self.state.refused] {
