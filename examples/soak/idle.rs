@@ -17,50 +17,52 @@ use crate::usage::Usage;
 /// Time within which memory comes back.
 const WITHIN: Duration = Duration::from_secs(2);
 
-/// Side of the canvases, in pixels. A frame has 16 MiB.
+/// Side of the canvases, in pixels.
 const SIDE: u32 = 2048;
 
-/// Side of the error textures, in pixels. A frame would have 1 GiB.
+/// Bytes of a frame of a canvas.
+const FRAME: u64 = SIDE as u64 * SIDE as u64 * 4;
+
+/// Side of the error textures, in pixels.
 const LARGEST: u32 = 16384;
+
+/// Bytes of a frame of an error texture: 1 GiB.
+const LARGEST_FRAME: u64 = LARGEST as u64 * LARGEST as u64 * 4;
 
 /// Error textures that are presented.
 const REFUSED: usize = 10;
 
 /// Lets memory rest in several ways, and returns what was wrong.
 pub fn run(gpu: Gpu, layer: &Layer) -> (Gpu, Vec<String>) {
-    let mut faults = vec![];
     let mut crowd = Crowd::new(gpu, 3, Size2D::new(SIDE, SIDE));
-    for round in 0..3 {
-        crowd.show(0..2, round);
-    }
     // The third canvas shows nothing.
-    std::thread::sleep(WITHIN);
-    let rest = layer.bytes();
-    let mut returns = |what: &str| {
+    let rest = layer.bytes() + 2 * FRAME;
+    let mut faults = vec![];
+    let mut returns = |what: &str, most: u64| {
         let start = Instant::now();
-        while layer.bytes() > rest && start.elapsed() < WITHIN {
+        while layer.bytes() > most && start.elapsed() < WITHIN {
             std::thread::sleep(Duration::from_millis(5));
         }
         let bytes = layer.bytes();
         println!("idle      {what}: {:.1} s", start.elapsed().as_secs_f64());
-        if bytes > rest {
-            faults.push(format!("{what}: {bytes} bytes of the driver after {WITHIN:?}, {rest} before"));
+        if bytes > most {
+            faults.push(format!("{what}: {bytes} bytes of the driver after {WITHIN:?}, {most} at most"));
         }
     };
 
-    let snapshots = crowd.snapshots(0..2, None);
-    crowd.show(0..2, 3);
-    std::thread::sleep(WITHIN);
-    assert!(layer.bytes() > rest, "snapshots hold memory");
-    drop(snapshots);
-    returns("snapshots that were dropped");
-
-    for round in 4..8 {
+    for round in 0..3 {
         crowd.show(0..2, round);
     }
     assert!(layer.bytes() > rest, "canvases hold memory for their next frames");
-    returns("canvases that are hidden");
-    crowd.assert_shown(0..2, 7);
+    returns("canvases that are drawn no more", rest);
+    crowd.assert_shown(0..2, 2);
+
+    let snapshots = crowd.snapshots(0..2, None);
+    crowd.show(0..2, 3);
+    assert!(layer.bytes() > rest, "snapshots hold memory");
+    returns("canvases of which there are snapshots", rest + 2 * FRAME);
+    drop(snapshots);
+    returns("snapshots that were dropped", rest);
 
     layer.forget_most();
     for _ in 0..REFUSED {
@@ -71,9 +73,9 @@ pub fn run(gpu: Gpu, layer: &Layer) -> (Gpu, Vec<String>) {
         assert!(matches!(outcome.end, PresentEnd::Failed(_)), "{outcome:?}");
         crowd.gpu.drop_texture(texture_id);
     }
-    returns("error textures that were refused");
+    returns("error textures that were refused", rest);
     let most = layer.most_bytes() - rest;
-    if most > u64::from(LARGEST) * u64::from(LARGEST) * 4 {
+    if most > LARGEST_FRAME {
         faults.push(format!("{REFUSED} error textures took {most} bytes at a time"));
     }
     crowd.assert_device_works();
