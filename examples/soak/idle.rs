@@ -59,6 +59,8 @@ pub fn run(gpu: Gpu, layer: &Layer) -> (Gpu, Vec<String>) {
 
     let snapshots = crowd.snapshots(0..2, None);
     crowd.show(0..2, 3);
+    // Until a renderer draws the new frame it keeps the one that it drew before.
+    crowd.assert_shown(0..2, 3);
     assert!(layer.bytes() > rest, "snapshots hold memory");
     returns("canvases of which there are snapshots", rest + 2 * FRAME);
     drop(snapshots);

@@ -80,7 +80,8 @@ fn main() -> ExitCode {
     // SAFETY: the program has no other thread yet, and no Vulkan instance.
     let layer = unsafe { Layer::install() };
     let options = Options::parse();
-    let Some(gpu) = Gpu::new(InstanceFlags::empty()) else {
+    // Ids of one instance are either wgpu-core's or an engine's, and crowds have those of wgpu-core.
+    let [Some(gpu), Some(crowds_gpu)] = [(); 2].map(|()| Gpu::new(InstanceFlags::empty())) else {
         eprintln!("error: there is no Vulkan adapter");
         return ExitCode::FAILURE;
     };
@@ -96,8 +97,11 @@ fn main() -> ExitCode {
     );
 
     let memory = if options.portable { FrameMemoryKind::Portable } else { FrameMemoryKind::Owned };
-    let (gpu, mut faults) = crowds::run(gpu, &layer, bare);
-    let (gpu, idle_faults) = idle::run(gpu, &layer);
+    let start = Instant::now();
+    let (crowds_gpu, mut faults) = crowds::run(crowds_gpu, &layer, bare);
+    let (crowds_gpu, idle_faults) = idle::run(crowds_gpu, &layer);
+    drop(crowds_gpu);
+    println!("phases    took {:.1} s", start.elapsed().as_secs_f64());
     faults.extend(idle_faults);
     let time = Duration::from_secs_f64(options.minutes * 60.0);
     let (usages, witness) = soak(gpu, &layer, seed, memory, time);
