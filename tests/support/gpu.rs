@@ -308,6 +308,22 @@ impl Gpu {
         index
     }
 
+    /// Entries of wgpu-core's hub that frames, devices and textures leave.
+    pub fn hub_entries(&self) -> [(usize, &'static str); 7] {
+        let report = self.global.generate_report();
+        let hub = report.hub_report();
+        [
+            (&hub.devices, "devices"),
+            (&hub.queues, "queues"),
+            (&hub.buffers, "buffers"),
+            (&hub.textures, "textures"),
+            (&hub.texture_views, "texture views"),
+            (&hub.command_encoders, "command encoders"),
+            (&hub.command_buffers, "command buffers"),
+        ]
+        .map(|(entries, what)| (entries.num_allocated.max(entries.num_kept_from_user), what))
+    }
+
     pub fn drop_texture(&self, texture: TextureId) {
         self.global.texture_destroy(texture);
         self.global.texture_drop(texture);

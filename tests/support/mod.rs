@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each user needs only a part")]
 
 pub mod chaos;
+pub mod crowd;
 pub mod gpu;
 pub mod memory;
 pub mod oracle;

@@ -134,20 +134,8 @@ pub fn judge_threads(witness: &Witness) {
 }
 
 impl WgpuParts {
-    /// Entries of wgpu-core's hub that frames, devices and textures leave.
     pub fn hub_entries(&self) -> [(usize, &'static str); 7] {
-        let report = self.gpu.global.generate_report();
-        let hub = report.hub_report();
-        [
-            (&hub.devices, "devices"),
-            (&hub.queues, "queues"),
-            (&hub.buffers, "buffers"),
-            (&hub.textures, "textures"),
-            (&hub.texture_views, "texture views"),
-            (&hub.command_encoders, "command encoders"),
-            (&hub.command_buffers, "command buffers"),
-        ]
-        .map(|(entries, what)| (entries.num_allocated.max(entries.num_kept_from_user), what))
+        self.gpu.hub_entries()
     }
 }
 

@@ -80,8 +80,8 @@ enum Subcommands {
 
     /// Let canvases and devices come and go for minutes: nothing may be left of them.
     ///
-    /// Fails if memory, threads or entries in wgpu-core's hub grow, or an id does not come back. Two minutes of it are
-    /// a step of `test`.
+    /// Fails if memory, threads, entries in wgpu-core's hub or memory objects of the driver grow, or an id does not come
+    /// back. Two minutes of it are a step of `test`.
     Soak {
         /// For how long.
         #[arg(long, value_name = "N", default_value_t = 10.0)]

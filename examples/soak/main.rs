@@ -2,13 +2,19 @@
 //!
 //! It is the stress test's engine, over and over, without validation: the layers keep memory. After each
 //! round everything is destroyed, and what the process then uses is measured: memory that Rust code holds, memory of the process,
-//! threads, entries in wgpu-core's hub. Memory may not grow after the warm-up, but for what bare devices cost that nothing of
-//! this crate touched: drivers leak.
+//! threads, entries in wgpu-core's hub, memory objects of the driver. Memory may not grow after the warm-up, but for what bare
+//! devices cost that nothing of this crate touched: drivers leak.
+//!
+//! Two short phases come before, which random messages do not reach: `crowds`, on a driver that allows few memory objects, and
+//! `idle`, memory that comes back though nothing calls.
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../../tests/support/mod.rs"]
 mod support;
 
-use std::fmt;
+mod crowds;
+mod idle;
+mod usage;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,9 +23,11 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use support::chaos::Ids;
 use support::gpu::Gpu;
-use support::memory::{Counting, heap, resident, threads};
+use support::memory::{Counting, heap, resident};
 use support::oracle::Witness;
 use support::real::{engine, judge_threads, page, with_renderers};
+use usage::Usage;
+use vulkan_test_layer::Layer;
 use webgpu_presentation::FrameMemoryKind;
 use wgpu_types::InstanceFlags;
 
@@ -68,23 +76,16 @@ struct Options {
     seed: Option<u64>,
 }
 
-/// What the process uses while there is neither canvas nor device.
-#[derive(Clone, Copy, Debug)]
-struct Usage {
-    heap: usize,
-    resident: usize,
-    threads: usize,
-    hub: usize,
-    /// Made so far.
-    devices: usize,
-}
-
 fn main() -> ExitCode {
+    // SAFETY: the program has no other thread yet, and no Vulkan instance.
+    let layer = unsafe { Layer::install() };
     let options = Options::parse();
-    let Some(gpu) = Gpu::new(InstanceFlags::empty()) else {
+    // Ids of one instance are either wgpu-core's or an engine's, and crowds have those of wgpu-core.
+    let [Some(gpu), Some(crowds_gpu)] = [(); 2].map(|()| Gpu::new(InstanceFlags::empty())) else {
         eprintln!("error: there is no Vulkan adapter");
         return ExitCode::FAILURE;
     };
+    assert!(layer.instances() > 0, "the loader has loaded the layer");
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.subsec_nanos().into());
     let seed = options.seed.unwrap_or_else(now);
     println!("adapter   {}", gpu.name);
@@ -96,14 +97,21 @@ fn main() -> ExitCode {
     );
 
     let memory = if options.portable { FrameMemoryKind::Portable } else { FrameMemoryKind::Owned };
-    let (usages, witness) = soak(gpu, seed, memory, Duration::from_secs_f64(options.minutes * 60.0));
+    let start = Instant::now();
+    let (crowds_gpu, mut faults) = crowds::run(crowds_gpu, &layer, bare);
+    let (crowds_gpu, idle_faults) = idle::run(crowds_gpu, &layer);
+    drop(crowds_gpu);
+    println!("phases    took {:.1} s", start.elapsed().as_secs_f64());
+    faults.extend(idle_faults);
+    let time = Duration::from_secs_f64(options.minutes * 60.0);
+    let (usages, witness) = soak(gpu, &layer, seed, memory, time);
     judge_threads(&witness);
     println!("traffic   {:?}", witness.tell(|oracle| oracle.tally));
-    let mut faults = witness.violations();
+    faults.extend(witness.violations());
     match usages.get(usages.len() / 4..) {
         Some(usages) if usages.len() >= 2 * MEASURED => {
-            let first = median(&usages[..MEASURED]);
-            let last = median(&usages[usages.len() - MEASURED..]);
+            let first = Usage::median(&usages[..MEASURED]);
+            let last = Usage::median(&usages[usages.len() - MEASURED..]);
             println!("warm      {first}");
             println!("end       {last}");
             faults.extend(growth(&first, &last, bare, resident_slack(memory)));
@@ -115,7 +123,13 @@ fn main() -> ExitCode {
 }
 
 /// Runs pages, and measures after each round.
-fn soak(gpu: Gpu, seed: u64, memory: FrameMemoryKind, time: Duration) -> (Vec<Usage>, Arc<Witness>) {
+fn soak(
+    gpu: Gpu,
+    layer: &Layer,
+    seed: u64,
+    memory: FrameMemoryKind,
+    time: Duration,
+) -> (Vec<Usage>, Arc<Witness>) {
     // Every other run brings its own ids.
     let ids = if seed.is_multiple_of(2) { Ids::All } else { Ids::None };
     let progress = ProgressBar::new(time.as_secs());
@@ -135,13 +149,8 @@ fn soak(gpu: Gpu, seed: u64, memory: FrameMemoryKind, time: Duration) -> (Vec<Us
                 engine.perform([]);
                 std::thread::sleep(Duration::from_millis(10));
             }
-            let usage = Usage {
-                heap: heap(),
-                resident: resident(),
-                threads: threads(),
-                hub: engine.seats[0].parts.hub_entries().iter().map(|(count, _)| count).sum(),
-                devices: engine.devices_made as usize,
-            };
+            let hub_entries = engine.seats[0].parts.hub_entries();
+            let usage = Usage::measure(layer, &hub_entries, engine.devices_made as usize);
             usages.push(usage);
             progress.set_position(start.elapsed().as_secs());
             let presented = engine.witness.tell(|oracle| oracle.tally.presented);
@@ -161,33 +170,17 @@ fn growth(first: &Usage, last: &Usage, bare: (usize, usize), slack: usize) -> Ve
         ("memory of the process", first.resident + devices * bare.1 + slack, last.resident),
         ("threads", first.threads, last.threads),
         ("entries in the hub", 0, last.hub),
+        ("memory objects of the driver", 0, last.objects),
+        ("bytes of these objects", 0, last.bytes),
     ];
     let exceeded = limits.into_iter().filter(|(_, limit, used)| used > limit);
     exceeded.map(|(what, limit, used)| format!("{what}: {used} in the end, {limit} at most")).collect()
 }
 
-fn median(usages: &[Usage]) -> Usage {
-    let of = |value: fn(&Usage) -> usize| {
-        let mut values: Vec<_> = usages.iter().map(value).collect();
-        values.sort_unstable();
-        values[values.len() / 2]
-    };
-    Usage {
-        heap: of(|usage| usage.heap),
-        resident: of(|usage| usage.resident),
-        threads: of(|usage| usage.threads),
-        hub: of(|usage| usage.hub),
-        devices: of(|usage| usage.devices),
-    }
-}
-
-impl fmt::Display for Usage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { heap, resident, threads, hub, devices } = self;
-        let (heap, resident) = (heap / 1024, resident / 1024);
-        write!(f, "{heap} KiB of Rust, {resident} KiB of the process, {threads} threads, ")?;
-        write!(f, "{hub} entries in the hub, after {devices} devices")
-    }
+/// Waits until the threads of dropped devices have ended, and measures.
+fn idle_usage(gpu: &Gpu, layer: &Layer, devices: usize) -> Usage {
+    std::thread::sleep(AFTERWARDS);
+    Usage::measure(layer, &gpu.hub_entries(), devices)
 }
 
 /// What is left of a device that was made and dropped: bytes that Rust code holds, and bytes of the process.
