@@ -6,6 +6,7 @@ mod world;
 
 mod arrival;
 mod chunks;
+mod demand;
 mod devices;
 mod mistakes;
 mod refusal;
