@@ -4,6 +4,7 @@
 //! Accessed only on the thread of the belt, which is the one that makes the wgpu-core calls of the device.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use wgpu_core::SubmissionIndex;
 use wgpu_core::device::{HostMap, WaitIdleError};
@@ -95,9 +96,12 @@ impl Device {
     /// Returns the index of the latest submission that the queue accepted. Polls the device without waiting.
     ///
     /// wgpu-core has no call for this. It is asked to wait for a submission that cannot exist, and its error
-    /// names the latest one.
+    /// names the latest one. wgpu-core 30 returns that error before it would wait: `Device::maintain` first
+    /// compares the index with that of the last submission. The time-out is zero in case that a later version
+    /// asks the driver instead, which would wait without end for an index that is never reached.
     pub(super) fn last_submission(&self) -> SubmissionIndex {
-        let impossible = wgt::PollType::Wait { submission_index: Some(SubmissionIndex::MAX), timeout: None };
+        let timeout = Some(Duration::ZERO);
+        let impossible = wgt::PollType::Wait { submission_index: Some(SubmissionIndex::MAX), timeout };
         match self.global.device_poll(self.id, impossible) {
             Err(WaitIdleError::WrongSubmissionIndex(_, last)) => last,
             _ => 0,
