@@ -23,7 +23,8 @@
 //! #     (uniforms, particles): (BufferId, BufferId),
 //! #     encoder: CommandEncoderId,
 //! # ) -> Result<(), Box<dyn std::error::Error>> {
-//! let mut belt = StagingBelt::new(global, device, queue, &BeltDescriptor::default())?;
+//! // SAFETY: nothing but the belt names the belt's chunks in a call of wgpu-core.
+//! let mut belt = unsafe { StagingBelt::new(global, device, queue, &BeltDescriptor::default()) }?;
 //!
 //! // Each frame:
 //! belt.write_buffer(uniforms, 0, &[0; 64])?;

@@ -4,7 +4,7 @@
 //! pool. `staging_belt` calls in here for every write, and to record the copies. Accessed only on the thread
 //! of the belt.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use wgpu_core::id::{BufferId, CommandEncoderId, TextureId};
 use wgpu_types::COPY_BUFFER_ALIGNMENT;
@@ -25,7 +25,7 @@ const LARGE: usize = 64 << 10;
 /// A method that fails has had no effect, except with [`BeltError::DeviceLost`]: then everything must be
 /// [cleared](Self::clear).
 pub(super) struct Intake {
-    ledger: Rc<Ledger>,
+    ledger: Arc<Ledger>,
     pub(super) pool: Pool,
     runs: Runs,
     pub(super) active: ActiveChunks,
@@ -34,7 +34,7 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    pub(super) fn new(ledger: Rc<Ledger>, descriptor: BeltDescriptor) -> Self {
+    pub(super) fn new(ledger: Arc<Ledger>, descriptor: BeltDescriptor) -> Self {
         Self {
             pool: Pool::new(ledger.clone(), descriptor),
             runs: Runs::default(),

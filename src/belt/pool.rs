@@ -5,7 +5,7 @@
 //! Accessed only on the thread of the belt.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::chunk::{Chunk, Ledger};
 use super::{BeltDescriptor, BeltError};
@@ -17,7 +17,7 @@ const MAX_FRAMES_TO_MAP: u64 = 64;
 
 /// The chunks at rest of one belt.
 pub(super) struct Pool {
-    ledger: Rc<Ledger>,
+    ledger: Arc<Ledger>,
     descriptor: BeltDescriptor,
     /// The number of frames that have ended.
     frame: u64,
@@ -30,7 +30,7 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(ledger: Rc<Ledger>, descriptor: BeltDescriptor) -> Self {
+    pub(super) fn new(ledger: Arc<Ledger>, descriptor: BeltDescriptor) -> Self {
         Self { ledger, descriptor, frame: 0, recalled: VecDeque::new(), free: Vec::new() }
     }
 
@@ -85,7 +85,7 @@ impl Pool {
 
     /// Returns the bytes that the budget leaves for another chunk.
     fn left(&self) -> u64 {
-        self.descriptor.max_bytes.saturating_sub(self.ledger.bytes.get()) & !15
+        self.descriptor.max_bytes.saturating_sub(self.ledger.counts().bytes) & !15
     }
 
     /// Creates a chunk of `size` bytes, or of what is left of the budget.

@@ -41,8 +41,8 @@ const PIECE: usize = 256 << 10;
 
 /// Copies `bytes` to `offset`, in bytes, in a buffer that is mapped for writing as a whole.
 ///
-/// Returns `None` if the buffer is not mapped any more, or is too small: the device was destroyed, or the
-/// engine used an id of the belt for something else. Some bytes may have been copied then.
+/// Returns `None` if the buffer is not mapped any more, because it or the device was destroyed. Some bytes may
+/// have been copied then.
 pub(super) fn upload(
     global: &Global,
     guarded: GuardedCall,
@@ -79,9 +79,10 @@ fn upload_piece(
         //   was taken never comes back. So the guard, which was acquired after the pointer, proves that the
         //   memory was not freed in between.
         // - `offset + bytes.len() <= len` was checked above.
-        // - Nothing else accesses the memory. The ids of chunks are the belt's alone, which the engine
-        //   promises, and a chunk is mapped only while the belt may write it; the submissions that read it
-        //   were over before wgpu-core mapped it; and the belt is accessed on one thread.
+        // - Pointer and guard are those of the same buffer, and nothing else accesses or unmaps its memory:
+        //   the safety section of `StagingBelt::new` forbids the use of a chunk's id to everything but the belt.
+        //   The belt has the chunk mapped as long as it may write it; the submissions that read it were over
+        //   before wgpu-core mapped it; and `&mut StagingBelt` excludes a second writer.
         // - `bytes` is memory of this process that wgpu-core does not own, so it does not overlap the chunk.
         //   Bytes have no alignment and no invalid values.
         unsafe { pointer.as_ptr().add(offset).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
