@@ -14,7 +14,7 @@ pub struct Case {
     pub buffers: usize,
     /// Bytes from one write to the next of the same buffer.
     pub stride: usize,
-    /// How many frames are measured.
+    /// How many frames of each side are measured, on all devices together.
     pub rounds: usize,
 }
 
