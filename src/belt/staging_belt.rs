@@ -117,7 +117,7 @@ impl StagingBelt {
         descriptor: &BeltDescriptor,
         ids: Option<ProvidedIds>,
     ) -> Result<Self, BeltError> {
-        let device = Device::new(global, device, queue)?;
+        let device = Device::new(global, device, queue, ids.is_none())?;
         let descriptor = descriptor.checked(device.largest_buffer());
         let ledger = Ledger::new(device, ids);
         Ok(Self {

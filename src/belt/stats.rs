@@ -81,9 +81,9 @@ pub struct BeltStats {
 /// What a [`flush`](super::StagingBelt::flush) recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlushStats {
-    /// Copies recorded.
+    /// Copies recorded. Scattered writes at a constant distance may take fewer than there are writes.
     pub copies: usize,
-    /// Bytes of these copies, including the padding of texture rows.
+    /// Bytes of the writes that were copied, including the padding of texture rows.
     pub bytes: u64,
     /// Copies left out because their destination cannot be copied to any more: it was, for example, destroyed
     /// or mapped since the write.

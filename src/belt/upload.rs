@@ -7,6 +7,8 @@
 use wgpu_core::api;
 use wgpu_core::global::Global;
 use wgpu_core::id::{BufferId, DeviceId};
+use wgpu_hal::Api;
+use wgpu_types::Backend;
 
 use crate::gpu::each_backend;
 
@@ -14,21 +16,21 @@ use crate::gpu::each_backend;
 /// the memory is freed already.
 pub(super) type GuardedCall = fn(&Global, BufferId, &mut dyn FnMut()) -> bool;
 
-/// Returns how buffers of a device are guarded, or `None` if the crate was built without the feature of its
-/// backend.
-pub(super) fn guarded_call_for(global: &Global, device: DeviceId) -> Option<GuardedCall> {
+/// Returns the backend of a device, and how its buffers are guarded, or `None` if the crate was built without
+/// the feature of the backend.
+pub(super) fn guarded_call_for(global: &Global, device: DeviceId) -> Option<(Backend, GuardedCall)> {
     macro_rules! try_backend {
         ($api:ident) => {
             // SAFETY: the raw device is only asked for, never used, so nothing is done to it.
             if unsafe { global.device_as_hal::<api::$api>(device) }.is_some() {
-                return Some(|global, buffer, action| {
+                return Some((<api::$api as Api>::VARIANT, |global, buffer, action| {
                     // SAFETY: the raw buffer is only kept, never used, so nothing is done to it.
                     let guard = unsafe { global.buffer_as_hal::<api::$api>(buffer) };
                     guard.as_ref().is_some_and(|_| {
                         action();
                         true
                     })
-                });
+                }));
             }
         };
     }

@@ -10,6 +10,7 @@ mod demand;
 mod devices;
 mod mistakes;
 mod refusal;
+mod scattered;
 mod textures;
 
 const KIB: u64 = 1 << 10;
