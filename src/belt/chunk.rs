@@ -87,8 +87,8 @@ impl Ledger {
 
 impl Drop for Ledger {
     fn drop(&mut self) {
-        if let Some(ProvidedIds { unused, mut hand_back }) = self.inventory.get_mut().provided.take() {
-            unused.into_iter().for_each(|id| hand_back(id));
+        if let Some(ProvidedIds { unused, hand_back }) = self.inventory.get_mut().provided.take() {
+            unused.into_iter().for_each(hand_back);
         }
     }
 }
