@@ -144,3 +144,80 @@ impl Strided {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::belt::copies::BufferCopy;
+
+    /// Does what the copies of a block do. Fails if WebGPU would refuse one of them.
+    fn copy_block(block: &Block, largest_texture: u32, chunk: &[u8], target: &mut [u8]) {
+        let texel = u64::from(block.format.block_copy_size(None).unwrap());
+        let width = block.columns * block.column_width;
+        assert!(width <= largest_texture && block.rows <= largest_texture);
+        assert_eq!(u64::from(block.chunk_stride), u64::from(width) * texel);
+        assert_eq!((block.chunk_stride % 256, block.target_stride % 256), (0, 0));
+        let size = u64::from(block.column_width) * texel;
+        for column in 0..u64::from(block.columns) {
+            let offset = block.target_offset + column * block.column_distance;
+            assert_eq!((block.chunk_offset % texel, offset % texel), (0, 0));
+            for row in 0..u64::from(block.rows) {
+                let from = block.chunk_offset + row * u64::from(block.chunk_stride) + column * size;
+                let to = offset + row * u64::from(block.target_stride);
+                let (from, to, size) = (from as usize, to as usize, size as usize);
+                target[to..to + size].copy_from_slice(&chunk[from..from + size]);
+            }
+        }
+    }
+
+    proptest! {
+        // What is copied before and after the strided copies has another distance.
+        #[test]
+        fn blocks_do_what_their_copies_would(
+            (before, count, after) in (0..3usize, 1..600usize, 0..3usize),
+            (size, gap) in (1..80u64, 1..80u64),
+            (chunk_offset, target_offset) in (0..20u64, 0..20u64),
+            largest_texture in prop_oneof![Just(16u32), Just(64), Just(8192)],
+        ) {
+            let (size, distance) = (size * 4, (size + gap) * 4);
+            let (chunk_offset, target_offset) = (chunk_offset * 4, target_offset * 4);
+            let ids = (BufferId::zip(1, 1), BufferId::zip(2, 1));
+            let mut place = target_offset;
+            let copies: Vec<_> = (0..before + count + after).map(|index| {
+                let copy = BufferCopy {
+                    chunk: ids.0,
+                    chunk_offset: chunk_offset + index as u64 * size,
+                    target: ids.1,
+                    target_offset: place,
+                    size,
+                };
+                place += if (before..before + count - 1).contains(&index) { distance } else { distance + 4 };
+                PendingCopy::Buffer(copy)
+            }).collect();
+            let chunk: Vec<u8> = (0..chunk_offset + copies.len() as u64 * size).map(|byte| byte as u8).collect();
+            let mut target = vec![0; (place + size) as usize];
+            let mut wanted = target.clone();
+            let strided = Strided::leading(&copies[before..]);
+            prop_assert_eq!(strided.as_ref().map_or(1, |strided| strided.count), match count {
+                1 => (1 + after).min(3),
+                count => count,
+            });
+            let mut done = before;
+            for block in strided.iter().flat_map(|strided| strided.blocks(largest_texture)) {
+                copy_block(&block, largest_texture, &chunk, &mut target);
+                done += block.count();
+            }
+            for copy in &copies[before..done] {
+                let PendingCopy::Buffer(copy) = copy else { unreachable!() };
+                let from = &chunk[copy.chunk_offset as usize..][..size as usize];
+                wanted[copy.target_offset as usize..][..size as usize].copy_from_slice(from);
+            }
+            prop_assert!(target == wanted);
+            if count >= 1024 / 4 && size <= 256 && largest_texture == 8192 {
+                prop_assert!(done > before);
+            }
+        }
+    }
+}
