@@ -23,7 +23,8 @@
 //! #     (uniforms, particles): (BufferId, BufferId),
 //! #     encoder: CommandEncoderId,
 //! # ) -> Result<(), Box<dyn std::error::Error>> {
-//! let mut belt = StagingBelt::new(global, device, queue, &BeltDescriptor::default())?;
+//! // SAFETY: nothing but the belt names the belt's chunks in a call of wgpu-core.
+//! let mut belt = unsafe { StagingBelt::new(global, device, queue, &BeltDescriptor::default()) }?;
 //!
 //! // Each frame:
 //! belt.write_buffer(uniforms, 0, &[0; 64])?;
@@ -46,6 +47,28 @@
 //! A copy ends where the next write to its buffer begins elsewhere, and where a chunk ends. Copies of more
 //! than 64 KiB may end earlier where writes to several buffers alternate.
 //!
+//! # Scattered writes
+//!
+//! Writes that are scattered over a buffer are a copy each, and wgpu-core has the GPU do copies to one buffer one
+//! after the other. There is an exception: on Vulkan, if wgpu-core allocates the ids, 128 or more writes in a row
+//! of the same size, up to 1 KiB, and at a constant distance take 3 to 65 copies by way of a texture, which the
+//! submission keeps. Uniforms at a dynamic offset are often written like that.
+//!
+//! One copy of many regions, recorded through wgpu-hal, would serve all scattered writes, but is not sound with
+//! wgpu-core 30:
+//!
+//! - An encoder takes commands of wgpu-core or of wgpu-hal, not both: `EncodingApi::set` panics, because the
+//!   former are encoded when the encoder is finished. So the copy needs an encoder of its own, and cannot come
+//!   between the engine's commands where it is flushed.
+//! - Such an encoder tracks no resource. Nothing keeps source and destination alive until the GPU is done, and no
+//!   barrier separates the copy from what was submitted before. Another encoder that names both would do that, but
+//!   only if it goes into the same submission and before, and the engine submits.
+//! - The destination stays uninitialized where only wgpu-hal wrote: the next use that reads it makes
+//!   `BakedCommands::initialize_buffer_memory` zero those bytes. Only a command of wgpu-core for each region
+//!   prevents that, and these commands are what takes the time.
+//! - wgpu-hal needs both buffers at once. `Global::buffer_as_hal` guards one with the read lock of the device,
+//!   which must not be taken twice on a thread; so a thread that destroys the device can free the other.
+//!
 //! # Errors
 //!
 //! A write that cannot be done fails alone, when it is made: bounds, usage, alignment and device are checked
@@ -62,8 +85,8 @@
 
 // A write travels through these files from bottom to top: `staging_belt` takes it, `intake` checks it and
 // makes room, `runs` gathers it with others, `active_chunks` places it in a chunk, and `upload` copies the
-// bytes. Chunks come from `pool` and return to it. The folder imports the list of backends of `gpu` and
-// nothing else of the crate.
+// bytes. `strided` finds copies that a texture can stand for when they are recorded. Chunks come from `pool`
+// and return to it. The folder imports the list of backends of `gpu` and nothing else of the crate.
 mod error;
 mod stats;
 mod copies;
@@ -73,6 +96,7 @@ mod chunk;
 mod pool;
 mod active_chunks;
 mod runs;
+mod strided;
 mod texture;
 mod intake;
 mod view;

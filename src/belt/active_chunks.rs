@@ -4,7 +4,7 @@
 //! other. Accessed only on the thread of the belt.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use wgpu_core::id::{BufferId, TextureId};
 
@@ -25,7 +25,7 @@ const DIRECT: usize = 16 << 10;
 /// then the `spares`. Room is made first, by [`add`](Self::add); placing bytes in existing room fails only if
 /// the device is lost.
 pub(super) struct ActiveChunks {
-    ledger: Rc<Ledger>,
+    ledger: Arc<Ledger>,
     full: Vec<Chunk>,
     open: Option<OpenChunk>,
     spares: VecDeque<Chunk>,
@@ -59,7 +59,7 @@ struct OpenChunk {
 }
 
 impl ActiveChunks {
-    pub(super) fn new(ledger: Rc<Ledger>) -> Self {
+    pub(super) fn new(ledger: Arc<Ledger>) -> Self {
         Self {
             ledger,
             full: Vec::new(),

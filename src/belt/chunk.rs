@@ -16,53 +16,79 @@
 //!            └──────────── Pool, free ── idle too long ──▶ freed
 //! ```
 //!
-//! Everything here is accessed only on the thread of the belt.
+//! Everything here is accessed only on the thread of the belt, except that [`ClosedChunks`] may be dropped on
+//! another: therefore the ledger has a lock, which no write takes unless it needs another chunk.
 
-use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::sync::Arc;
 
+use parking_lot::Mutex;
+use rustc_hash::FxHashSet;
 use wgpu_core::id::BufferId;
 
 use super::device::Device;
 use super::{BeltError, FlushStats};
 use wgpu_core::SubmissionIndex;
 
-/// What all chunks of one belt share: the device, the counts, and the ids that the engine provided.
+/// What all chunks of one belt share: the device, the counts, and the ids.
 ///
 /// It lives as long as the belt or the last of its chunks.
 pub(super) struct Ledger {
     pub(super) device: Device,
-    /// The capacity of all chunks that exist, in bytes.
-    pub(super) bytes: Cell<u64>,
-    /// The number of chunks in [`ClosedChunks`].
-    pub(super) closed: Cell<usize>,
-    /// The number of chunks created since the belt was.
-    pub(super) created: Cell<u64>,
-    /// The number of chunks freed since the belt was created.
-    pub(super) freed: Cell<u64>,
+    inventory: Mutex<Inventory>,
+}
+
+/// The chunks of a belt, as numbers and ids.
+struct Inventory {
+    counts: Counts,
+    /// The ids that name a chunk.
+    named: FxHashSet<BufferId>,
     /// `None` if wgpu-core allocates the ids of chunks.
-    ids: Option<ProvidedIds>,
+    provided: Option<ProvidedIds>,
+}
+
+/// The counts of a belt's chunks.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Counts {
+    /// The capacity of all chunks that exist, in bytes.
+    pub(super) bytes: u64,
+    /// The number of chunks in [`ClosedChunks`].
+    pub(super) closed: usize,
+    /// The number of chunks created since the belt was.
+    pub(super) created: u64,
+    /// The number of chunks freed since the belt was created.
+    pub(super) freed: u64,
 }
 
 /// Buffer ids that the engine allocated.
 pub(super) struct ProvidedIds {
     /// The ids that name no chunk.
-    pub(super) unused: RefCell<Vec<BufferId>>,
+    pub(super) unused: Vec<BufferId>,
     /// Receives each id once, when the ledger is dropped.
-    pub(super) hand_back: Box<dyn Fn(BufferId)>,
+    pub(super) hand_back: Box<dyn FnMut(BufferId) + Send>,
 }
 
 impl Ledger {
-    pub(super) fn new(device: Device, ids: Option<ProvidedIds>) -> Rc<Self> {
-        let (bytes, closed, created, freed) = Default::default();
-        Rc::new(Self { device, bytes, closed, created, freed, ids })
+    pub(super) fn new(device: Device, provided: Option<ProvidedIds>) -> Arc<Self> {
+        let inventory = Inventory { counts: Counts::default(), named: FxHashSet::default(), provided };
+        Arc::new(Self { device, inventory: Mutex::new(inventory) })
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.inventory.lock().counts
+    }
+
+    /// Returns whether an id names a chunk, or is provided for one.
+    pub(super) fn has_id(&self, id: BufferId) -> bool {
+        let inventory = self.inventory.lock();
+        let unused = inventory.provided.as_ref().is_some_and(|ids| ids.unused.contains(&id));
+        unused || inventory.named.contains(&id)
     }
 }
 
 impl Drop for Ledger {
     fn drop(&mut self) {
-        if let Some(ProvidedIds { unused, hand_back }) = &self.ids {
-            unused.take().into_iter().for_each(hand_back);
+        if let Some(ProvidedIds { unused, hand_back }) = self.inventory.get_mut().provided.take() {
+            unused.into_iter().for_each(hand_back);
         }
     }
 }
@@ -70,7 +96,7 @@ impl Drop for Ledger {
 /// A staging buffer. Dropping it frees its id at once, and its memory when no command buffer needs it any
 /// more.
 pub(super) struct Chunk {
-    ledger: Rc<Ledger>,
+    ledger: Arc<Ledger>,
     pub(super) id: BufferId,
     /// Size in bytes.
     pub(super) capacity: u64,
@@ -78,20 +104,23 @@ pub(super) struct Chunk {
 
 impl Chunk {
     /// Creates a chunk of `capacity` zeroed bytes, mapped for writing.
-    pub(super) fn create(ledger: &Rc<Ledger>, capacity: u64) -> Result<Self, BeltError> {
-        let id = match &ledger.ids {
-            Some(ids) => Some(ids.unused.borrow_mut().pop().ok_or(BeltError::NoBufferIds)?),
+    pub(super) fn create(ledger: &Arc<Ledger>, capacity: u64) -> Result<Self, BeltError> {
+        let id = match &mut ledger.inventory.lock().provided {
+            Some(ids) => Some(ids.unused.pop().ok_or(BeltError::NoBufferIds)?),
             None => None,
         };
-        match ledger.device.create_mapped(capacity, id) {
+        let created = ledger.device.create_mapped(capacity, id);
+        let mut inventory = ledger.inventory.lock();
+        match created {
             Ok(id) => {
-                ledger.bytes.set(ledger.bytes.get() + capacity);
-                ledger.created.set(ledger.created.get() + 1);
+                inventory.counts.bytes += capacity;
+                inventory.counts.created += 1;
+                inventory.named.insert(id);
                 Ok(Self { ledger: ledger.clone(), id, capacity })
             }
             Err(error) => {
-                if let (Some(ids), Some(id)) = (&ledger.ids, id) {
-                    ids.unused.borrow_mut().push(id);
+                if let (Some(ids), Some(id)) = (&mut inventory.provided, id) {
+                    ids.unused.push(id);
                 }
                 Err(error)
             }
@@ -101,12 +130,13 @@ impl Chunk {
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        let ledger = &self.ledger;
-        ledger.device.drop_buffer(self.id);
-        ledger.bytes.set(ledger.bytes.get() - self.capacity);
-        ledger.freed.set(ledger.freed.get() + 1);
-        if let Some(ids) = &ledger.ids {
-            ids.unused.borrow_mut().push(self.id);
+        self.ledger.device.drop_buffer(self.id);
+        let mut inventory = self.ledger.inventory.lock();
+        inventory.counts.bytes -= self.capacity;
+        inventory.counts.freed += 1;
+        inventory.named.remove(&self.id);
+        if let Some(ids) = &mut inventory.provided {
+            ids.unused.push(self.id);
         }
     }
 }
@@ -119,10 +149,11 @@ impl Drop for Chunk {
 /// will be submitted; but the belt must create new ones then.
 ///
 /// Closed chunks that are kept count against [`BeltDescriptor::max_bytes`](super::BeltDescriptor::max_bytes).
-/// Dropped ones do not, though wgpu-core keeps their memory until the GPU is done with it.
+/// Dropped ones do not, though wgpu-core keeps their memory until the GPU is done with it. They may be dropped
+/// on any thread.
 #[must_use = "the chunks are freed unless they are recalled once their encoders are submitted"]
 pub struct ClosedChunks {
-    pub(super) ledger: Rc<Ledger>,
+    pub(super) ledger: Arc<Ledger>,
     chunks: Vec<Chunk>,
     /// The latest submission when the chunks were closed. Only a later one can contain copies from them.
     pub(super) after: SubmissionIndex,
@@ -130,11 +161,11 @@ pub struct ClosedChunks {
 }
 
 impl ClosedChunks {
-    pub(super) fn new(ledger: Rc<Ledger>, chunks: Vec<Chunk>, stats: FlushStats) -> Self {
+    pub(super) fn new(ledger: Arc<Ledger>, chunks: Vec<Chunk>, stats: FlushStats) -> Self {
         // This polls, and a closure of the engine may panic in the poll: so it comes before the chunks are
         // counted.
         let after = ledger.device.last_submission();
-        ledger.closed.set(ledger.closed.get() + chunks.len());
+        ledger.inventory.lock().counts.closed += chunks.len();
         Self { after, ledger, chunks, stats }
     }
 
@@ -145,7 +176,7 @@ impl ClosedChunks {
 
     /// Takes the chunks out and leaves none.
     pub(super) fn take(&mut self) -> Vec<Chunk> {
-        self.ledger.closed.set(self.ledger.closed.get() - self.chunks.len());
+        self.ledger.inventory.lock().counts.closed -= self.chunks.len();
         std::mem::take(&mut self.chunks)
     }
 }

@@ -4,16 +4,18 @@
 //! Accessed only on the thread of the belt, which is the one that makes the wgpu-core calls of the device.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use wgpu_core::SubmissionIndex;
 use wgpu_core::device::{HostMap, WaitIdleError};
 use wgpu_core::global::Global;
 use wgpu_core::id::{BufferId, CommandEncoderId, DeviceId, QueueId};
-use wgpu_core::resource::{BufferAccessError, BufferDescriptor, BufferMapOperation};
+use wgpu_core::resource::{BufferAccessError, BufferDescriptor, BufferMapOperation, TextureDescriptor};
 use wgpu_types as wgt;
 
 use super::BeltError;
 use super::copies::{PendingCopy, TextureCopy};
+use super::strided::Block;
 use super::upload::{GuardedCall, guarded_call_for, upload};
 
 /// A device and its queue. Precondition of every call, except [`drop_buffer`](Self::drop_buffer): the engine
@@ -23,12 +25,24 @@ pub(super) struct Device {
     id: DeviceId,
     queue: QueueId,
     guarded: GuardedCall,
+    /// The largest width and height of a texture that stands for strided copies, or `None` if they are all
+    /// recorded as they are.
+    pub(super) largest_texture: Option<u32>,
 }
 
 impl Device {
-    pub(super) fn new(global: Arc<Global>, id: DeviceId, queue: QueueId) -> Result<Self, BeltError> {
-        let guarded = guarded_call_for(&global, id).ok_or(BeltError::UnsupportedBackend)?;
-        Ok(Self { global, id, queue, guarded })
+    /// `allocates_ids` says whether wgpu-core allocates ids: a texture needs one.
+    pub(super) fn new(
+        global: Arc<Global>,
+        id: DeviceId,
+        queue: QueueId,
+        allocates_ids: bool,
+    ) -> Result<Self, BeltError> {
+        let (backend, guarded) = guarded_call_for(&global, id).ok_or(BeltError::UnsupportedBackend)?;
+        // Whether a copy from a texture leaves the bytes between its rows alone was tested on Vulkan only.
+        let by_texture = allocates_ids && backend == wgt::Backend::Vulkan;
+        let largest_texture = by_texture.then(|| global.device_limits(id).max_texture_dimension_2d);
+        Ok(Self { global, id, queue, guarded, largest_texture })
     }
 
     /// Returns the size of the largest buffer that the device allows, in bytes.
@@ -95,9 +109,12 @@ impl Device {
     /// Returns the index of the latest submission that the queue accepted. Polls the device without waiting.
     ///
     /// wgpu-core has no call for this. It is asked to wait for a submission that cannot exist, and its error
-    /// names the latest one.
+    /// names the latest one. wgpu-core 30 returns that error before it would wait: `Device::maintain` first
+    /// compares the index with that of the last submission. The time-out is zero in case that a later version
+    /// asks the driver instead, which would wait without end for an index that is never reached.
     pub(super) fn last_submission(&self) -> SubmissionIndex {
-        let impossible = wgt::PollType::Wait { submission_index: Some(SubmissionIndex::MAX), timeout: None };
+        let timeout = Some(Duration::ZERO);
+        let impossible = wgt::PollType::Wait { submission_index: Some(SubmissionIndex::MAX), timeout };
         match self.global.device_poll(self.id, impossible) {
             Err(WaitIdleError::WrongSubmissionIndex(_, last)) => last,
             _ => 0,
@@ -158,5 +175,68 @@ impl Device {
             }
         };
         recorded.map_err(|_| BeltError::EncoderEnded)
+    }
+
+    /// Records the copies of a block by way of a texture, and returns how many they are: `None` if there is no
+    /// memory for the texture, and nothing is recorded then. Fails if the encoder was finished.
+    pub(super) fn record_block(
+        &self,
+        encoder: CommandEncoderId,
+        block: &Block,
+    ) -> Result<Option<usize>, BeltError> {
+        let global = &self.global;
+        let size = wgt::Extent3d {
+            width: block.columns * block.column_width,
+            height: block.rows,
+            depth_or_array_layers: 1,
+        };
+        let descriptor = TextureDescriptor {
+            label: Some("belt scatter".into()),
+            size,
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgt::TextureDimension::D2,
+            format: block.format,
+            usage: wgt::TextureUsages::COPY_DST | wgt::TextureUsages::COPY_SRC,
+            view_formats: Vec::new(),
+        };
+        let (texture, error) = global.device_create_texture(self.id, &descriptor, None);
+        // Recorded commands keep the texture, and so does a submission of them until the GPU is done.
+        let texture = scopeguard::guard(texture, |texture| global.texture_drop(texture));
+        if let Some(error) = error {
+            log::debug!("webgpu-presentation: no texture for scattered writes: {error}");
+            return Ok(None);
+        }
+        let layout = |offset, stride| wgt::TexelCopyBufferLayout {
+            offset,
+            bytes_per_row: Some(stride),
+            rows_per_image: None,
+        };
+        let mut whole = wgt::TexelCopyTextureInfo {
+            texture: *texture,
+            mip_level: 0,
+            origin: wgt::Origin3d::ZERO,
+            aspect: wgt::TextureAspect::All,
+        };
+        let source = wgt::TexelCopyBufferInfo {
+            buffer: block.chunk,
+            layout: layout(block.chunk_offset, block.chunk_stride),
+        };
+        global
+            .command_encoder_copy_buffer_to_texture(encoder, &source, &whole, &size)
+            .map_err(|_| BeltError::EncoderEnded)?;
+        let column = wgt::Extent3d { width: block.column_width, ..size };
+        for index in 0..block.columns {
+            whole.origin.x = index * block.column_width;
+            let offset = block.target_offset + u64::from(index) * block.column_distance;
+            let target = wgt::TexelCopyBufferInfo {
+                buffer: block.target,
+                layout: layout(offset, block.target_stride),
+            };
+            global
+                .command_encoder_copy_texture_to_buffer(encoder, &whole, &target, &column)
+                .map_err(|_| BeltError::EncoderEnded)?;
+        }
+        Ok(Some(1 + block.columns as usize))
     }
 }

@@ -4,7 +4,7 @@
 //! pool. `staging_belt` calls in here for every write, and to record the copies. Accessed only on the thread
 //! of the belt.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use wgpu_core::id::{BufferId, CommandEncoderId, TextureId};
 use wgpu_types::COPY_BUFFER_ALIGNMENT;
@@ -14,6 +14,7 @@ use super::chunk::Ledger;
 use super::copies::PendingCopy;
 use super::pool::Pool;
 use super::runs::{Destination, Runs};
+use super::strided::Strided;
 use super::texture::{Piece, TextureWrite};
 use super::{BeltDescriptor, BeltError, FlushStats};
 
@@ -25,7 +26,7 @@ const LARGE: usize = 64 << 10;
 /// A method that fails has had no effect, except with [`BeltError::DeviceLost`]: then everything must be
 /// [cleared](Self::clear).
 pub(super) struct Intake {
-    ledger: Rc<Ledger>,
+    ledger: Arc<Ledger>,
     pub(super) pool: Pool,
     runs: Runs,
     pub(super) active: ActiveChunks,
@@ -34,7 +35,7 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    pub(super) fn new(ledger: Rc<Ledger>, descriptor: BeltDescriptor) -> Self {
+    pub(super) fn new(ledger: Arc<Ledger>, descriptor: BeltDescriptor) -> Self {
         Self {
             pool: Pool::new(ledger.clone(), descriptor),
             runs: Runs::default(),
@@ -205,7 +206,12 @@ impl Intake {
         let mut refused = runs.refused(&ledger.device)?;
         refused.sort_unstable();
         let mut stats = FlushStats::default();
-        for copy in copies {
+        let mut rest = copies;
+        while let Some(copy) = rest.first() {
+            let strided = ledger.device.largest_texture.and_then(|_| Strided::leading(rest));
+            let (now, later) = rest.split_at(strided.as_ref().map_or(1, |strided| strided.count));
+            rest = later;
+            // These copies have the same destination.
             let usable = match copy {
                 PendingCopy::Buffer(copy) => refused.binary_search(&copy.target).is_err(),
                 PendingCopy::Texture { copy, .. } => match ledger.device.check_texture(copy) {
@@ -214,14 +220,34 @@ impl Intake {
                 },
             };
             if usable {
-                ledger.device.record(encoder, copy)?;
-                stats.copies += 1;
-                stats.bytes += copy.bytes();
+                stats.copies += self.record_usable(encoder, now, strided)?;
+                stats.bytes += now.iter().map(PendingCopy::bytes).sum::<u64>();
             } else {
-                stats.refused += 1;
+                stats.refused += now.len();
             }
         }
         Ok(stats)
+    }
+
+    /// Records copies, those that are strided by way of textures where that wins something. Returns the number
+    /// of copies that were recorded.
+    fn record_usable(
+        &self,
+        encoder: CommandEncoderId,
+        mut copies: &[PendingCopy],
+        strided: Option<Strided>,
+    ) -> Result<usize, BeltError> {
+        let device = &self.ledger.device;
+        let mut recorded = 0;
+        if let (Some(strided), Some(largest_texture)) = (strided, device.largest_texture) {
+            for block in strided.blocks(largest_texture) {
+                let Some(count) = device.record_block(encoder, &block)? else { break };
+                recorded += count;
+                copies = &copies[block.count()..];
+            }
+        }
+        copies.iter().try_for_each(|copy| device.record(encoder, copy))?;
+        Ok(recorded + copies.len())
     }
 
     /// Discards what was written to a buffer and not flushed.

@@ -5,7 +5,7 @@
 //! Accessed only on the thread of the belt.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::chunk::{Chunk, Ledger};
 use super::{BeltDescriptor, BeltError};
@@ -17,7 +17,7 @@ const MAX_FRAMES_TO_MAP: u64 = 64;
 
 /// The chunks at rest of one belt.
 pub(super) struct Pool {
-    ledger: Rc<Ledger>,
+    ledger: Arc<Ledger>,
     descriptor: BeltDescriptor,
     /// The number of frames that have ended.
     frame: u64,
@@ -30,43 +30,67 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(ledger: Rc<Ledger>, descriptor: BeltDescriptor) -> Self {
+    pub(super) fn new(ledger: Arc<Ledger>, descriptor: BeltDescriptor) -> Self {
         Self { ledger, descriptor, frame: 0, recalled: VecDeque::new(), free: Vec::new() }
     }
 
-    /// Returns a mapped chunk of at least `needed` bytes.
+    /// Returns a mapped chunk of at least `needed` bytes, for a frame that has `held` bytes in chunks already.
     ///
-    /// The smallest free chunk that fits is taken, and among equal ones the one that was used last: what a
-    /// burst left behind is not touched again, and ages. A new chunk has room for as much as the frame has
-    /// `held` in chunks already, so that a frame of many bytes has few chunks.
+    /// A new chunk has the smallest of the usual sizes that holds `needed` bytes, and as many as the frame has
+    /// already: so a frame of many bytes has few chunks, and a frame that grows needs a larger chunk only when
+    /// it has doubled. A free chunk that is larger than the new one would be is left to age, so that the
+    /// memory of a burst returns although small frames follow it. Of the chunks that fit, the smallest is
+    /// taken, and among equal ones the one that was used last: what is not needed is not touched.
     pub(super) fn acquire(&mut self, needed: u64, held: u64) -> Result<Chunk, BeltError> {
-        let BeltDescriptor { chunk_size, max_chunk_size, max_bytes, .. } = self.descriptor;
+        let BeltDescriptor { max_chunk_size, max_bytes, .. } = self.descriptor;
         if needed > max_chunk_size {
             return Err(BeltError::TooLarge { size: needed, max_chunk_size });
         }
         self.collect_mapped();
-        let fitting = self.free.iter().enumerate().filter(|(_, (chunk, _))| chunk.capacity >= needed);
-        let best = fitting.min_by_key(|(index, (chunk, _))| (chunk.capacity, usize::MAX - index));
-        if let Some((index, _)) = best {
-            return Ok(self.free.remove(index).0);
+        let usual = self.descriptor.usual_chunk_size(needed.max(held));
+        if let Some(chunk) = self.take_free(needed, usual) {
+            return Ok(chunk);
         }
-        // All free chunks are too small. They are freed as far as the new one needs their share of the
-        // budget.
-        let mut left = max_bytes.saturating_sub(self.ledger.bytes.get()) & !15;
-        while left < needed && self.free.pop().is_some() {
-            left = max_bytes.saturating_sub(self.ledger.bytes.get()) & !15;
+        if self.left() >= needed {
+            match self.create(usual) {
+                Err(BeltError::NoBufferIds | BeltError::OutOfMemory) => (),
+                made => return made,
+            }
         }
-        if left < needed {
-            return Err(BeltError::BudgetExceeded { needed, max_bytes });
+        // There is no memory or no id for a chunk of a good size. A free one of any size will do; otherwise all
+        // free ones are too small, and are freed as far as the new one needs their share.
+        if let Some(chunk) = self.take_free(needed, u64::MAX) {
+            return Ok(chunk);
         }
-        let wanted = needed.max(held).div_ceil(chunk_size).saturating_mul(chunk_size);
+        while self.left() < needed {
+            if self.free.pop().is_none() {
+                return Err(BeltError::BudgetExceeded { needed, max_bytes });
+            }
+        }
         loop {
-            match Chunk::create(&self.ledger, wanted.min(max_chunk_size).min(left)) {
-                // A free chunk is dropped for its id, or for its memory.
+            match self.create(usual) {
                 Err(BeltError::NoBufferIds | BeltError::OutOfMemory) if self.free.pop().is_some() => (),
                 made => return made,
             }
         }
+    }
+
+    /// Takes the smallest free chunk of `at_least` to `at_most` bytes.
+    fn take_free(&mut self, at_least: u64, at_most: u64) -> Option<Chunk> {
+        let sizes = at_least..=at_most;
+        let fitting = self.free.iter().enumerate().filter(|(_, (chunk, _))| sizes.contains(&chunk.capacity));
+        let best = fitting.min_by_key(|(index, (chunk, _))| (chunk.capacity, usize::MAX - index));
+        best.map(|(index, _)| index).map(|index| self.free.remove(index).0)
+    }
+
+    /// Returns the bytes that the budget leaves for another chunk.
+    fn left(&self) -> u64 {
+        self.descriptor.max_bytes.saturating_sub(self.ledger.counts().bytes) & !15
+    }
+
+    /// Creates a chunk of `size` bytes, or of what is left of the budget.
+    fn create(&self, size: u64) -> Result<Chunk, BeltError> {
+        Chunk::create(&self.ledger, size.min(self.left()))
     }
 
     /// Takes back a mapped chunk that was acquired and is not needed after all.

@@ -4,7 +4,6 @@
 //! device turns out to be lost. Accessed only on the thread that makes the wgpu-core calls of the device.
 
 use std::fmt;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use wgpu_core::SubmissionIndex;
@@ -14,7 +13,7 @@ use wgpu_types::{
     COPY_BUFFER_ALIGNMENT, Extent3d, TexelCopyBufferLayout, TexelCopyTextureInfo, TextureFormat,
 };
 
-use super::chunk::{Ledger, ProvidedIds};
+use super::chunk::{Counts, Ledger, ProvidedIds};
 use super::device::Device;
 use super::intake::Intake;
 use super::texture::TextureWrite;
@@ -26,7 +25,8 @@ use super::{
 /// Uploads writes to the buffers and textures of one device, in few copies. [The module](super) says how a
 /// frame goes.
 ///
-/// Accessed only on the thread that makes the wgpu-core calls of its device. No call waits for the GPU.
+/// Accessed only on the thread that makes the wgpu-core calls of its device. It is `Send`, so that it may move
+/// to another thread together with the device. No call waits for the GPU.
 /// Dropping the belt frees its chunks, except [`ClosedChunks`] that still exist: those are freed when they
 /// are dropped.
 ///
@@ -40,10 +40,10 @@ use super::{
 ///   discarded.
 /// - The engine flushes, and submits, before it maps or destroys a destination. Otherwise copies are refused,
 ///   or the submission fails.
-/// - The buffers that [`allocate`](Self::allocate) names belong to the belt: the engine copies from them, and
-///   does not map, destroy or drop them.
+/// - The chunks belong to the belt, including those that [`allocate`](Self::allocate) names: see the safety
+///   section of [`new`](Self::new).
 pub struct StagingBelt {
-    ledger: Rc<Ledger>,
+    ledger: Arc<Ledger>,
     intake: Intake,
     descriptor: BeltDescriptor,
     /// What was recorded since the last [`finish`](Self::finish).
@@ -58,7 +58,22 @@ impl StagingBelt {
     /// # Errors
     ///
     /// [`BeltError::UnsupportedBackend`].
-    pub fn new(
+    ///
+    /// # Safety
+    ///
+    /// The belt copies bytes to the mapped memory of its chunks. As long as the belt or one of its
+    /// [`ClosedChunks`] exists, nothing else, on any thread, may pass the id of a chunk to wgpu-core, except to
+    /// commands that copy from an [allocation](Self::allocate). In particular:
+    ///
+    /// - Nothing unmaps a chunk: with OpenGL ES and Direct3D 12 the memory may be gone then while the belt writes
+    ///   to it, and with every backend submissions may read it meanwhile.
+    /// - Nothing drops a chunk, and creates another buffer under its id: the belt could write to the memory of the
+    ///   first one, which is freed.
+    ///
+    /// Where pages choose the ids that their commands name, the engine refuses those for which
+    /// [`is_chunk`](Self::is_chunk) returns true. Destroying the device is allowed at any time, on any thread.
+    /// So is destroying a chunk, which counts as the loss of the device.
+    pub unsafe fn new(
         global: Arc<Global>,
         device: DeviceId,
         queue: QueueId,
@@ -70,22 +85,28 @@ impl StagingBelt {
     /// Creates a belt whose chunks have ids that the engine allocated. It has at most as many chunks as there
     /// are ids, and none yet.
     ///
-    /// Each id is passed to `hand_back` once, when the belt and all its [`ClosedChunks`] are dropped.
+    /// Each id is passed to `hand_back` once, when the belt and all its [`ClosedChunks`] are dropped, on the
+    /// thread that drops the last of them.
     /// Precondition: all ids of one wgpu-core `Global` come from the same side, either wgpu-core or the
     /// engine.
     ///
     /// # Errors
     ///
     /// [`BeltError::UnsupportedBackend`]. `hand_back` is not called then: the ids are still the engine's.
-    pub fn with_buffer_ids(
+    ///
+    /// # Safety
+    ///
+    /// What [`new`](Self::new) demands, from now on until each id is handed back, whether or not it names a chunk
+    /// at the moment.
+    pub unsafe fn with_buffer_ids(
         global: Arc<Global>,
         device: DeviceId,
         queue: QueueId,
         descriptor: &BeltDescriptor,
         ids: Vec<BufferId>,
-        hand_back: impl Fn(BufferId) + 'static,
+        hand_back: impl FnMut(BufferId) + Send + 'static,
     ) -> Result<Self, BeltError> {
-        let ids = ProvidedIds { unused: ids.into(), hand_back: Box::new(hand_back) };
+        let ids = ProvidedIds { unused: ids, hand_back: Box::new(hand_back) };
         Self::with_ids(global, device, queue, descriptor, Some(ids))
     }
 
@@ -96,7 +117,7 @@ impl StagingBelt {
         descriptor: &BeltDescriptor,
         ids: Option<ProvidedIds>,
     ) -> Result<Self, BeltError> {
-        let device = Device::new(global, device, queue)?;
+        let device = Device::new(global, device, queue, ids.is_none())?;
         let descriptor = descriptor.checked(device.largest_buffer());
         let ledger = Ledger::new(device, ids);
         Ok(Self {
@@ -269,7 +290,7 @@ impl StagingBelt {
         submission: SubmissionIndex,
     ) -> Result<(), RecallError> {
         let device = &self.ledger.device;
-        if !Rc::ptr_eq(&self.ledger, &chunks.ledger) {
+        if !Arc::ptr_eq(&self.ledger, &chunks.ledger) {
             return Err(RecallError { chunks, reason: RecallMistake::ForeignChunks });
         }
         if submission <= chunks.after || submission > device.last_submission() {
@@ -294,17 +315,25 @@ impl StagingBelt {
 
     /// Returns what the belt holds now, and what it did since it was created.
     pub fn stats(&self) -> BeltStats {
-        let ledger = &self.ledger;
+        let Counts { bytes, closed, created, freed } = self.ledger.counts();
         BeltStats {
             frames: self.frames,
-            bytes: ledger.bytes.get(),
+            bytes,
             active: self.intake.active.len(),
-            closed: ledger.closed.get(),
+            closed,
             recalled: self.intake.pool.recalled(),
             free: self.intake.pool.free(),
-            created: ledger.created.get(),
-            freed: ledger.freed.get(),
+            created,
+            freed,
         }
+    }
+
+    /// Returns whether a buffer is a chunk of this belt, or has an id that the engine provided for one.
+    ///
+    /// An engine whose pages choose the ids that their commands name refuses such a command with it, as
+    /// [`new`](Self::new) demands. Chunks that were freed do not count.
+    pub fn is_chunk(&self, buffer: BufferId) -> bool {
+        self.ledger.has_id(buffer)
     }
 
     /// Passes a result on, and clears the belt if it says that the device is lost.

@@ -11,12 +11,13 @@ pub struct BeltDescriptor {
     /// Size of the smallest chunk in bytes. About as much as one frame writes is best.
     pub chunk_size: u64,
     /// Size of the largest chunk in bytes, and of the largest allocation. A frame that writes more than
-    /// `chunk_size` gets larger chunks, up to this size.
+    /// `chunk_size` gets larger chunks, each twice as large as the one before, up to this size.
     pub max_chunk_size: u64,
     /// Most bytes that all chunks together have at any moment. Dropped [`ClosedChunks`](super::ClosedChunks)
     /// do not count, though wgpu-core keeps their memory until the GPU is done with it.
     pub max_bytes: u64,
-    /// Number of frames after which a chunk that was not needed is freed. Every successful call of
+    /// Number of frames after which a chunk that was not needed is freed. A chunk of more than twice what a
+    /// frame needs is not needed for it, so that the chunks of a burst are freed too. Every successful call of
     /// [`finish`](super::StagingBelt::finish) counts as a frame, even if a frame has several, or nothing was
     /// written.
     ///
@@ -46,6 +47,14 @@ impl BeltDescriptor {
             idle_frames: self.idle_frames.max(1),
         }
     }
+
+    /// Returns the smallest usual size of a chunk that is at least `bytes`, or the largest one.
+    ///
+    /// The usual sizes are `chunk_size`, each twice the one before, and `max_chunk_size`.
+    pub(super) fn usual_chunk_size(&self, bytes: u64) -> u64 {
+        let factor = bytes.div_ceil(self.chunk_size).checked_next_power_of_two().unwrap_or(u64::MAX);
+        self.chunk_size.saturating_mul(factor).min(self.max_chunk_size)
+    }
 }
 
 /// What a belt holds now, and what it did since it was created.
@@ -72,9 +81,9 @@ pub struct BeltStats {
 /// What a [`flush`](super::StagingBelt::flush) recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlushStats {
-    /// Copies recorded.
+    /// Copies recorded. Scattered writes at a constant distance may take fewer than there are writes.
     pub copies: usize,
-    /// Bytes of these copies, including the padding of texture rows.
+    /// Bytes of the writes that were copied, including the padding of texture rows.
     pub bytes: u64,
     /// Copies left out because their destination cannot be copied to any more: it was, for example, destroyed
     /// or mapped since the write.

@@ -7,6 +7,8 @@
 use wgpu_core::api;
 use wgpu_core::global::Global;
 use wgpu_core::id::{BufferId, DeviceId};
+use wgpu_hal::Api;
+use wgpu_types::Backend;
 
 use crate::gpu::each_backend;
 
@@ -14,21 +16,21 @@ use crate::gpu::each_backend;
 /// the memory is freed already.
 pub(super) type GuardedCall = fn(&Global, BufferId, &mut dyn FnMut()) -> bool;
 
-/// Returns how buffers of a device are guarded, or `None` if the crate was built without the feature of its
-/// backend.
-pub(super) fn guarded_call_for(global: &Global, device: DeviceId) -> Option<GuardedCall> {
+/// Returns the backend of a device, and how its buffers are guarded, or `None` if the crate was built without
+/// the feature of the backend.
+pub(super) fn guarded_call_for(global: &Global, device: DeviceId) -> Option<(Backend, GuardedCall)> {
     macro_rules! try_backend {
         ($api:ident) => {
             // SAFETY: the raw device is only asked for, never used, so nothing is done to it.
             if unsafe { global.device_as_hal::<api::$api>(device) }.is_some() {
-                return Some(|global, buffer, action| {
+                return Some((<api::$api as Api>::VARIANT, |global, buffer, action| {
                     // SAFETY: the raw buffer is only kept, never used, so nothing is done to it.
                     let guard = unsafe { global.buffer_as_hal::<api::$api>(buffer) };
                     guard.as_ref().is_some_and(|_| {
                         action();
                         true
                     })
-                });
+                }));
             }
         };
     }
@@ -41,8 +43,8 @@ const PIECE: usize = 256 << 10;
 
 /// Copies `bytes` to `offset`, in bytes, in a buffer that is mapped for writing as a whole.
 ///
-/// Returns `None` if the buffer is not mapped any more, or is too small: the device was destroyed, or the
-/// engine used an id of the belt for something else. Some bytes may have been copied then.
+/// Returns `None` if the buffer is not mapped any more, because it or the device was destroyed. Some bytes may
+/// have been copied then.
 pub(super) fn upload(
     global: &Global,
     guarded: GuardedCall,
@@ -79,9 +81,10 @@ fn upload_piece(
         //   was taken never comes back. So the guard, which was acquired after the pointer, proves that the
         //   memory was not freed in between.
         // - `offset + bytes.len() <= len` was checked above.
-        // - Nothing else accesses the memory. The ids of chunks are the belt's alone, which the engine
-        //   promises, and a chunk is mapped only while the belt may write it; the submissions that read it
-        //   were over before wgpu-core mapped it; and the belt is accessed on one thread.
+        // - Pointer and guard are those of the same buffer, and nothing else accesses or unmaps its memory:
+        //   the safety section of `StagingBelt::new` forbids the use of a chunk's id to everything but the belt.
+        //   The belt has the chunk mapped as long as it may write it; the submissions that read it were over
+        //   before wgpu-core mapped it; and `&mut StagingBelt` excludes a second writer.
         // - `bytes` is memory of this process that wgpu-core does not own, so it does not overlap the chunk.
         //   Bytes have no alignment and no invalid values.
         unsafe { pointer.as_ptr().add(offset).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };

@@ -1,8 +1,7 @@
 //! Devices that are lost, and buffer ids that the engine provides.
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 
 use webgpu_presentation::belt::*;
 use wgpu_core::id::BufferId;
@@ -85,7 +84,7 @@ fn a_device_may_go_while_chunks_are_written() {
             let device = world.gpu.device();
             let buffer = world.buffer_of(device, MIB, BufferUsages::COPY_DST);
             let descriptor = BeltDescriptor { chunk_size: 256 * KIB, ..Default::default() };
-            let mut belt = StagingBelt::new(global.clone(), device.id, device.queue, &descriptor).unwrap();
+            let mut belt = belt_of(world, device, &descriptor);
             let gone = AtomicBool::new(false);
             let data = vec![1; 128 << 10];
             std::thread::scope(|scope| {
@@ -106,8 +105,7 @@ fn a_device_may_go_while_chunks_are_written() {
                         Ok(()) => (),
                         // The belt has enough chunks: a new one begins without any.
                         Err(BeltError::EncoderEnded) => {
-                            belt = StagingBelt::new(global.clone(), device.id, device.queue, &descriptor)
-                                .unwrap();
+                            belt = belt_of(world, device, &descriptor);
                         }
                         Err(BeltError::DeviceLost) => {
                             lost = true;
@@ -141,19 +139,10 @@ fn ids_of_the_engine_s_come_back_once() {
         };
         let (target, error) = global.device_create_buffer(world.device.id, &descriptor, target);
         assert!(error.is_none());
-        let returned = Rc::new(RefCell::new(Vec::new()));
-        let sink = returned.clone();
+        let (sink, returned) = mpsc::channel();
         let descriptor =
             BeltDescriptor { chunk_size: 4 * KIB, max_chunk_size: 4 * KIB, ..Default::default() };
-        let mut belt = StagingBelt::with_buffer_ids(
-            global.clone(),
-            world.device.id,
-            world.device.queue,
-            &descriptor,
-            ids.clone(),
-            move |id| sink.borrow_mut().push(id),
-        )
-        .unwrap();
+        let mut belt = belt_with_ids(world, &descriptor, ids.clone(), move |id| sink.send(id).unwrap());
         for round in 0..5 {
             let allocation = belt.allocate(4096, 4).unwrap();
             assert!(ids.contains(&allocation.buffer()));
@@ -173,9 +162,10 @@ fn ids_of_the_engine_s_come_back_once() {
         let chunks = belt.finish(encoder).unwrap();
         global.command_encoder_drop(encoder);
         drop(belt);
-        assert_eq!(*returned.borrow(), []);
-        drop(chunks);
-        let mut returned = returned.borrow().clone();
+        assert_eq!(returned.try_iter().count(), 0);
+        // The last to go hands the ids back, on any thread.
+        std::thread::scope(|scope| scope.spawn(|| drop(chunks)).join().unwrap());
+        let mut returned: Vec<_> = returned.iter().collect();
         returned.sort();
         assert_eq!(returned, ids);
     });
@@ -186,9 +176,7 @@ fn a_chunk_at_rest_gives_its_id_to_a_larger_one() {
     on_all(|world| {
         let ids = (0..2).map(|index| BufferId::zip(index, 1)).collect();
         let descriptor = BeltDescriptor { chunk_size: 4 * KIB, ..Default::default() };
-        let (device, queue) = (world.device.id, world.device.queue);
-        let global = world.gpu.global.clone();
-        let mut belt = StagingBelt::with_buffer_ids(global, device, queue, &descriptor, ids, |_| ()).unwrap();
+        let mut belt = belt_with_ids(world, &descriptor, ids, |_| ());
         belt.allocate(4 * KIB, 4).unwrap();
         belt.allocate(4 * KIB, 4).unwrap();
         world.frame(&mut belt);
@@ -196,5 +184,53 @@ fn a_chunk_at_rest_gives_its_id_to_a_larger_one() {
         assert_eq!(belt.allocate(MIB, 4).map(drop).map_err(|error| error.to_string()), Ok(()));
         let stats = belt.stats();
         assert_eq!((stats.active, stats.created - stats.freed), (1, 2), "{stats:?}");
+    });
+}
+
+// An engine may move a belt to another thread together with its device.
+#[test]
+fn a_belt_moves_to_another_thread() {
+    on_all(|world| {
+        let buffer = world.buffer(8);
+        let mut belt = world.belt(roomy());
+        belt.write_buffer(buffer, 0, &[1; 4]).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut belt = belt;
+                belt.write_buffer(buffer, 4, &[2; 4]).unwrap();
+                assert_eq!(world.frame(&mut belt).copies, 1);
+            });
+        });
+        assert_eq!(world.read(buffer, 8), [1, 1, 1, 1, 2, 2, 2, 2]);
+    });
+}
+
+// An engine asks before it runs a page's command that names a buffer.
+#[test]
+fn a_belt_knows_its_chunks() {
+    on_all(|world| {
+        let buffer = world.buffer(4);
+        let mut belt = world.belt(BeltDescriptor::default());
+        let other = world.belt(BeltDescriptor::default());
+        let chunk = belt.allocate(4, 4).unwrap().buffer();
+        let is_chunk = |belt: &StagingBelt| (belt.is_chunk(chunk), belt.is_chunk(buffer));
+        assert_eq!((is_chunk(&belt), is_chunk(&other)), ((true, false), (false, false)));
+        // It is a chunk while it is closed, recalled or free, and none once it is freed.
+        let encoder = world.encoder();
+        let chunks = belt.finish(encoder).unwrap();
+        assert_eq!(is_chunk(&belt), (true, false));
+        let submission = world.submit(encoder);
+        belt.recall(chunks, submission).unwrap();
+        assert_eq!(is_chunk(&belt), (true, false));
+        world.wait();
+        belt.trim();
+        assert_eq!((is_chunk(&belt), belt.stats().freed), ((false, false), 1));
+    });
+    on_all(|world| {
+        let ids: Vec<_> = (0..2).map(|index| BufferId::zip(index, 1)).collect();
+        let mut belt = belt_with_ids(world, &BeltDescriptor::default(), ids.clone(), |_| ());
+        belt.allocate(4, 4).unwrap();
+        assert!(ids.iter().all(|&id| belt.is_chunk(id)));
+        assert!(!belt.is_chunk(BufferId::zip(2, 1)));
     });
 }

@@ -6,9 +6,11 @@ mod world;
 
 mod arrival;
 mod chunks;
+mod demand;
 mod devices;
 mod mistakes;
 mod refusal;
+mod scattered;
 mod textures;
 
 const KIB: u64 = 1 << 10;

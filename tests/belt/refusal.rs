@@ -194,9 +194,7 @@ fn a_destination_that_shrinks_is_left_out() {
         };
         create(128);
         let (ids, drop_id) = ((1..3).map(|index| BufferId::zip(index, 1)).collect(), |_| ());
-        let (device, queue) = (world.device.id, world.device.queue);
-        let mut belt =
-            StagingBelt::with_buffer_ids(global.clone(), device, queue, &roomy(), ids, drop_id).unwrap();
+        let mut belt = belt_with_ids(world, &roomy(), ids, drop_id);
         for offset in [0, 32, 64] {
             belt.write_buffer(id, offset, &[1; 32]).unwrap();
         }

@@ -11,14 +11,19 @@ use crate::MIB;
 use crate::support::gpu::{extent, whole};
 use crate::world::*;
 
-struct Texture {
-    id: TextureId,
-    format: TextureFormat,
+pub struct Texture {
+    pub id: TextureId,
+    pub format: TextureFormat,
     size: wgt::Extent3d,
 }
 
 impl World {
-    fn texture(&self, format: TextureFormat, dimension: wgt::TextureDimension, size: [u32; 3]) -> Texture {
+    pub fn texture(
+        &self,
+        format: TextureFormat,
+        dimension: wgt::TextureDimension,
+        size: [u32; 3],
+    ) -> Texture {
         let size = wgt::Extent3d { width: size[0], height: size[1], depth_or_array_layers: size[2] };
         let descriptor = TextureDescriptor {
             label: None,
@@ -59,7 +64,7 @@ impl World {
     }
 }
 
-fn layout(offset: u64, bytes_per_row: u32, rows_per_image: u32) -> wgt::TexelCopyBufferLayout {
+pub fn layout(offset: u64, bytes_per_row: u32, rows_per_image: u32) -> wgt::TexelCopyBufferLayout {
     wgt::TexelCopyBufferLayout {
         offset,
         bytes_per_row: Some(bytes_per_row),

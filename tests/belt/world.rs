@@ -38,7 +38,7 @@ pub fn on_vulkan(test: impl Fn(&World)) {
 
 impl World {
     pub fn belt(&self, descriptor: BeltDescriptor) -> StagingBelt {
-        StagingBelt::new(self.gpu.global.clone(), self.device.id, self.device.queue, &descriptor).unwrap()
+        belt_of(self, self.device, &descriptor)
     }
 
     pub fn buffer_of(&self, device: Device, size: u64, usage: BufferUsages) -> BufferId {
@@ -115,6 +115,26 @@ impl World {
         global.buffer_drop(buffer);
         bytes
     }
+}
+
+/// Returns a belt of any device.
+pub fn belt_of(world: &World, device: Device, descriptor: &BeltDescriptor) -> StagingBelt {
+    let global = world.gpu.global.clone();
+    // SAFETY: no test names a chunk, except to copy from an allocation.
+    unsafe { StagingBelt::new(global, device.id, device.queue, descriptor) }.unwrap()
+}
+
+/// Returns a belt whose chunks have these ids.
+pub fn belt_with_ids(
+    world: &World,
+    descriptor: &BeltDescriptor,
+    ids: Vec<BufferId>,
+    hand_back: impl FnMut(BufferId) + Send + 'static,
+) -> StagingBelt {
+    let (global, device) = (world.gpu.global.clone(), world.device);
+    // SAFETY: no test names a chunk, except to copy from an allocation.
+    unsafe { StagingBelt::with_buffer_ids(global, device.id, device.queue, descriptor, ids, hand_back) }
+        .unwrap()
 }
 
 /// Returns whether an error is the expected one.

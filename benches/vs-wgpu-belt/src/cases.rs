@@ -14,7 +14,7 @@ pub struct Case {
     pub buffers: usize,
     /// Bytes from one write to the next of the same buffer.
     pub stride: usize,
-    /// How many frames are measured.
+    /// How many frames of each side are measured, on all devices together.
     pub rounds: usize,
 }
 
@@ -27,6 +27,7 @@ pub fn all() -> Vec<Case> {
         case("10,000 x 64 B, over 4 buffers in turn", 10_000, 64, 4, 64, 60),
         case("10,000 x 4 KiB, adjacent", 10_000, 4096, 1, 4096, 30),
         case("10,000 x 64 B, scattered", 10_000, 64, 1, 128, 40),
+        case("200 x 64 B, scattered", 200, 64, 1, 128, 400),
         case("1 x 64 B", 1, 64, 1, 64, 400),
         case("1 x 8 MiB", 1, 8 << 20, 1, 8 << 20, 60),
     ]
