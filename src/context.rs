@@ -47,6 +47,7 @@ use crate::pixels::AlphaMode;
 use crate::staging::{MappingBuffer, Recycler};
 use crate::sync::{Mutex, rank};
 
+pub(crate) use self::locking::NotLocked;
 pub use self::map::ContextMap;
 pub(crate) use self::tickets::{Admission, Purpose, Stage, Ticket};
 

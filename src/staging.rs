@@ -16,7 +16,9 @@ mod ring;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub(crate) use self::buffer::{AvailableBuffer, MappedBuffer, MappingBuffer, NotMapped, PooledBytes};
+pub(crate) use self::buffer::{
+    AvailableBuffer, CountedBytes, MappedBuffer, MappingBuffer, NotMapped, PooledBytes,
+};
 
 pub(crate) use self::recycler::Recycler;
 pub(crate) use self::ring::StagingRing;

@@ -4,6 +4,8 @@
 //! All arithmetic on sizes of images is here, and all of it is checked, because sizes come from web content. Once a layout exists, its
 //! byte length is below 2³¹ and no cast of its factors changes a value.
 
+use std::ops::Range;
+
 use euclid::default::Size2D;
 use webrender_api::{ImageDescriptor, ImageDescriptorFlags, ImageFormat, units::DeviceIntSize};
 use wgpu_types::COPY_BYTES_PER_ROW_ALIGNMENT;
@@ -56,15 +58,48 @@ impl RowLayout {
         bytes.chunks_exact(self.stride).map(move |row| &row[..row_len])
     }
 
-    /// Returns all pixels at once, if the rows have no padding.
-    pub(crate) fn whole<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
-        (self.stride == self.row_len).then_some(bytes)
+    /// Returns the bytes `columns` of each of `rows`. What does not exist of them is left out.
+    pub(crate) fn part<'a>(
+        &self,
+        bytes: &'a [u8],
+        columns: Range<usize>,
+        rows: Range<usize>,
+    ) -> StoredRows<'a> {
+        StoredRows { bytes, stride: self.stride, columns, rows }
     }
 
     /// Returns the pixels of each row for writing, without the padding.
     pub(crate) fn rows_mut<'a>(&self, bytes: &'a mut [u8]) -> impl Iterator<Item = &'a mut [u8]> + use<'a> {
         let row_len = self.row_len;
         bytes.chunks_exact_mut(self.stride).map(move |row| &mut row[..row_len])
+    }
+}
+
+/// Some of the rows of an image, and of each of them a part. Yields the parts from top to bottom.
+pub(crate) struct StoredRows<'a> {
+    bytes: &'a [u8],
+    /// Bytes from one row to the next.
+    stride: usize,
+    /// Bytes from the beginning of a row.
+    columns: Range<usize>,
+    rows: Range<usize>,
+}
+
+impl<'a> StoredRows<'a> {
+    /// Returns all pixels at once, if they lie one after the other.
+    pub(crate) fn whole(&self) -> Option<&'a [u8]> {
+        let Range { start, end } = self.rows;
+        let is_whole = self.columns == (0..self.stride);
+        is_whole.then(|| self.bytes.get(start * self.stride..end * self.stride))?
+    }
+}
+
+impl<'a> Iterator for StoredRows<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let row = self.bytes.get(self.rows.next()? * self.stride..)?;
+        row.get(self.columns.clone())
     }
 }
 
