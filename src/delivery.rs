@@ -15,5 +15,5 @@ mod waiters;
 pub(crate) use self::compositor_image::{CompositorImage, HandlerId};
 pub(crate) use self::fallback::{Fallback, LockAnswer, Locked};
 pub(crate) use self::generations::{Forgotten, Generation, Generations};
-pub(crate) use self::outbox::{Callback, Message, Outbox, Recipients, Reply};
+pub(crate) use self::outbox::{Callback, Message, Outbox, Recipients, Reply, reply_with_region};
 pub(crate) use self::waiters::Waiters;

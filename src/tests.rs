@@ -19,6 +19,8 @@ mod conversions;
 mod faults;
 mod ids;
 mod interrupted;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod limited;
 mod lingering;
 mod maintenance;
 mod memory;
@@ -32,6 +34,7 @@ mod polling;
 mod properties;
 mod races;
 mod recycling;
+mod regions;
 mod renderers;
 mod resizing;
 mod rooms;

@@ -143,6 +143,9 @@ pub enum GetImageError {
     /// The texture to be read, or the frame whose present was to be read, could not be copied.
     #[error("the texture could not be read")]
     Texture(#[source] PresentError),
+    /// The region to be read does not lie inside the image.
+    #[error(transparent)]
+    Region(#[from] RegionOutside),
     /// More than a thousand reads of this canvas wait for copies already.
     #[error("too many reads of this canvas wait")]
     TooManyReads,

@@ -355,8 +355,13 @@ mod tests {
         let (global, id) = (device.global.clone(), device.id);
         for step in 0..8 {
             let (buffer, _memory) = device.create_buffer(BYTES, 0, None).unwrap();
-            let copy =
-                ReadbackCopy { texture: TextureId::zip(0, 1), buffer, size: Default::default(), stride: 0 };
+            let copy = ReadbackCopy {
+                texture: TextureId::zip(0, 1),
+                buffer,
+                origin: Default::default(),
+                size: Default::default(),
+                stride: 0,
+            };
             buffers.map(&[copy]);
             thread::scope(|scope| {
                 scope.spawn(|| global.device_poll(id, PollType::Poll).unwrap());
