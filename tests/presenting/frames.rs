@@ -108,7 +108,9 @@ fn parts_of_canvases_are_exact(#[values(Owned, Portable, Gl)] setup: Setup) {
                         .presenter
                         .get_image_region(CONTEXT, texture, region, move |answer| drop(sender.send(answer)));
                     let part = receiver.recv_timeout(TIMEOUT).expect("it is answered").unwrap();
-                    assert_eq!((part.size(), part.format()), (region.size(), all.format()));
+                    assert_eq!(part.size(), region.size());
+                    // An image without pixels has no format to speak of.
+                    assert!(region.is_empty() || part.format() == all.format());
                     for encoding in [None, Some(PixelEncoding::IMAGE_DATA)] {
                         let read = |image: &Snapshot| match encoding {
                             None => image.to_vec().unwrap(),

@@ -312,11 +312,16 @@ fn start_copier() -> (Sender<Read>, JoinHandle<()>) {
     (images, std::thread::spawn(copy_all))
 }
 
+/// Upper bound of the bytes of an image that script gets. A page chooses how large its canvases are, drawn or not.
+const LARGEST_IMAGE: usize = 256 << 20;
+
 /// Copies an image to where script reads it: once, with the conversion on the way.
 fn share(snapshot: &Snapshot) -> Option<Image> {
     let Size2D { width, height, .. } = snapshot.size();
     let stride = width as usize * 4;
-    let mut pixels = IpcSharedMemory::from_byte(0, stride * height as usize);
+    // Shared memory that cannot be had ends this thread.
+    let len = stride.checked_mul(height as usize).filter(|len| *len <= LARGEST_IMAGE)?;
+    let mut pixels = IpcSharedMemory::from_byte(0, len);
     // SAFETY: no other process has the memory before it is sent, and there is one value of it here.
     let bytes = unsafe { pixels.deref_mut() };
     snapshot.copy_into(bytes, stride, PixelEncoding::IMAGE_DATA).ok()?;
