@@ -47,6 +47,7 @@ use crate::pixels::AlphaMode;
 use crate::staging::{MappingBuffer, Recycler};
 use crate::sync::{Mutex, rank};
 
+pub(crate) use self::locking::NotLocked;
 pub use self::map::ContextMap;
 pub(crate) use self::tickets::{Admission, Purpose, Stage, Ticket};
 
@@ -171,8 +172,10 @@ impl ContextData {
         state.number += 1;
         let number = state.number;
         let purpose = match purpose {
-            Purpose::Capture(reply) if !state.tickets.has_room_to_read() => {
-                self.outbox.answer(reply, Err(GetImageError::TooManyReads));
+            Purpose::Capture(replies) if !state.tickets.has_room_to_read() => {
+                for reply in replies {
+                    self.outbox.answer(reply, Err(GetImageError::TooManyReads));
+                }
                 return number;
             }
             purpose => purpose,

@@ -12,8 +12,8 @@ mod generations;
 mod outbox;
 mod waiters;
 
-pub(crate) use self::compositor_image::{CompositorImage, HandlerId, Locked};
-pub(crate) use self::fallback::Fallback;
+pub(crate) use self::compositor_image::{CompositorImage, HandlerId};
+pub(crate) use self::fallback::{Fallback, LockAnswer, Locked};
 pub(crate) use self::generations::{Forgotten, Generation, Generations};
-pub(crate) use self::outbox::{Callback, Message, Outbox, Recipients, Reply};
+pub(crate) use self::outbox::{Callback, Message, Outbox, Recipients, Reply, reply_with_region};
 pub(crate) use self::waiters::Waiters;

@@ -12,7 +12,7 @@ use webrender_api::units::TexelRect;
 use webrender_api::{ExternalImage, ExternalImageHandler, ExternalImageId, ExternalImageSource};
 
 use crate::api::ids::ContextId;
-use crate::context::ContextMap;
+use crate::context::{ContextMap, NotLocked};
 use crate::delivery::{HandlerId, Locked};
 use crate::frame::Frame;
 use crate::sync::{self, thread};
@@ -63,16 +63,18 @@ impl ExternalImages {
     /// at once. The bytes are then as many as any descriptor of the image asks for; if the canvas has become smaller that costs a copy of
     /// each frame.
     ///
-    /// An image whose context has ended is blank. `ExternalImageSource::Invalid` is the answer only for an id that no context with an image
-    /// key ever had (of the last 65,536 that ended). Locks nest: each needs its own [`unlock`](Self::unlock) with the same generation, except
+    /// An image whose context has ended is blank. `ExternalImageSource::Invalid`, which WebRender paints white, is the answer for an id that no
+    /// context with an image key ever had (of the last 65,536 that ended); and in the rare case that no frame fits the update that is drawn and
+    /// the process has not even address space for as many bytes, because too few of them would be worse. Locks nest: each needs its own [`unlock`](Self::unlock) with the same generation, except
     /// after `Invalid`.
     pub fn lock(&mut self, id: ExternalImageId, generation: Option<u8>) -> ExternalImageSource<'_> {
         let found = loop {
             match self.map.find(ContextId(id.0)) {
                 // One that ends just now is not found again.
                 Ok(context) => match context.lock(self.id, generation) {
-                    Some(locked) => break Ok(locked),
-                    None => continue,
+                    Ok(locked) => break Ok(locked),
+                    Err(NotLocked::Gone) => continue,
+                    Err(NotLocked::OutOfMemory) => return ExternalImageSource::Invalid,
                 },
                 Err(remembered) => break Err(remembered),
             }
@@ -91,8 +93,10 @@ impl ExternalImages {
         let fresh = match (shared, found) {
             (Some(_), _) => None,
             (None, Ok(locked)) => Some(locked),
-            (None, Err(Some(_))) => Some(self.map.zeros()),
-            (None, Err(None)) => return ExternalImageSource::Invalid,
+            (None, Err(remembered)) => match remembered.and_then(|reach| self.map.zeros(reach)) {
+                Some(zeros) => Some(zeros),
+                None => return ExternalImageSource::Invalid,
+            },
         };
         let locks = self.locks.entry(id).or_default();
         let index = shared.unwrap_or(locks.len());

@@ -17,12 +17,14 @@ pub(crate) mod testing;
 use crate::pixels::{AlphaMode, Conversion, swap_in_place};
 use crate::staging::{MappedBuffer, PooledBytes};
 
+pub(crate) use crate::staging::CountedBytes;
+
 pub(crate) use self::layout::{ByteOrder, CopyLayout, FrameLayout, check_size};
 pub(crate) use self::readback::Readback;
 #[cfg(test)]
 pub(crate) use self::shared::WeakFrame;
 pub(crate) use self::shared::{FramePool, SharedFrame};
-pub use self::snapshot::Snapshot;
+pub use self::snapshot::{Rows, Snapshot};
 
 /// Pixels that WebRender can show: 8 bits a channel, sRGB, and alpha 255 if the canvas is opaque.
 pub(crate) struct Frame {
@@ -85,13 +87,18 @@ impl Frame {
         Self { layout: FrameLayout::cleared(alpha_mode), pixels: Pixels::Single(cleared_pixel(alpha_mode)) }
     }
 
-    /// Returns the pixels of each row, without the padding.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = &[u8]> {
-        self.layout.row_layout().rows(self.bytes())
-    }
-
     pub(crate) fn layout(&self) -> &FrameLayout {
         &self.layout
+    }
+
+    /// Counts a copy of the bytes as memory of the same context, until the result is dropped. A single pixel is not counted.
+    pub(crate) fn count_copy(&self) -> Option<CountedBytes> {
+        let len = self.bytes().len();
+        match &self.pixels {
+            Pixels::Staged(buffer) => Some(buffer.count_more(len)),
+            Pixels::Converted(pooled) => Some(pooled.count_more(len)),
+            Pixels::Single(_) => None,
+        }
     }
 
     /// Whether dropping the last holder frees memory, which takes milliseconds, instead of giving it back to a ring. True once the

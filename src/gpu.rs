@@ -16,7 +16,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use euclid::default::Size2D;
+use euclid::default::{Point2D, Size2D};
 use thiserror::Error;
 use wgpu_core::SubmissionIndex;
 use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
@@ -157,7 +157,7 @@ pub(crate) trait GpuDevice: Send + Sync {
     fn must_poll(&self) -> bool;
 }
 
-/// A copy of a whole texture to the beginning of memory.
+/// A copy of a texture, or of a part of it, to the beginning of memory.
 #[derive(Clone)]
 pub(crate) struct ReadbackCopy {
     pub(crate) texture: TextureId,
@@ -165,7 +165,9 @@ pub(crate) struct ReadbackCopy {
     /// The id under which wgpu-core knows owned memory while the copy is submitted. `None` lets wgpu-core
     /// allocate one. Portable memory has an id of its own.
     pub(crate) id: Option<BufferId>,
-    /// Size of the texture in pixels.
+    /// The first pixel of the texture that is copied.
+    pub(crate) origin: Point2D<u32>,
+    /// Size of what is copied, in pixels.
     pub(crate) size: Size2D<u32>,
     /// Distance of two rows in the buffer, in bytes.
     pub(crate) stride: u32,

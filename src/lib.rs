@@ -29,7 +29,8 @@ mod tests;
 
 pub use self::api::canvas::{BufferIds, Contents, ContextConfiguration, ContextDescriptor, PendingTexture};
 pub use self::api::error::{
-    CopyPixelsError, CreateContextError, GetImageError, PresentError, UnknownContext, UnknownQueue,
+    CopyPixelsError, CreateContextError, GetImageError, PresentError, RegionOutside, UnknownContext,
+    UnknownQueue,
 };
 pub use self::api::ids::{CanvasEpoch, ContextId, EncoderIds, OwnerId, ReturnedId, TransactionId};
 pub use self::api::image_sink::ImageSink;
@@ -40,6 +41,6 @@ pub use self::api::report::{DeviceMemoryReport, FrameMemoryKind, MemoryKind, Mem
 pub use self::api::webrender_sink::WebRenderSink;
 pub use self::context::ContextMap;
 pub use self::external_images::ExternalImages;
-pub use self::frame::Snapshot;
+pub use self::frame::{Rows, Snapshot};
 pub use self::pixels::{AlphaEncoding, AlphaMode, PixelEncoding, PixelFormat, PredefinedColorSpace};
 pub use self::presenter::{Batch, Poller, Presenter};

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use euclid::default::Size2D;
+use euclid::default::{Box2D, Size2D};
 use rustc_hash::FxHashSet;
 use webrender_api::ImageKey;
 use wgpu_core::global::Global;
@@ -37,7 +37,7 @@ use crate::api::ids::{CanvasEpoch, ContextId, OwnerId, ReturnedId, TransactionId
 use crate::api::image_sink::ImageSink;
 use crate::api::options::PresenterOptions;
 use crate::api::report::Statistics;
-use crate::context::{ContextData, ContextMap, Purpose};
+use crate::context::{ContextData, ContextMap};
 use crate::delivery::{Message, Outbox, Recipients, Reply};
 use crate::frame::{CopyLayout, Snapshot};
 use crate::gpu::{Gpu, PollResult, WgpuCore};
@@ -200,7 +200,7 @@ impl Presenter {
         Ok(sequence)
     }
 
-    /// Gathers presents, which are submitted together when the batch is submitted or dropped.
+    /// Gathers presents and reads, which are submitted together when the batch is submitted or dropped.
     pub fn batch(&mut self) -> Batch<'_> {
         self.maintain_if_due();
         Batch::new(self)
@@ -271,21 +271,25 @@ impl Presenter {
         texture: Option<PendingTexture>,
         reply: impl FnOnce(Result<Snapshot, GetImageError>) + Send + 'static,
     ) {
-        self.maintain_if_due();
-        match (self.living(id), texture) {
-            (Some(entry), Some(texture)) => {
-                entry.last_used = Instant::now();
-                let data = entry.data.clone();
-                self.capture(id, data, texture, Box::new(reply));
-            }
-            (Some(entry), None) => entry.data.read(Box::new(reply)),
-            (None, texture) => {
-                self.submitter.return_encoder_ids(texture.and_then(|texture| texture.encoder_ids));
-                let error = GetImageError::UnknownContext(UnknownContext(id));
-                self.outbox.answer(Box::new(reply), Err(error));
-            }
-        }
-        self.outbox.drain();
+        let mut batch = self.batch();
+        batch.get_image(id, texture, reply);
+        batch.submit();
+    }
+
+    /// Answers with a part of a canvas, in pixels from its top left corner, as [`get_image`](Self::get_image) does with all of it.
+    ///
+    /// Only that part of a texture is copied by the GPU. Of what is shown nothing is copied: the answer is a view of the frame. The part may be
+    /// empty; if it does not lie inside the canvas, the answer is [`GetImageError::Region`].
+    pub fn get_image_region(
+        &mut self,
+        id: ContextId,
+        texture: Option<PendingTexture>,
+        region: Box2D<u32>,
+        reply: impl FnOnce(Result<Snapshot, GetImageError>) + Send + 'static,
+    ) {
+        let mut batch = self.batch();
+        batch.get_image_region(id, texture, region, reply);
+        batch.submit();
     }
 
     /// Ends a context: its image is deleted, its ids are handed back, and what is in flight fails. Frames that a renderer has locked
@@ -423,18 +427,40 @@ impl Presenter {
         self.flush();
     }
 
-    /// Copies a texture for a `get_image`.
-    fn capture(&mut self, id: ContextId, data: Arc<ContextData>, texture: PendingTexture, reply: Reply) {
-        let ContextConfiguration { size, alpha_mode, .. } = texture.configuration;
-        let layout = (!size.is_empty()).then(|| CopyLayout::of(&texture.configuration));
+    /// Answers a read: with a part of a texture, which must lie inside it, or with what was presented last.
+    fn read(&mut self, id: ContextId, texture: Option<(PendingTexture, Box2D<u32>)>, reply: Reply) {
+        match (self.living(id), texture) {
+            (Some(entry), Some((texture, region))) => {
+                entry.last_used = Instant::now();
+                let data = entry.data.clone();
+                self.capture(id, data, (texture, region), reply);
+            }
+            (Some(entry), None) => entry.data.read(reply),
+            (None, texture) => {
+                self.submitter.return_encoder_ids(texture.and_then(|(texture, _)| texture.encoder_ids));
+                let error = GetImageError::UnknownContext(UnknownContext(id));
+                self.outbox.answer(reply, Err(error));
+            }
+        }
+        self.outbox.drain();
+    }
+
+    /// Asks for a copy of a part of a texture.
+    fn capture(
+        &mut self,
+        id: ContextId,
+        data: Arc<ContextData>,
+        (texture, region): (PendingTexture, Box2D<u32>),
+        reply: Reply,
+    ) {
+        let layout = (!region.is_empty()).then(|| CopyLayout::of_region(&texture.configuration, region));
         let answer = match layout {
             Some(Ok(layout)) => {
-                let purpose = Purpose::Capture(reply);
-                self.submitter.enqueue(id, data, purpose, (texture, layout), &mut self.entries);
-                return self.flush();
+                let copy = (texture, layout);
+                return self.submitter.enqueue_capture(id, data, reply, copy, &mut self.entries);
             }
             Some(Err(error)) => Err(GetImageError::Texture(error)),
-            None => Ok(Snapshot::cleared(size, alpha_mode)),
+            None => Ok(Snapshot::cleared(region.size(), texture.configuration.alpha_mode)),
         };
         self.submitter.return_encoder_ids(texture.encoder_ids);
         self.outbox.answer(reply, answer);

@@ -17,7 +17,7 @@ mod ring;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub(crate) use self::buffer::{MappedBuffer, MappingBuffer, NotMapped, PooledBytes};
+pub(crate) use self::buffer::{CountedBytes, MappedBuffer, MappingBuffer, NotMapped, PooledBytes};
 
 pub(crate) use self::reclaimer::Reclaimer;
 pub(crate) use self::recycler::{IDLE, Recycler};

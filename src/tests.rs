@@ -19,6 +19,8 @@ mod conversions;
 mod faults;
 mod ids;
 mod interrupted;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod limited;
 mod lingering;
 mod maintenance;
 mod memory;
@@ -33,6 +35,7 @@ mod properties;
 mod races;
 mod reclaiming;
 mod recycling;
+mod regions;
 mod renderers;
 mod resizing;
 mod rooms;

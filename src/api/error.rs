@@ -3,7 +3,7 @@
 //! Presenter, batch and snapshot return them, and outcomes carry them to the engine. The upload belt has
 //! errors of its own.
 
-use euclid::default::Size2D;
+use euclid::default::{Box2D, Size2D};
 use thiserror::Error;
 use wgpu_core::command::CommandEncoderError;
 use wgpu_core::id::QueueId;
@@ -110,6 +110,28 @@ pub enum CopyPixelsError {
         /// cannot count them.
         needed: usize,
     },
+    /// Memory for the pixels cannot be had. A page chooses how large an image is.
+    #[error("out of memory")]
+    OutOfMemory,
+}
+
+/// A region does not lie inside the image that it is to be a part of, or its corners are exchanged.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("{region:?} does not lie inside an image of {}×{} pixels", .size.width, .size.height)]
+pub struct RegionOutside {
+    /// The region, in pixels.
+    pub region: Box2D<u32>,
+    /// The size of the image, in pixels.
+    pub size: Size2D<u32>,
+}
+
+impl RegionOutside {
+    /// Checks that a region lies inside an image. It may be empty.
+    pub(crate) fn check(region: Box2D<u32>, size: Size2D<u32>) -> Result<(), Self> {
+        let Box2D { min, max } = region;
+        let lies_inside = min.x <= max.x && max.x <= size.width && min.y <= max.y && max.y <= size.height;
+        if lies_inside { Ok(()) } else { Err(Self { region, size }) }
+    }
 }
 
 /// Why `get_image` or `take_image` has no image.
@@ -122,6 +144,9 @@ pub enum GetImageError {
     /// The texture to be read, or the frame whose present was to be read, could not be copied.
     #[error("the texture could not be read")]
     Texture(#[source] PresentError),
+    /// The region to be read does not lie inside the image.
+    #[error(transparent)]
+    Region(#[from] RegionOutside),
     /// More than a thousand reads of this canvas wait for copies already.
     #[error("too many reads of this canvas wait")]
     TooManyReads,

@@ -83,7 +83,8 @@ pub enum MemoryKind {
     Recycled,
     /// Memory that the GPU copies to.
     InFlight,
-    /// Frames that are shown, are about to be shown, are locked by a renderer, or belong to snapshots.
+    /// Frames that are shown, are about to be shown, are locked by a renderer, or belong to snapshots; and longer copies of frames, for
+    /// renderers that lag far behind. (Zeros that a renderer has locked cost no memory.)
     Frames,
     /// Frames whose device was destroyed or dropped. If they are in owned memory, what is left of the device
     /// lives as long as they do.

@@ -73,11 +73,13 @@ impl ContextData {
         let memory = buffer.memory();
         let readback = Arc::new(Readback::captured(layout, buffer));
         let mut state = self.state.lock();
-        let Some(Ticket { purpose: Purpose::Capture(reply), .. }) = state.tickets.remove(number) else {
+        let Some(Ticket { purpose: Purpose::Capture(replies), .. }) = state.tickets.remove(number) else {
             return;
         };
         state.outcomes.completed(memory);
-        self.outbox.answer(reply, Ok(Snapshot::of_readback(readback)));
+        for reply in replies {
+            self.outbox.answer(reply, Ok(Snapshot::of_readback(readback.clone())));
+        }
     }
 
     /// Makes the frame that WebRender is to show; and keeps what was copied, if script must read that instead. `None` if no memory
@@ -152,7 +154,11 @@ impl ContextData {
                     self.outbox.answer(reply, Err(read_error.clone()));
                 }
             }
-            Purpose::Capture(reply) => self.outbox.answer(reply, Err(read_error)),
+            Purpose::Capture(replies) => {
+                for reply in replies {
+                    self.outbox.answer(reply, Err(read_error.clone()));
+                }
+            }
         }
         ticket.stage.into_buffer()
     }

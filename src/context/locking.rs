@@ -1,22 +1,43 @@
 //! What renderers ask of a context. Called on their threads.
 
 use super::{ContextData, Life};
-use crate::delivery::{Generation, HandlerId, Locked};
+use crate::delivery::{Generation, HandlerId, LockAnswer, Locked};
+
+/// Why a renderer gets no bytes.
+pub(crate) enum NotLocked {
+    /// The context is destroyed.
+    Gone,
+    /// No frame fits the descriptor that the renderer may hold, and there is no memory for as many bytes.
+    OutOfMemory,
+}
 
 impl ContextData {
-    /// Returns what a renderer reads for a generation, or for the newest update if `generation` is `None`. Returns `None` if the context is
-    /// destroyed.
-    pub(crate) fn lock(&self, handler: HandlerId, generation: Option<Generation>) -> Option<Locked> {
+    /// Returns what a renderer reads for a generation, or for the newest update if `generation` is `None`. It is never shorter than a descriptor
+    /// that the renderer may hold.
+    pub(crate) fn lock(
+        &self,
+        handler: HandlerId,
+        generation: Option<Generation>,
+    ) -> Result<Locked, NotLocked> {
         let mut state = self.state.lock();
         if state.life == Life::Gone {
-            return None;
+            return Err(NotLocked::Gone);
         }
-        let locked = state.image.lock(handler, generation);
+        let (answer, before) = state.image.lock(handler, generation);
         // Without an image key the compositor was told nothing of this context: the generation is one of an earlier context with this id.
-        Some(locked.unwrap_or_else(|| match generation {
-            Some(_) => Locked::Bytes(self.fallback.get()),
-            None => state.image.pad(state.current.content.frame()),
-        }))
+        let answer = answer.unwrap_or_else(|| match generation {
+            Some(_) => state.image.blank(),
+            None => state.image.undescribed(state.current.content.frame()),
+        });
+        // Memory is mapped, written and unmapped without the lock.
+        drop(state);
+        drop(before);
+        let is_padded = matches!(answer, LockAnswer::TooShort(..));
+        let locked = self.fallback.provide(answer).ok_or(NotLocked::OutOfMemory)?;
+        if is_padded {
+            self.state.lock().image.keep_padded(handler, &locked);
+        }
+        Ok(locked)
     }
 
     /// Drops frames that only renderers ask for which lag far behind.

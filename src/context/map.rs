@@ -223,9 +223,9 @@ impl ContextMap {
         registry.get(id).cloned().ok_or_else(|| registry.remembered(id))
     }
 
-    /// As many zeros as any image of any context ever had bytes.
-    pub(crate) fn zeros(&self) -> Locked {
-        Locked::Bytes(self.0.fallback.get())
+    /// Returns at least `len` zeros, or `None` if there is no memory for them.
+    pub(crate) fn zeros(&self, len: usize) -> Option<Locked> {
+        self.0.fallback.zeros(len)
     }
 
     pub(crate) fn new_handler(&self) -> HandlerId {

@@ -27,6 +27,19 @@ impl ContextData {
         self.read_locked(&mut state, reply);
     }
 
+    /// Lets another read wait for a capture. Precondition: the capture was queued since the last submission.
+    pub(crate) fn join(&self, number: u64, reply: Reply) {
+        let mut state = self.state.lock();
+        let has_room = state.tickets.has_room_to_read();
+        let error = match state.tickets.queued_capture(number) {
+            Some(replies) if has_room => return replies.push(reply),
+            Some(_) => GetImageError::TooManyReads,
+            // Another thread has ended the context.
+            None => GetImageError::UnknownContext(UnknownContext(self.id)),
+        };
+        self.outbox.answer(reply, Err(error));
+    }
+
     /// Answers with the drawing buffer, and puts a cleared one of the same size and alpha mode in its place.
     pub(crate) fn take(&self, reply: Reply) {
         let mut state = self.state.lock();

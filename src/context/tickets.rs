@@ -5,6 +5,7 @@
 //! tickets in [`Tickets`], under its lock, in the order in which they were asked for. A ticket is taken out before it ends, so that it ends
 //! exactly once.
 
+use smallvec::SmallVec;
 use wgpu_core::id::DeviceId;
 
 use crate::api::ids::CanvasEpoch;
@@ -40,8 +41,8 @@ pub(crate) struct Present {
 /// What a texture is copied for.
 pub(crate) enum Purpose {
     Present(Present),
-    /// A `get_image` with a texture. The frame goes to this reply and is never shown.
-    Capture(Reply),
+    /// Reads of a texture. The image goes to these replies and is never shown.
+    Capture(SmallVec<[Reply; 1]>),
 }
 
 /// A copy that was asked for.
@@ -104,7 +105,10 @@ impl Ticket {
 
     /// Number of reads that wait for this copy.
     fn reads(&self) -> usize {
-        self.present().map_or(1, |present| present.readers.len())
+        match &self.purpose {
+            Purpose::Present(present) => present.readers.len(),
+            Purpose::Capture(replies) => replies.len(),
+        }
     }
 
     fn is_queued(&self) -> bool {
@@ -178,6 +182,15 @@ impl Tickets {
         });
         self.0.push(ticket);
         superseded
+    }
+
+    /// The replies of a queued capture.
+    pub(crate) fn queued_capture(&mut self, number: u64) -> Option<&mut SmallVec<[Reply; 1]>> {
+        let ticket = self.0.iter_mut().find(|ticket| ticket.number == number && ticket.is_queued())?;
+        match &mut ticket.purpose {
+            Purpose::Capture(replies) => Some(replies),
+            Purpose::Present(_) => None,
+        }
     }
 
     pub(crate) fn remove(&mut self, number: u64) -> Option<Ticket> {

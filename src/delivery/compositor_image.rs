@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use webrender_api::{ExternalImageData, ExternalImageType, IdNamespace, ImageKey};
 
-use super::fallback::{Fallback, Zeros};
+use super::fallback::{Fallback, LockAnswer, Locked};
 use super::generations::{Generation, Generations, Offer};
 use super::outbox::{ImageCall, Outbox};
 use crate::api::ids::{CanvasEpoch, ContextId};
@@ -38,39 +38,8 @@ struct LastLock {
     generation: Generation,
     /// It was locked without a generation. Such a renderer always gets the newest frame.
     is_blind: bool,
-    locked: Locked,
-}
-
-/// Bytes that a renderer may read.
-#[derive(Clone)]
-pub(crate) enum Locked {
-    Frame(SharedFrame),
-    /// Zeros, or a frame and zeros behind it.
-    Bytes(Zeros),
-}
-
-impl Locked {
-    pub(crate) fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Frame(frame) => frame.bytes(),
-            Self::Bytes(bytes) => bytes,
-        }
-    }
-
-    /// Whether both are the same bytes in memory.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        std::ptr::eq(self.bytes(), other.bytes())
-    }
-
-    /// Returns the bytes of a frame, and zeros behind them if they are fewer than `len`.
-    fn padded(frame: SharedFrame, len: usize) -> Self {
-        if frame.bytes().len() >= len {
-            return Self::Frame(frame);
-        }
-        let mut bytes = vec![0; len];
-        bytes[..frame.bytes().len()].copy_from_slice(frame.bytes());
-        Self::Bytes(Arc::new(bytes))
-    }
+    /// `None` while a frame is padded for it, and if there was no memory for that.
+    locked: Option<Locked>,
 }
 
 impl CompositorImage {
@@ -133,45 +102,70 @@ impl CompositorImage {
         }
     }
 
-    /// Returns what a renderer reads for a generation, or for the newest update if `generation` is `None`. Returns `None` if the compositor was
-    /// told nothing, because there is no key.
+    /// Returns what answers a lock for a generation, or for the newest update if `generation` is `None`; and what the renderer had locked before,
+    /// to be dropped without the lock. The answer is `None` if the compositor was told nothing, because there is no key.
     ///
-    /// It is never shorter than a descriptor that the renderer may hold.
-    pub(crate) fn lock(&mut self, handler: HandlerId, generation: Option<Generation>) -> Option<Locked> {
-        let last = self.generations.last().filter(|_| self.key.is_some())?;
+    /// An answer that is too short is [kept](Self::keep_padded) once it was padded.
+    pub(crate) fn lock(
+        &mut self,
+        handler: HandlerId,
+        generation: Option<Generation>,
+    ) -> (Option<LockAnswer>, Option<Locked>) {
+        let Some(last) = self.generations.last().filter(|_| self.key.is_some()) else { return (None, None) };
         let asked = generation.unwrap_or(last.generation);
+        let reach = self.generations.reach();
         // Without a generation nobody knows which descriptor is meant: it can be the largest there ever was.
-        let least = if generation.is_some() { 0 } else { self.generations.reach() };
+        let least = if generation.is_some() { 0 } else { reach };
         let last_lock = self.last_locks.iter_mut().find(|last_lock| last_lock.handler == handler);
         if let Some(last_lock) = &last_lock
             && last_lock.generation == asked
-            && last_lock.locked.bytes().len() >= least
+            && let Some(locked) = last_lock.locked.as_ref().filter(|locked| locked.bytes().len() >= least)
         {
             // All tiles of an image show one frame.
-            return Some(last_lock.locked.clone());
+            return (Some(LockAnswer::Ready(locked.clone())), None);
         }
         // A lock without a generation does not tell how far the renderer has come.
-        let answer = match generation {
+        let (frame, len) = match generation {
             Some(generation) => {
                 let answer = self.generations.answer(handler, generation, self.fallback.renderers());
-                answer.and_then(|answer| Some((answer.frame?, answer.len)))
+                answer.map_or((None, reach), |answer| (answer.frame, answer.len))
             }
-            None => self.generations.newest().map(|frame| (frame.clone(), least)),
+            None => (self.generations.newest().cloned(), least),
         };
-        let Some((frame, len)) = answer else { return Some(Locked::Bytes(self.fallback.get())) };
-        let locked = Locked::padded(frame, len);
-        let is_blind = generation.is_none();
-        let new = LastLock { handler, generation: asked, is_blind, locked: locked.clone() };
-        match last_lock {
-            Some(last_lock) => *last_lock = new,
-            None => self.last_locks.push(new),
-        }
-        Some(locked)
+        let Some(frame) = frame else { return (Some(LockAnswer::Nothing(len)), None) };
+        let answer = LockAnswer::of(frame, len);
+        let locked = match &answer {
+            LockAnswer::Ready(locked) => Some(locked.clone()),
+            LockAnswer::TooShort(..) | LockAnswer::Nothing(_) => None,
+        };
+        let new = LastLock { handler, generation: asked, is_blind: generation.is_none(), locked };
+        let before = match last_lock {
+            Some(last_lock) => std::mem::replace(last_lock, new).locked,
+            None => {
+                self.last_locks.push(new);
+                None
+            }
+        };
+        (Some(answer), before)
     }
 
-    /// Pads a frame that no update described, because there is no key: a renderer may hold the descriptor of an earlier context with this id.
-    pub(crate) fn pad(&self, frame: SharedFrame) -> Locked {
-        Locked::padded(frame, self.generations.reach())
+    /// Keeps what a renderer has just locked: a frame that was padded after [`lock`](Self::lock) had found it too short.
+    pub(crate) fn keep_padded(&mut self, handler: HandlerId, padded: &Locked) {
+        let padding = |last_lock: &&mut LastLock| last_lock.handler == handler && last_lock.locked.is_none();
+        if let Some(last_lock) = self.last_locks.iter_mut().find(padding) {
+            last_lock.locked = Some(padded.clone());
+        }
+    }
+
+    /// Answers with a frame that no update described, because there is no key: a renderer may hold the descriptor of an earlier context with
+    /// this id.
+    pub(crate) fn undescribed(&self, frame: SharedFrame) -> LockAnswer {
+        LockAnswer::of(frame, self.generations.reach())
+    }
+
+    /// Answers a lock with zeros, as many as any descriptor asks for that a renderer may hold of a context with this id.
+    pub(crate) fn blank(&self) -> LockAnswer {
+        LockAnswer::Nothing(self.generations.reach())
     }
 
     /// Drops frames that only renderers ask for which lag far behind. They are returned, to be dropped without the lock.
@@ -188,7 +182,7 @@ impl CompositorImage {
     pub(crate) fn forget_handler(&mut self, handler: HandlerId) -> Option<Locked> {
         self.generations.forget_handler(handler);
         let gone = self.last_locks.iter().position(|last_lock| last_lock.handler == handler)?;
-        Some(self.last_locks.swap_remove(gone).locked)
+        self.last_locks.swap_remove(gone).locked
     }
 
     /// Deletes the image. Returns the generations for a later context with this id, and the frames, to be dropped without the lock.
@@ -211,10 +205,6 @@ impl CompositorImage {
                 frame
             }
         };
-        let len = frame.layout().byte_len();
-        if self.generations.reach() < len {
-            self.fallback.cover(len);
-        }
         let last_locks = &self.last_locks;
         let is_pinned = |generation| last_locks.iter().any(|last_lock| last_lock.generation == generation);
         self.generations.offer(frame, self.fallback.renderers(), is_pinned)

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use euclid::default::Box2D;
 use webrender_api::{ExternalImageData, ImageDescriptor, ImageKey};
 
 use crate::api::error::GetImageError;
@@ -18,6 +19,11 @@ use crate::sync::{Condvar, Mutex, ThreadId, contain_panic, rank, thread};
 
 /// Callback of one `get_image`.
 pub(crate) type Reply = Box<dyn FnOnce(Result<Snapshot, GetImageError>) + Send>;
+
+/// Returns a reply that passes on a part of the image.
+pub(crate) fn reply_with_region(reply: Reply, region: Box2D<u32>) -> Reply {
+    Box::new(move |answer| reply(answer.and_then(|image| Ok(image.region(region)?))))
+}
 
 /// Callback of one [`when_presented`](crate::ContextMap::when_presented).
 pub(crate) type Callback = Box<dyn FnOnce(Awaited) + Send>;

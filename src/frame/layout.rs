@@ -4,7 +4,9 @@
 //! All arithmetic on sizes of images is here, and all of it is checked, because sizes come from web content. Once a layout exists, its
 //! byte length is below 2³¹ and no cast of its factors changes a value.
 
-use euclid::default::Size2D;
+use std::ops::Range;
+
+use euclid::default::{Box2D, Point2D, Size2D};
 use webrender_api::{ImageDescriptor, ImageDescriptorFlags, ImageFormat, units::DeviceIntSize};
 use wgpu_types::COPY_BYTES_PER_ROW_ALIGNMENT;
 
@@ -56,9 +58,14 @@ impl RowLayout {
         bytes.chunks_exact(self.stride).map(move |row| &row[..row_len])
     }
 
-    /// Returns all pixels at once, if the rows have no padding.
-    pub(crate) fn whole<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
-        (self.stride == self.row_len).then_some(bytes)
+    /// Returns the bytes `columns` of each of `rows`. What does not exist of them is left out.
+    pub(crate) fn part<'a>(
+        &self,
+        bytes: &'a [u8],
+        columns: Range<usize>,
+        rows: Range<usize>,
+    ) -> StoredRows<'a> {
+        StoredRows { bytes, stride: self.stride, columns, rows }
     }
 
     /// Returns the pixels of each row for writing, without the padding.
@@ -68,10 +75,40 @@ impl RowLayout {
     }
 }
 
-/// How a texture lies in the staging buffer that it is copied to. Rows are padded to what a copy needs; the format is any that a canvas
+/// Some of the rows of an image, and of each of them a part. Yields the parts from top to bottom.
+pub(crate) struct StoredRows<'a> {
+    bytes: &'a [u8],
+    /// Bytes from one row to the next.
+    stride: usize,
+    /// Bytes from the beginning of a row.
+    columns: Range<usize>,
+    rows: Range<usize>,
+}
+
+impl<'a> StoredRows<'a> {
+    /// Returns all pixels at once, if they lie one after the other.
+    pub(crate) fn whole(&self) -> Option<&'a [u8]> {
+        let Range { start, end } = self.rows;
+        let is_whole = self.columns == (0..self.stride);
+        is_whole.then(|| self.bytes.get(start * self.stride..end * self.stride))?
+    }
+}
+
+impl<'a> Iterator for StoredRows<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let row = self.bytes.get(self.rows.next()? * self.stride..)?;
+        row.get(self.columns.clone())
+    }
+}
+
+/// How a texture, or a part of it, lies in the staging buffer that it is copied to. Rows are padded to what a copy needs; the format is any that a canvas
 /// can have; neither dimension is zero, and all rows together have less than 2³¹ bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CopyLayout {
+    /// The first pixel of the texture that is copied.
+    origin: Point2D<u32>,
     size: Size2D<u32>,
     stride: u32,
     pixels: CanvasPixels,
@@ -80,10 +117,30 @@ pub(crate) struct CopyLayout {
 impl CopyLayout {
     /// Returns the layout for a texture of this configuration. Precondition: its size is not empty.
     pub(crate) fn of(configuration: &ContextConfiguration) -> Result<Self, PresentError> {
-        let ContextConfiguration { size, format, color_space, alpha_mode, .. } = *configuration;
+        Self::of_region(configuration, Box2D::from_size(configuration.size))
+    }
+
+    /// Returns the layout for a part of a texture of this configuration. Precondition: the part is not empty, and lies inside the texture.
+    pub(crate) fn of_region(
+        configuration: &ContextConfiguration,
+        region: Box2D<u32>,
+    ) -> Result<Self, PresentError> {
+        let ContextConfiguration { format, color_space, alpha_mode, .. } = *configuration;
+        let (origin, size) = (region.min, region.size());
         let format = PixelFormat::of(format).ok_or(PresentError::UnsupportedFormat(format))?;
         let stride = checked_stride(size, format).ok_or(PresentError::TooLarge(size))?;
-        Ok(Self { size, stride, pixels: CanvasPixels { format, color_space, alpha_mode } })
+        Ok(Self { origin, size, stride, pixels: CanvasPixels { format, color_space, alpha_mode } })
+    }
+
+    /// The first pixel of the texture that is copied.
+    pub(crate) fn origin(&self) -> Point2D<u32> {
+        self.origin
+    }
+
+    /// The part of the texture that is copied.
+    pub(crate) fn region(&self) -> Box2D<u32> {
+        // This cannot overflow: the part lies inside the texture.
+        Box2D::from_origin_and_size(self.origin, self.size)
     }
 
     pub(crate) fn size(&self) -> Size2D<u32> {
@@ -116,7 +173,7 @@ impl CopyLayout {
             (PixelFormat::Rgba8, PredefinedColorSpace::Srgb) => ByteOrder::Rgba,
             (PixelFormat::Rgba16Float, _) | (_, PredefinedColorSpace::DisplayP3) => return None,
         };
-        let Self { size, stride, pixels } = *self;
+        let Self { size, stride, pixels, .. } = *self;
         Some(FrameLayout { size, stride, order, alpha_mode: pixels.alpha_mode })
     }
 

@@ -5,8 +5,6 @@
 //! such a canvas needs 8 (half floats) or 4 bytes a pixel more than others. (Converting in place would need none, and a read that comes
 //! later would get fewer colors.) A `get_image` of a texture gets a readback that is never shown.
 
-use std::sync::OnceLock;
-
 use super::layout::CopyLayout;
 use crate::pixels::AlphaMode;
 use crate::pixels::{is_opaque, make_opaque};
@@ -16,14 +14,12 @@ use crate::staging::{MappedBuffer, PooledBytes};
 pub(crate) struct Readback {
     layout: CopyLayout,
     buffer: MappedBuffer,
-    /// All rows with full alpha, without padding, once they were asked for; `None` inside if the copied rows have full alpha.
-    opaque: OnceLock<Option<Vec<u8>>>,
 }
 
 impl Readback {
-    /// Keeps what was copied for script alone. The alpha of an opaque canvas stays as script left it; conversions count it as full.
+    /// Keeps what was copied for script alone. The alpha of an opaque canvas stays as script left it; whoever reads it counts it as full.
     pub(crate) fn captured(layout: CopyLayout, buffer: MappedBuffer) -> Self {
-        Self { layout, buffer, opaque: OnceLock::new() }
+        Self { layout, buffer }
     }
 
     /// Keeps what was copied to be shown: with full alpha if the canvas is opaque.
@@ -40,7 +36,6 @@ impl Readback {
                 lines.rows_mut(&mut bytes[..len]).for_each(|row| make_opaque(format, row));
             });
         }
-        readback.opaque = OnceLock::from(None);
         readback
     }
 
@@ -51,16 +46,6 @@ impl Readback {
     /// Returns the pixels of each row as they were copied.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &[u8]> {
         self.layout.row_layout().rows(self.bytes())
-    }
-
-    /// Returns the pixels of each row, with full alpha if the canvas is opaque.
-    pub(crate) fn rows_with_alpha(&self) -> impl Iterator<Item = &[u8]> {
-        let opaque = self.opaque.get_or_init(|| (!self.has_right_alpha()).then(|| self.to_opaque()));
-        let (copied, opaque) = match opaque {
-            None => (Some(self.rows()), None),
-            Some(opaque) => (None, Some(opaque.chunks_exact(self.layout.row_layout().row_len))),
-        };
-        copied.into_iter().flatten().chain(opaque.into_iter().flatten())
     }
 
     pub(crate) fn into_buffer(self) -> MappedBuffer {
@@ -81,13 +66,5 @@ impl Readback {
     fn has_right_alpha(&self) -> bool {
         let pixels = self.layout.pixels();
         pixels.alpha_mode != AlphaMode::Opaque || self.rows().all(|row| is_opaque(pixels.format, row))
-    }
-
-    fn to_opaque(&self) -> Vec<u8> {
-        let lines = self.layout.row_layout();
-        let mut opaque = Vec::with_capacity(lines.row_len * self.layout.size().height as usize);
-        self.rows().for_each(|row| opaque.extend_from_slice(row));
-        opaque.chunks_exact_mut(lines.row_len).for_each(|row| make_opaque(self.layout.pixels().format, row));
-        opaque
     }
 }

@@ -106,7 +106,7 @@ fn record_copy(
     let source = wgt::TexelCopyTextureInfo {
         texture: copy.texture,
         mip_level: 0,
-        origin: wgt::Origin3d::ZERO,
+        origin: wgt::Origin3d { x: copy.origin.x, y: copy.origin.y, z: 0 },
         aspect: wgt::TextureAspect::All,
     };
     let layout =

@@ -405,6 +405,7 @@ mod tests {
                 texture: TextureId::zip(0, 1),
                 target: memory.target(),
                 id: None,
+                origin: Default::default(),
                 size: Default::default(),
                 stride: 0,
             }];

@@ -1,34 +1,39 @@
-//! Presents that are submitted together: one encoder and one submission for each device.
+//! Presents and reads that are submitted together: one encoder and one submission for each device.
 
 use std::fmt;
 use std::time::Instant;
 
+use euclid::default::Box2D;
 use wgpu_core::id::TextureId;
 
 use super::Presenter;
 use super::submitter::TextureFate;
-use crate::api::canvas::Contents;
-use crate::api::error::UnknownContext;
+use crate::api::canvas::{Contents, PendingTexture};
+use crate::api::error::{GetImageError, RegionOutside, UnknownContext};
 use crate::api::ids::{CanvasEpoch, ContextId};
 use crate::context::Purpose;
-use crate::frame::CopyLayout;
+use crate::delivery::reply_with_region;
+use crate::frame::{CopyLayout, Snapshot};
 
-/// Gathers presents and submits them together; dropping it submits.
+/// Gathers presents and reads, and submits them together; dropping it submits.
 ///
 /// An engine that gets one message per canvas, each followed by the destruction of its texture, drains its channel into one batch:
-/// presents, and the destruction of textures, which is held back until the submission. Any other message submits first. A hundred
+/// presents, reads, and the destruction of textures, which is held back until the submission. Any other message submits first. A hundred
 /// canvases then cost one submission instead of a hundred, and the compositor gets one transaction.
 ///
 /// A batch is an optimisation only: one bad texture hurts no other. (A device that is lost in the submission ends all copies of that
 /// device.) A batch that is forgotten with `std::mem::forget` is submitted with the next one. Accessed only on the WebGPU thread.
 ///
 /// ```
-/// use std::sync::mpsc::Receiver;
-/// use webgpu_presentation::{CanvasEpoch, Contents, ContextId, Presenter};
+/// use std::sync::mpsc::{Receiver, Sender};
+/// use webgpu_presentation::{
+///     CanvasEpoch, Contents, ContextId, GetImageError, PendingTexture, Presenter, Snapshot,
+/// };
 /// use wgpu_core::id::TextureId;
 ///
 /// enum Request {
 ///     Present(ContextId, Contents, CanvasEpoch),
+///     GetImage(ContextId, Option<PendingTexture>, Sender<Result<Snapshot, GetImageError>>),
 ///     DestroyTexture(TextureId),
 ///     DropTexture(TextureId),
 ///     // …
@@ -45,6 +50,10 @@ use crate::frame::CopyLayout;
 ///                 // An error means that there is no such canvas. How the present ends is told to `on_outcome`.
 ///                 let _ = batch.present(canvas, contents, epoch);
 ///             }
+///             Request::GetImage(canvas, texture, reply) => batch.get_image(canvas, texture, move |image| {
+///                 // Script may be gone.
+///                 let _ = reply.send(image);
+///             }),
 ///             Request::DestroyTexture(texture) => batch.destroy_texture(texture),
 ///             Request::DropTexture(texture) => batch.drop_texture(texture),
 ///             other => return Some(other),
@@ -114,6 +123,44 @@ impl<'a> Batch<'a> {
         submitter.return_encoder_ids(ids);
         outbox.drain();
         Ok(sequence)
+    }
+
+    /// Reads a canvas as [`Presenter::get_image`] does, but a texture is copied only when the batch is submitted.
+    ///
+    /// Reads of one texture for one canvas share a copy, if nothing else of that canvas is copied between them in the batch and the textures'
+    /// configurations are equal. So what the engine submits or writes while it gathers a batch is in all of them or in none, and it submits the
+    /// batch first if that matters.
+    pub fn get_image(
+        &mut self,
+        id: ContextId,
+        texture: Option<PendingTexture>,
+        reply: impl FnOnce(Result<Snapshot, GetImageError>) + Send + 'static,
+    ) {
+        let texture = texture.map(|texture| (texture, Box2D::from_size(texture.configuration.size)));
+        self.presenter.read(id, texture, Box::new(reply));
+    }
+
+    /// Reads a part of a canvas as [`Presenter::get_image_region`] does, but a texture is copied only when the batch is submitted.
+    ///
+    /// It shares the copy of an earlier read, as [`get_image`](Self::get_image) does, if that contains the region.
+    pub fn get_image_region(
+        &mut self,
+        id: ContextId,
+        texture: Option<PendingTexture>,
+        region: Box2D<u32>,
+        reply: impl FnOnce(Result<Snapshot, GetImageError>) + Send + 'static,
+    ) {
+        let Some(texture) = texture else {
+            return self.presenter.read(id, None, reply_with_region(Box::new(reply), region));
+        };
+        match RegionOutside::check(region, texture.configuration.size) {
+            Ok(()) => self.presenter.read(id, Some((texture, region)), Box::new(reply)),
+            Err(outside) => {
+                self.presenter.submitter.return_encoder_ids(texture.encoder_ids);
+                self.presenter.outbox.answer(Box::new(reply), Err(outside.into()));
+                self.presenter.outbox.drain();
+            }
+        }
     }
 
     /// Calls wgpu-core's `texture_destroy` after the submission. A copy of the texture that must wait is made first.

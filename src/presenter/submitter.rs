@@ -9,7 +9,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use euclid::default::Box2D;
 use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::smallvec;
 use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 
 use super::entries::{Entries, Waiting};
@@ -19,7 +21,7 @@ use crate::api::canvas::PendingTexture;
 use crate::api::error::PresentError;
 use crate::api::ids::{ContextId, EncoderIds, OwnerId, ReturnedId};
 use crate::context::{Admission, ContextData, Purpose, Stage, Ticket};
-use crate::delivery::{Message, Outbox};
+use crate::delivery::{Message, Outbox, Reply, reply_with_region};
 use crate::frame::CopyLayout;
 use crate::gpu::{CopyTarget, Gpu, GpuDevice, ReadbackCopy, SubmitError};
 use crate::staging::{LentBuffer, StagingRing};
@@ -143,6 +145,31 @@ impl Submitter {
         let is_present = matches!(purpose, Purpose::Present(_));
         let number = data.ask(purpose, layout);
         self.queued.push(QueuedCopy { context, data, number, is_present, texture, layout });
+    }
+
+    /// Asks for a copy that a read waits for. If the same texture is copied for the same context in the next flush already, and the region
+    /// with it, both reads share that copy.
+    pub(super) fn enqueue_capture(
+        &mut self,
+        context: ContextId,
+        data: Arc<ContextData>,
+        reply: Reply,
+        (texture, layout): (PendingTexture, CopyLayout),
+        entries: &mut Entries,
+    ) {
+        let is_queued = entries.get(context).is_some_and(|entry| entry.is_queued);
+        let newest = self.queued.iter().rev().find(|queued| queued.context == context);
+        match newest.filter(|queued| is_queued && queued.covers(&texture, &layout)) {
+            Some(queued) => {
+                let (origin, region) = (queued.layout.origin().to_vector(), layout.region());
+                let part = Box2D::new(region.min - origin, region.max - origin);
+                queued.data.join(queued.number, reply_with_region(reply, part));
+                self.return_encoder_ids(texture.encoder_ids);
+            }
+            None => {
+                self.enqueue(context, data, Purpose::Capture(smallvec![reply]), (texture, layout), entries);
+            }
+        }
     }
 
     /// Notes what is to become of a texture after the next flush, or when the copies of it that are queued are submitted.
@@ -439,6 +466,14 @@ impl Submitter {
 }
 
 impl QueuedCopy {
+    /// Whether this is a read of the same texture, with the same configuration, that copies what `layout` says and perhaps more.
+    fn covers(&self, texture: &PendingTexture, layout: &CopyLayout) -> bool {
+        let copied = &self.texture;
+        !self.is_present
+            && (copied.texture_id, copied.configuration) == (texture.texture_id, texture.configuration)
+            && self.layout.region().contains_box(&layout.region())
+    }
+
     /// Which copies of its context wait if this one finds no room.
     fn waits_with(&self) -> Waiting {
         if self.is_present { Waiting::Everything } else { Waiting::Captures }
@@ -459,6 +494,7 @@ impl PreparedCopy {
             texture: texture.texture_id,
             target,
             id: self.id,
+            origin: layout.origin(),
             size: layout.size(),
             stride: layout.stride(),
         })

@@ -275,6 +275,16 @@ impl MappedBuffer {
         }
     }
 
+    /// Counts `len` bytes more for the same device, as those of a frame.
+    pub(crate) fn count_more(&self, len: usize) -> CountedBytes {
+        match &self.0 {
+            Bytes::InPlace(buffer) => {
+                CountedBytes { _lent: buffer.parts.lent.count_more(LentKind::Frame, len) }
+            }
+            Bytes::Copied(pooled) => pooled.count_more(len),
+        }
+    }
+
     /// Returns `len` bytes of unspecified content, taken from the same recycler and counted for the same
     /// device, or `None` if memory cannot be allocated.
     pub(crate) fn spare(&self, len: usize) -> Option<PooledBytes> {
@@ -290,6 +300,11 @@ impl MappedBuffer {
     }
 }
 
+/// Counts bytes as those of a frame until it is dropped, though they lie elsewhere.
+pub(crate) struct CountedBytes {
+    _lent: LentBytesGuard,
+}
+
 /// A frame's bytes in ordinary memory. Dropping them gives the vector back to the recycler as a spare.
 pub(crate) struct PooledBytes {
     lent: LentBytesGuard,
@@ -303,6 +318,11 @@ impl PooledBytes {
 
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.bytes
+    }
+
+    /// Counts `len` bytes more for the same device, as those of a frame.
+    pub(crate) fn count_more(&self, len: usize) -> CountedBytes {
+        CountedBytes { _lent: self.lent.count_more(LentKind::Frame, len) }
     }
 
     /// Returns whether dropping the bytes would free memory, because the recycler is closed.

@@ -44,7 +44,7 @@ pub(super) fn wait_on(map: &ContextMap, id: ContextId, epoch: u64, timeout: Dura
 
 #[track_caller]
 pub(super) fn first_pixel(snapshot: &Snapshot) -> [u8; 4] {
-    let bytes = snapshot.to_vec();
+    let bytes = snapshot.to_vec().unwrap();
     let (pixels, _) = bytes.as_chunks::<4>();
     assert!(pixels.iter().all(|pixel| *pixel == pixels[0]), "one frame: {pixels:?}");
     pixels[0]

@@ -104,3 +104,20 @@ fn what_is_held_is_bounded(#[values(Owned, Portable)] memory: FrameMemoryKind) {
         assert!(held <= 5 * frame.max(301 * 4 * 100) + 4 * BUFFER, "{held} bytes at a width of {width}");
     }
 }
+
+// A renderer that does not pass on generations gets as many bytes as the largest image had.
+#[rstest]
+fn a_copy_for_a_renderer_that_lags_is_told_of(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::new(memory);
+    world.show_texture(world.texture([1; 4], size(400, 300)), 1);
+    world.show([2; 4], 2);
+    let before = of(&world, MemoryKind::Frames);
+    assert_eq!(lock_newest(&mut world.images, CONTEXT), Some([2; 4]));
+    assert_eq!(of(&world, MemoryKind::Frames), before + 512, "two rows; the zeros behind them cost nothing");
+    world.images.unlock(CONTEXT.into(), None);
+    let snapshot = world.read_image();
+    world.presenter.destroy_context(CONTEXT).unwrap();
+    assert_eq!(of(&world, MemoryKind::Frames), frame(memory), "the copy is gone");
+    drop(snapshot);
+    assert!(held(&world).is_empty());
+}

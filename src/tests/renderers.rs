@@ -132,7 +132,7 @@ fn a_lock_waits_for_nobody_who_reads(#[values(Owned, Portable)] memory: FrameMem
     world.presenter.get_image(CONTEXT, None, move |image| {
         // While script reads here, another thread draws the canvas.
         let renderer = thread::spawn(move || lock(&mut ExternalImages::new(&map), offer));
-        let bytes = image.map(|image| image.to_vec());
+        let bytes = image.map(|image| image.to_vec().unwrap());
         sender.send((renderer.join(), bytes.is_ok())).expect("it is awaited");
     });
     let (pixel, read) = locked.recv_timeout(TIMEOUT).expect("the lock does not wait for the reply");

@@ -75,7 +75,7 @@ fn two_presenters_share_a_map(#[values(Owned, Portable, Gl)] setup: Setup) {
         let texture = gpu.canvas(device, device.configuration(size(30, 30)), &pixel.repeat(900));
         presenters[index].present(context, Contents::Texture(texture), CanvasEpoch(1)).unwrap();
         let image = ask_image(&mut presenters[index], context, None).recv_timeout(TIMEOUT).unwrap().unwrap();
-        assert_eq!(image.to_vec(), pixel.repeat(900));
+        assert_eq!(image.to_vec().unwrap(), pixel.repeat(900));
         for handler in &mut images {
             let ExternalImageSource::RawData(bytes) = handler.lock(context.into(), None) else { panic!() };
             assert_eq!(bytes[..4], pixel);

@@ -1,5 +1,7 @@
 //! What was drawn is what is shown and read.
 
+use euclid::default::Box2D;
+
 use super::world::*;
 
 #[rstest]
@@ -24,7 +26,7 @@ fn every_size_is_exact(#[values(Owned, Portable, Gl)] setup: Setup) {
         world.present_and_wait(texture, epoch);
         let image = world.get_image(None).unwrap();
         assert_eq!((image.size(), image.format()), (size, PixelFormat::Bgra8));
-        assert!(image.to_vec() == bytes, "{width}×{height}");
+        assert!(image.to_vec().unwrap() == bytes, "{width}×{height}");
         let (descriptor, generation) = world.offer();
         assert_eq!((descriptor.size.width, descriptor.size.height), (width as i32, height as i32));
         let ExternalImageSource::RawData(shown) = world.images.lock(CONTEXT.into(), Some(generation)) else {
@@ -63,11 +65,123 @@ fn formats_and_alpha_modes_are_exact(#[values(Owned, Portable, Gl)] setup: Setup
             epoch += 1;
             world.present_and_wait(texture, epoch);
             for image in [captured, world.get_image(None).unwrap()] {
-                let pixels = image.to_straight_rgba();
+                let pixels = image.to_straight_rgba().unwrap();
                 assert_eq!(pixels, expected(alpha_mode).concat(), "{format:?} {alpha_mode:?}");
             }
         }
     }
+    world.finish();
+}
+
+// A part of a canvas is that part of the whole, in every format and alpha mode, whether the GPU copied it or it is a part of the frame.
+#[rstest]
+fn parts_of_canvases_are_exact(#[values(Owned, Portable, Gl)] setup: Setup) {
+    let Some(mut world) = World::new(setup) else { return };
+    let whole = size(301, 20);
+    let regions = [
+        ((0, 0), (301, 20)),
+        ((300, 19), (301, 20)),
+        ((64, 3), (193, 17)),
+        ((1, 0), (2, 20)),
+        ((5, 5), (5, 9)),
+    ];
+    let mut epoch = 0;
+    for format in [TextureFormat::Bgra8Unorm, TextureFormat::Rgba8Unorm, TextureFormat::Rgba16Float] {
+        let pixel = if format == TextureFormat::Rgba16Float { 8 } else { 4 };
+        for alpha_mode in [AlphaMode::Opaque, AlphaMode::Premultiplied] {
+            // As half floats these are small numbers and no infinities.
+            let bytes: Vec<u8> =
+                (0..whole.area() as usize * pixel).map(|i| (i * 7 + i / 1021) as u8 & 0x3f).collect();
+            let configuration = ContextConfiguration { format, alpha_mode, ..world.configuration(whole) };
+            let texture = world.canvas(configuration, &bytes);
+            let captured = world.get_image(Some(texture)).unwrap();
+            epoch += 1;
+            world.present_kept(texture, epoch).unwrap();
+            assert!(matches!(world.end(), PresentEnd::Presented));
+            for (min, max) in regions {
+                let region = Box2D::new(min.into(), max.into());
+                for (texture, all) in
+                    [(Some(texture), captured.clone()), (None, world.get_image(None).unwrap())]
+                {
+                    let (sender, receiver) = channel();
+                    world
+                        .presenter
+                        .get_image_region(CONTEXT, texture, region, move |answer| drop(sender.send(answer)));
+                    let part = receiver.recv_timeout(TIMEOUT).expect("it is answered").unwrap();
+                    assert_eq!(part.size(), region.size());
+                    // An image without pixels has no format to speak of.
+                    assert!(region.is_empty() || part.format() == all.format());
+                    for encoding in [None, Some(PixelEncoding::IMAGE_DATA)] {
+                        let read = |image: &Snapshot| match encoding {
+                            None => image.to_vec().unwrap(),
+                            Some(encoding) => image.convert(encoding).unwrap(),
+                        };
+                        let pixel =
+                            encoding.map_or(all.format(), |encoding| encoding.format).bytes_per_pixel();
+                        let rows = read(&all);
+                        let rows =
+                            rows.chunks(pixel * 301).take(region.max.y as usize).skip(region.min.y as usize);
+                        let columns = pixel * region.min.x as usize..pixel * region.max.x as usize;
+                        let expected: Vec<u8> = rows.flat_map(|row| &row[columns.clone()]).copied().collect();
+                        assert!(read(&part) == expected, "{region:?} of {format:?} {alpha_mode:?}");
+                    }
+                }
+            }
+            let mut batch = world.presenter.batch();
+            batch.destroy_texture(texture.texture_id);
+            batch.drop_texture(texture.texture_id);
+        }
+    }
+    world.finish();
+}
+
+#[rstest]
+fn reads_of_a_texture_in_one_batch_are_all_of_it(#[values(Owned, Portable, Gl)] setup: Setup) {
+    let Some(mut world) = World::new(setup) else { return };
+    let texture = world.solid(GREEN, size(64, 64));
+    let mut batch = world.presenter.batch();
+    let reads: Vec<_> = (0..3)
+        .map(|_| {
+            let (sender, receiver) = channel();
+            batch.get_image(CONTEXT, Some(texture), move |answer| drop(sender.send(answer)));
+            receiver
+        })
+        .collect();
+    batch.destroy_texture(texture.texture_id);
+    batch.drop_texture(texture.texture_id);
+    batch.submit();
+    assert_eq!(world.presenter.statistics(CONTEXT).unwrap().in_flight, 1);
+    for read in reads {
+        let image = read.recv_timeout(TIMEOUT).expect("it is answered").unwrap();
+        assert!(image.to_vec().unwrap() == GREEN.repeat(64 * 64));
+    }
+    world.finish();
+}
+
+// A canvas that says that it is larger than its texture gets an error for what the texture does not have, and nothing else.
+#[rstest]
+fn a_part_that_the_texture_does_not_have_is_refused(#[values(Owned, Portable, Gl)] setup: Setup) {
+    let Some(mut world) = World::new(setup) else { return };
+    let mut texture = world.solid(GREEN, size(8, 8));
+    texture.configuration.size = size(u32::MAX, u32::MAX);
+    for (min, max, is_there) in
+        [((6, 6), (8, 8), true), ((6, 6), (9, 8), false), ((u32::MAX - 1, 0), (u32::MAX, 1), false)]
+    {
+        let (sender, receiver) = channel();
+        let region = Box2D::new(min.into(), max.into());
+        world
+            .presenter
+            .get_image_region(CONTEXT, Some(texture), region, move |answer| drop(sender.send(answer)));
+        let answer = receiver.recv_timeout(TIMEOUT).expect("it is answered");
+        match answer {
+            Ok(image) => assert!(is_there && image.to_vec().unwrap() == GREEN.repeat(4)),
+            Err(error) => assert!(!is_there && matches!(error, GetImageError::Texture(_)), "{error:?}"),
+        }
+    }
+    let mut batch = world.presenter.batch();
+    batch.destroy_texture(texture.texture_id);
+    batch.drop_texture(texture.texture_id);
+    batch.submit();
     world.finish();
 }
 

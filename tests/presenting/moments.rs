@@ -113,7 +113,7 @@ fn a_device_goes_in_every_way_at_every_moment(
     if let Some(waiting) = waiting {
         match (waiting.recv_timeout(TIMEOUT).expect("it is answered"), moment) {
             (Ok(image), _) => {
-                assert_eq!(image.to_vec()[..4], RED);
+                assert_eq!(image.to_vec().unwrap()[..4], RED);
                 assert!(moment == Captured || newest == RED, "the frame that was read is shown");
             }
             // A read returns the frame that it asked for, or an error.

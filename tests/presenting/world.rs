@@ -256,7 +256,7 @@ impl World {
 
     #[track_caller]
     pub fn read(&mut self) -> [u8; 4] {
-        let bytes = self.get_image(None).unwrap().to_vec();
+        let bytes = self.get_image(None).unwrap().to_vec().unwrap();
         *bytes.first_chunk().unwrap()
     }
 

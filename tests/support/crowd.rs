@@ -316,5 +316,5 @@ fn uniform<'a>(rows: impl IntoIterator<Item = &'a [u8]>) -> [u8; 4] {
 /// The color of the whole snapshot.
 #[track_caller]
 pub fn color_of(snapshot: &Snapshot) -> [u8; 4] {
-    uniform(snapshot.rows())
+    uniform(snapshot.rows().unwrap())
 }

@@ -77,15 +77,11 @@ impl WebGpu {
         while let Some(message) = next.take() {
             match message {
                 Message::Exit => break,
-                Message::Script(owner, Request::GetImage(canvas, reply)) => {
-                    let images = images.clone();
-                    self.presenter.get_image(context_id(owner, canvas), None, move |image| {
-                        // This runs on the thread of a device, where a copy would hold up the other canvases of the device.
-                        let _ = images.send((image, reply));
-                    });
-                }
-                Message::Script(owner, request @ (Request::Present(..) | Request::DestroyTexture(_))) => {
-                    next = self.gather(owner, request, messages);
+                Message::Script(
+                    owner,
+                    request @ (Request::Present(..) | Request::GetImage(..) | Request::DestroyTexture(_)),
+                ) => {
+                    next = self.gather(owner, request, messages, &images);
                 }
                 Message::Script(owner, request) => self.serve(owner, request),
                 Message::EndPage(owner) => self.end_page(owner),
@@ -102,9 +98,15 @@ impl WebGpu {
         let _ = copier.join();
     }
 
-    /// Takes the presents and destructions that wait in the channel into one batch, whichever page they are from. Returns the first
+    /// Takes the presents, reads and destructions that wait in the channel into one batch, whichever page they are from. Returns the first
     /// message that must not overtake them.
-    fn gather(&mut self, owner: OwnerId, first: Request, messages: &Receiver<Message>) -> Option<Message> {
+    fn gather(
+        &mut self,
+        owner: OwnerId,
+        first: Request,
+        messages: &Receiver<Message>,
+        images: &Sender<Read>,
+    ) -> Option<Message> {
         let mut batch = self.presenter.batch();
         let mut next = Some(Message::Script(owner, first));
         while let Some(message) = next.take() {
@@ -120,6 +122,13 @@ impl WebGpu {
                         let (context, epoch) = (context_id(owner, canvas), CanvasEpoch(epoch));
                         let _ = batch.present(context, Contents::Texture(texture), epoch);
                     }
+                }
+                Request::GetImage(canvas, reply) => {
+                    let images = images.clone();
+                    batch.get_image(context_id(owner, canvas), None, move |image| {
+                        // This runs on the thread of a device, where a copy would hold up the other canvases of the device.
+                        let _ = images.send((image, reply));
+                    });
                 }
                 Request::DestroyTexture(texture) => {
                     if let Some(texture) = page.textures.remove(&texture) {
@@ -303,11 +312,16 @@ fn start_copier() -> (Sender<Read>, JoinHandle<()>) {
     (images, std::thread::spawn(copy_all))
 }
 
+/// Upper bound of the bytes of an image that script gets. A page chooses how large its canvases are, drawn or not.
+const LARGEST_IMAGE: usize = 256 << 20;
+
 /// Copies an image to where script reads it: once, with the conversion on the way.
 fn share(snapshot: &Snapshot) -> Option<Image> {
     let Size2D { width, height, .. } = snapshot.size();
     let stride = width as usize * 4;
-    let mut pixels = IpcSharedMemory::from_byte(0, stride * height as usize);
+    // Shared memory that cannot be had ends this thread.
+    let len = stride.checked_mul(height as usize).filter(|len| *len <= LARGEST_IMAGE)?;
+    let mut pixels = IpcSharedMemory::from_byte(0, len);
     // SAFETY: no other process has the memory before it is sent, and there is one value of it here.
     let bytes = unsafe { pixels.deref_mut() };
     snapshot.copy_into(bytes, stride, PixelEncoding::IMAGE_DATA).ok()?;

@@ -1,8 +1,10 @@
 //! Every conversion against a naive one in `f64`, for random pixels, rows and images.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use euclid::default::Size2D;
+use euclid::default::{Box2D, Size2D};
+use euclid::point2;
 use half::f16;
 use proptest::prelude::*;
 
@@ -166,15 +168,17 @@ proptest! {
                 let pixels = prop::collection::vec(any_pixel(from), (size.0 * size.1) as usize);
                 (Just(from), Just(size), pixels)
             })
-        }), any_encoding(), 0usize..40)
+        }), any_encoding(), 0usize..40),
+        cut in any::<[u32; 4]>(),
     ) {
         let original = original(from, size, &pixels);
         let width = size.0 as usize;
         if let Some(frame) = original.layout().shown_as_it_is().is_none().then(|| Frame::converted(&original)) {
             let frame = frame.unwrap();
             let shown = frame.layout().order().encoding();
-            prop_assert_eq!(frame.rows().count(), size.1 as usize);
-            for (row, sources) in frame.rows().zip(pixels.chunks(width)) {
+            let rows = || frame.layout().row_layout().rows(frame.bytes());
+            prop_assert_eq!(rows().count(), size.1 as usize);
+            for (row, sources) in rows().zip(pixels.chunks(width)) {
                 prop_assert_eq!(row.len(), 4 * width);
                 for (pixel, source) in row.chunks(4).zip(sources) {
                     assert_written(shown.format, pixel, naive(from, shown, source))?;
@@ -193,6 +197,25 @@ proptest! {
             prop_assert!(line[row..].iter().all(|byte| *byte == 0xEE), "written between rows");
         }
         let tight: Vec<u8> = image.chunks(stride).flat_map(|line| &line[..row]).copied().collect();
-        prop_assert_eq!(snapshot.convert(to), tight);
+        prop_assert_eq!(snapshot.convert(to).unwrap(), tight);
+
+        // A part of the image has the same pixels.
+        let sort = |a, b, side| (u32::min(a % (side + 1), b % (side + 1)), u32::max(a % (side + 1), b % (side + 1)));
+        let ((left, right), (top, bottom)) = (sort(cut[0], cut[1], size.0), sort(cut[2], cut[3], size.1));
+        let part = snapshot.region(Box2D::new(point2(left, top), point2(right, bottom))).unwrap();
+        let columns = |bytes_per_pixel| bytes_per_pixel * left as usize..bytes_per_pixel * right as usize;
+        let cut = |bytes: &[u8], stride: usize, columns: Range<usize>| {
+            let rows = bytes.chunks(stride).take(bottom as usize).skip(top as usize);
+            rows.flat_map(|row| &row[columns.clone()]).copied().collect::<Vec<_>>()
+        };
+        prop_assert_eq!(part.size().to_tuple(), (right - left, bottom - top));
+        prop_assert_eq!(part.convert(to).unwrap(), cut(&image, stride, columns(to.format.bytes_per_pixel())));
+        let from = from.format.bytes_per_pixel();
+        let original = snapshot.to_vec().unwrap();
+        let expected = cut(&original, from * width, columns(from));
+        prop_assert_eq!(part.to_vec().unwrap(), &*expected);
+        let mut rows = part.rows().unwrap();
+        let rows: Vec<u8> = std::iter::from_fn(|| rows.next_row().map(<[u8]>::to_vec)).flatten().collect();
+        prop_assert_eq!(rows, expected);
     }
 }

@@ -10,7 +10,7 @@ use webrender_api::ImageDescriptorFlags;
 use super::machine::{CONTEXT, KEY};
 use super::offers::{Table, Weakened};
 use crate::delivery::{
-    CompositorImage, Fallback, Forgotten, Generations, HandlerId, Locked, Outbox, Recipients,
+    CompositorImage, Fallback, Forgotten, Generations, HandlerId, LockAnswer, Locked, Outbox, Recipients,
 };
 use crate::frame::testing::{frame_layout, marked_frame};
 use crate::frame::{Frame, FrameLayout, SharedFrame, WeakFrame};
@@ -125,9 +125,15 @@ impl Image for Real {
     }
 
     fn lock(&mut self, handler: HandlerId, generation: Option<u8>) -> Locked {
-        let locked = self.image.lock(handler, generation);
+        let (answer, _) = self.image.lock(handler, generation);
+        let answer = answer.expect("there is an image");
+        let is_padded = matches!(answer, LockAnswer::TooShort(..));
+        let locked = self.fallback.provide(answer).expect("there is memory");
+        if is_padded {
+            self.image.keep_padded(handler, &locked);
+        }
         self.outbox.drain();
-        locked.expect("there is an image")
+        locked
     }
 
     fn end(&mut self) {
@@ -288,11 +294,10 @@ fn mark(bytes: &[u8]) -> u32 {
 fn len(locked: &Locked) -> usize {
     match locked {
         Locked::Frame(frame) => frame.layout().byte_len(),
-        Locked::Bytes(bytes) => bytes.len(),
+        Locked::Substitute(_) => locked.bytes().len(),
     }
 }
 
-/// It takes long to make.
 fn fallback() -> Arc<Fallback> {
     let fallback = Arc::<Fallback>::default();
     for renderer in 0..RENDERERS {

@@ -15,6 +15,9 @@ use crate::frame::{FrameLayout, SharedFrame};
 use crate::tests::oracle::Witness;
 use crate::{CanvasEpoch, ImageSink};
 
+/// More bytes than any image here has.
+const LONGEST: usize = 4096;
+
 /// A rule that is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Weakened {
@@ -96,7 +99,6 @@ impl Table {
 
     fn offer(&mut self, frame: SharedFrame) -> (u8, FrameLayout) {
         let layout = *frame.layout();
-        self.fallback.cover(layout.byte_len());
         let number = self.bind(layout);
         self.updates.retain(|(before, ..)| *before != number);
         self.updates.push((number, layout, true));
@@ -138,7 +140,9 @@ impl Image for Table {
         let layout = index.map(|index| self.updates[index].1);
         let any = self.weakened == Weakened::AnswersWithAnyLayout;
         let frame = self.frames.iter().rev().find(|frame| any || Some(*frame.layout()) == layout);
-        let Some(frame) = frame.cloned() else { return Locked::Bytes(self.fallback.get()) };
+        let Some(frame) = frame.cloned() else {
+            return self.fallback.zeros(LONGEST).expect("there is memory");
+        };
         let locked = Locked::Frame(frame);
         self.last_locks.retain(|(of, ..)| *of != handler);
         self.last_locks.push((handler, asked, locked.clone()));

@@ -441,7 +441,10 @@ impl<P: Parts> Engine<P> {
         }
         let opaque = snapshot.alpha_mode() == AlphaMode::Opaque;
         let bgra = snapshot.format() == PixelFormat::Bgra8;
-        let seen = Picture::of(|| snapshot.rows(), snapshot.size(), opaque, bgra, self.setup.pattern);
+        let bytes = snapshot.to_vec().expect("there is memory for it");
+        // The images of empty canvases have no rows.
+        let row = (4 * snapshot.size().width as usize).max(1);
+        let seen = Picture::of(|| bytes.chunks(row), snapshot.size(), opaque, bgra, self.setup.pattern);
         self.witness.tell(|oracle| oracle.rule(seen.is_some(), || format!("torn: {snapshot:?}")));
         seen
     }
