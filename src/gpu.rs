@@ -49,20 +49,24 @@ macro_rules! each_backend {
 }
 pub(crate) use each_backend;
 
-mod memory;
+mod contained;
 mod copy;
+mod memory;
 mod portable;
 #[cfg(all(
     feature = "vulkan",
     any(windows, target_os = "linux", target_os = "android", target_os = "freebsd")
 ))]
 mod vulkan;
+mod waiting;
 mod wgpu;
 
 #[cfg(test)]
 pub(crate) mod fake;
 
+pub(crate) use self::contained::ContainedGpu;
 pub(crate) use self::memory::{FrameMemory, IdleMemory, InFlightMemory, Readable, Unreadable};
+pub(crate) use self::waiting::{WaitError, WaitResult};
 #[cfg(test)]
 pub(crate) use self::wgpu::UnsupportedDevice;
 pub(crate) use self::wgpu::WgpuCore;
@@ -73,11 +77,12 @@ pub(crate) use self::wgpu::WgpuCore;
 /// thread only.
 ///
 /// Precondition: an id that is passed to a method is in the hub, which is wgpu-core's table of ids. wgpu-core
-/// panics at an unknown id.
+/// panics at an unknown id, and so does an implementation, unless it is a [`ContainedGpu`].
 pub(crate) trait Gpu: Send + Sync {
     /// Opens a device for submissions and waits. The result stays usable after
-    /// [`drop_device`](Self::drop_device): it can still wait for submissions, while new ones fail.
-    fn open(&self, device: DeviceId) -> Arc<dyn GpuDevice>;
+    /// [`drop_device`](Self::drop_device): it can still wait for submissions, while new ones fail. Returns
+    /// `None` if wgpu-core does not know the device.
+    fn open(&self, device: DeviceId) -> Option<Arc<dyn GpuDevice>>;
 
     /// Removes a buffer from the hub. wgpu-core keeps its memory until the submissions that use it are done.
     fn drop_buffer(&self, id: BufferId);
@@ -165,8 +170,8 @@ pub(crate) struct Submission {
     pub(crate) index: SubmissionIndex,
 }
 
-/// Proof that all submissions to a device up to an index are done. Outside tests only [`GpuDevice::wait`]
-/// makes one, after the device's fence has reached the index.
+/// Proof that all submissions to a device up to an index are done. Outside tests only `waiting` makes one,
+/// after the device's fence has reached the index.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Completed {
     device: DeviceId,
@@ -180,17 +185,6 @@ impl Completed {
     }
 }
 
-/// The result of [`GpuDevice::wait`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum WaitResult {
-    Done(Completed),
-    TimedOut,
-    /// The device is lost: submissions that are not done yet never will be.
-    Lost,
-    /// This crate has no access to the device's fence. [`Gpu::poll`] tells whether submissions are done.
-    MustPoll,
-}
-
 /// The result of [`Gpu::poll`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PollResult {
@@ -200,6 +194,8 @@ pub(crate) enum PollResult {
     Busy,
     /// The device is lost.
     Lost,
+    /// wgpu-core, or a closure of the engine that it ran, panicked.
+    Panicked,
 }
 
 /// Why [`GpuDevice::create_buffer`] failed.
@@ -212,6 +208,8 @@ pub(crate) enum CreateBufferError {
     OutOfMemory,
     #[error("the device is lost")]
     DeviceLost,
+    #[error("wgpu-core panicked")]
+    Panicked,
 }
 
 impl From<CreateBufferError> for PresentError {
@@ -220,6 +218,7 @@ impl From<CreateBufferError> for PresentError {
             CreateBufferError::UnsupportedBackend => Self::UnsupportedBackend,
             CreateBufferError::OutOfMemory => Self::OutOfMemory,
             CreateBufferError::DeviceLost => Self::DeviceLost,
+            CreateBufferError::Panicked => Self::Panicked,
         }
     }
 }

@@ -29,7 +29,6 @@ use wgpu_core::global::Global;
 use wgpu_core::id::{DeviceId, QueueId};
 
 use self::entries::{ContextEntry, Entries};
-use self::poller::device::poll_contained;
 use self::submitter::Submitter;
 use crate::api::canvas::{BufferIds, Contents, ContextConfiguration, ContextDescriptor, PendingTexture};
 use crate::api::error::{CreateContextError, GetImageError, UnknownContext};
@@ -40,7 +39,7 @@ use crate::api::report::Statistics;
 use crate::context::{ContextData, ContextMap, Purpose};
 use crate::delivery::{Message, Outbox, Recipients, Reply};
 use crate::frame::{CopyLayout, Snapshot};
-use crate::gpu::{Gpu, PollResult, WgpuCore};
+use crate::gpu::{ContainedGpu, Gpu, WgpuCore};
 use crate::pixels::AlphaMode;
 use crate::staging::StagingRing;
 
@@ -65,7 +64,8 @@ const LONGEST_FAREWELL: Duration = Duration::from_millis(if cfg!(test) { 40 } el
 /// # What the engine promises
 ///
 /// - wgpu-core's ids are live during the call and belong to this presenter's `Global`, whose only presenter this is. (wgpu-core panics
-///   otherwise.)
+///   otherwise. The panic goes no further: the present that caused it, or the whole submission, fails as
+///   [`Panicked`](crate::PresentError::Panicked).)
 /// - Ids that were handed in are used for nothing else until they are handed back, nor are the buffers behind them. Memory safety
 ///   rests on that: a command that copies to a staging buffer would write a frame while it is read.
 /// - A texture is what its configuration says, as far as wgpu-core does not check that.
@@ -73,7 +73,7 @@ const LONGEST_FAREWELL: Duration = Duration::from_millis(if cfg!(test) { 40 } el
 ///
 /// Everything else may be hostile: context ids, sizes, order and timing.
 pub struct Presenter {
-    gpu: Arc<dyn Gpu>,
+    gpu: Arc<ContainedGpu>,
     outbox: Arc<Outbox>,
     poller: Poller,
     entries: Entries,
@@ -110,6 +110,7 @@ impl Presenter {
             due.store(true, Ordering::Release);
             wake();
         });
+        let gpu = Arc::new(ContainedGpu::new(gpu));
         let poller = Poller::new(gpu.clone(), wake.clone());
         let outbox = Arc::new(Outbox::new(Recipients { sink, on_outcome, on_id, wake }));
         Self {
@@ -363,7 +364,7 @@ impl Presenter {
         self.poller.retire(device);
         self.forget_buffers(device);
         // This runs what closures it can: wgpu-core cannot be asked for the device afterwards.
-        poll_contained(&*self.gpu, device);
+        self.gpu.poll(device);
         self.gpu.drop_device(device);
         self.poller.forget(device);
         self.outbox.drain();
@@ -479,12 +480,11 @@ impl Presenter {
         recyclers.for_each(|recycler| recycler.forget_device(device));
     }
 
-    /// Polls a device: closures of finished work run, and wgpu-core releases what is not used any more. A destroyed device that is
-    /// still busy asks for the next maintenance, so that it is polled to its end.
+    /// Polls a device: closures of finished work run, and wgpu-core releases what is not used any more. For a destroyed device that
+    /// is still busy the next maintenance is asked for, so that it is polled to its end.
     fn poll(&self, device: DeviceId) {
-        if poll_contained(&*self.gpu, device) == PollResult::Busy && self.poller.is_retired(device) {
-            self.poller.remind(device);
-        }
+        let result = self.gpu.poll(device);
+        self.poller.polled(device, result);
     }
 }
 

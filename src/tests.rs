@@ -27,6 +27,7 @@ mod newest;
 mod order;
 mod owners;
 mod pace;
+mod panics;
 mod pixels;
 mod polling;
 mod properties;
@@ -37,6 +38,7 @@ mod resizing;
 mod rooms;
 mod taking;
 mod waiting;
+mod waits;
 
 #[cfg(loom)]
 mod loom;

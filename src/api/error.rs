@@ -83,6 +83,10 @@ pub enum PresentError {
     /// The context was destroyed before the copy was completed.
     #[error("the context was destroyed")]
     ContextDestroyed,
+    /// wgpu-core panicked while the copy was made, for example at an id that it does not know; or a closure of
+    /// the engine did that it ran meanwhile. The log has the panic's message.
+    #[error("wgpu-core panicked")]
+    Panicked,
 }
 
 impl PresentError {

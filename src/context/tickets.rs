@@ -153,6 +153,12 @@ impl Tickets {
         self.0.iter().any(|ticket| ticket.number == number)
     }
 
+    /// The sequence number of a present and the epoch that its end acknowledges. `None` if it has ended.
+    pub(crate) fn promise(&self, number: u64) -> Option<(u64, CanvasEpoch)> {
+        let ticket = self.0.iter().find(|ticket| ticket.number == number)?;
+        ticket.present().map(|present| (present.sequence, present.promised))
+    }
+
     /// Whether one more read may wait for a copy.
     pub(crate) fn has_room_to_read(&self) -> bool {
         self.0.iter().map(Ticket::reads).sum::<usize>() < MOST_READS

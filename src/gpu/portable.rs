@@ -30,8 +30,9 @@ use wgpu_hal::{Api, Device as _};
 use wgpu_types::{BufferUsages, PollType};
 
 use super::memory::{HubMemory, Unmapped};
+use super::waiting::judge_value;
 use super::{
-    Completed, CreateBufferError, GpuDevice, IdleMemory, ReadbackCopy, Submission, SubmitError, WaitResult,
+    CreateBufferError, GpuDevice, IdleMemory, ReadbackCopy, Submission, SubmitError, WaitResult,
     with_headroom,
 };
 use crate::api::ids::EncoderIds;
@@ -241,14 +242,10 @@ impl<A: Api> GpuDevice for PortableDevice<A> {
         let mut pause = FIRST_SLEEP;
         loop {
             // SAFETY: the fence was taken from this device, and their guards keep both alive.
-            match unsafe { self.device.get_fence_value(&self.fence) } {
-                Ok(value) if value >= index => return WaitResult::Done(Completed { device: self.id, index }),
-                Ok(_) if start.elapsed() >= timeout => return WaitResult::TimedOut,
-                Ok(_) => thread::sleep(pause),
-                Err(error) => {
-                    log::warn!("webgpu-presentation: waiting for {:?}: {error}", self.id);
-                    return WaitResult::Lost;
-                }
+            let value = unsafe { self.device.get_fence_value(&self.fence) };
+            match judge_value(self.id, index, value) {
+                WaitResult::TimedOut if start.elapsed() < timeout => thread::sleep(pause),
+                judged => return judged,
             }
             pause = (pause * 2).min(LONGEST_SLEEP);
         }

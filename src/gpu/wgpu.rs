@@ -68,7 +68,7 @@ impl WgpuCore {
 }
 
 impl Gpu for WgpuCore {
-    fn open(&self, id: DeviceId) -> Arc<dyn GpuDevice> {
+    fn open(&self, id: DeviceId) -> Option<Arc<dyn GpuDevice>> {
         let device = self.open_supported(id).unwrap_or_else(|| Arc::new(UnsupportedDevice(id)));
         match device.memory() {
             Some(memory) => log::info!("webgpu-presentation: {id:?} has {memory:?} frame memory"),
@@ -76,7 +76,7 @@ impl Gpu for WgpuCore {
                 "webgpu-presentation: {id:?} has an unknown backend, its canvases cannot be presented"
             ),
         }
-        device
+        Some(device)
     }
 
     fn drop_buffer(&self, id: BufferId) {

@@ -19,9 +19,10 @@ use wgpu_core::id::{DeviceId, QueueId};
 use self::device::DevicePoller;
 use self::threads::PollerThreads;
 use self::waits::{Continuation, Wait};
+use crate::api::error::PresentError;
 use crate::api::error::UnknownQueue;
-use crate::gpu::{Gpu, GpuDevice};
-use crate::sync::contain_panic;
+use crate::gpu::{ContainedGpu, Gpu, GpuDevice, PollResult};
+use crate::sync::{catch_panic, contain_panic};
 
 /// Drives wgpu-core, for frames and for the engine's own closures.
 ///
@@ -40,7 +41,7 @@ pub struct Poller(Arc<Shared>);
 
 struct Shared {
     threads: Arc<PollerThreads>,
-    gpu: Arc<dyn Gpu>,
+    gpu: Arc<ContainedGpu>,
     wake: Arc<Wake>,
     devices: Mutex<Devices>,
     /// Pollers of devices that were dropped, whose threads may still run.
@@ -81,7 +82,7 @@ impl Wake {
 }
 
 impl Poller {
-    pub(crate) fn new(gpu: Arc<dyn Gpu>, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
+    pub(crate) fn new(gpu: Arc<ContainedGpu>, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
         Self(Arc::new(Shared {
             threads: Arc::default(),
             gpu,
@@ -97,11 +98,15 @@ impl Poller {
     /// a number that it did not return never ends.
     ///
     /// The device must not be dropped. If it is destroyed, its closures run in
-    /// [`Presenter::maintain`](crate::Presenter::maintain) instead. Once the presenter is gone this does nothing.
+    /// [`Presenter::maintain`](crate::Presenter::maintain) instead. Once the presenter is gone this does nothing, nor does it
+    /// for a device that wgpu-core does not know.
     pub fn wait_for(&self, device: DeviceId, submission: SubmissionIndex) {
-        if !self.0.threads.are_stopped() {
+        if self.0.threads.are_stopped() {
+            return;
+        }
+        if let Some(device) = self.device(device) {
             let wait = Wait { index: submission, then: Continuation::RunClosures };
-            self.device(device).add(std::iter::once(wait));
+            device.add(std::iter::once(wait));
         }
     }
 
@@ -132,7 +137,11 @@ impl Poller {
         until: Option<Instant>,
         waits: &mut Vec<Wait>,
     ) {
-        let device = self.device(device);
+        let Some(device) = self.device(device) else {
+            // It was opened for the submission, and is forgotten only on this thread.
+            log::error!("webgpu-presentation: {device:?} is not known any more");
+            return device::fail(waits, &PresentError::Panicked);
+        };
         if let (Some(until), Some(first)) = (until, waits.first()) {
             device.spin(first.index, until, waits);
         }
@@ -160,8 +169,10 @@ impl Poller {
     /// Notes that a queue belongs to a device, and prepares the device: its first wait finds a thread that runs. (On a machine whose cores
     /// are busy, a new thread runs only milliseconds later.)
     pub(super) fn add_device(&self, device: DeviceId, queue: QueueId) {
-        self.device(device).add(std::iter::empty());
-        self.0.devices.lock().queues.insert(queue, device);
+        if let Some(poller) = self.device(device) {
+            poller.add(std::iter::empty());
+            self.0.devices.lock().queues.insert(queue, device);
+        }
     }
 
     /// Whether a thread runs. What such a thread asks for before it ends is seen by a caller that looks afterwards.
@@ -171,9 +182,10 @@ impl Poller {
         any_runs
     }
 
-    /// Returns what is kept of a device, from now until it is [forgotten](Self::forget).
-    pub(crate) fn open(&self, device: DeviceId) -> Arc<dyn GpuDevice> {
-        self.device(device).device().clone()
+    /// Returns what is kept of a device, from now until it is [forgotten](Self::forget). Returns `None` if wgpu-core does not know
+    /// it.
+    pub(crate) fn open(&self, device: DeviceId) -> Option<Arc<dyn GpuDevice>> {
+        Some(self.device(device)?.device().clone())
     }
 
     /// Returns the devices that were waited for or presented on, and were not dropped.
@@ -183,12 +195,9 @@ impl Poller {
 
     /// Lets no poller call wgpu-core for this device any more, and waits until a poll under way is over. Waits for frames go on.
     pub(crate) fn retire(&self, device: DeviceId) {
-        self.device(device).retire();
-    }
-
-    pub(super) fn is_retired(&self, device: DeviceId) -> bool {
-        let poller = self.0.devices.lock().pollers.get(&device).cloned();
-        poller.is_some_and(|poller| poller.is_retired())
+        if let Some(device) = self.device(device) {
+            device.retire();
+        }
     }
 
     /// Forgets a retired device, whose id may name another one from now on.
@@ -201,12 +210,19 @@ impl Poller {
             let mut retired = self.0.retired.lock();
             retired.retain(|poller| poller.strong_count() > 0);
             retired.push(Arc::downgrade(&poller));
+            drop(retired);
+            // With the last handle wgpu-core destroys the device, in which it may panic.
+            catch_panic("wgpu-core", || drop(poller));
         }
     }
 
-    /// Asks for [`maintain`](crate::Presenter::maintain), a moment from now.
-    pub(super) fn remind(&self, device: DeviceId) {
-        self.device(device).remind();
+    /// Notes the result of a poll in the maintenance. If the device is retired and must be polled again, asks for
+    /// [`maintain`](crate::Presenter::maintain) after a while. (Otherwise its own thread polls.)
+    pub(super) fn polled(&self, device: DeviceId, result: PollResult) {
+        let poller = self.0.devices.lock().pollers.get(&device).cloned();
+        if let Some(poller) = poller.filter(|poller| poller.is_retired()) {
+            poller.remind_after(result);
+        }
     }
 
     /// Ends all threads and waits for them, which takes no longer than a closure of the engine's and a slice of a wait.
@@ -219,14 +235,15 @@ impl Poller {
         self.0.threads.join();
     }
 
-    fn device(&self, id: DeviceId) -> Arc<DevicePoller> {
+    /// Returns the poller of a device, which is made if there is none. Returns `None` if wgpu-core does not know the device.
+    fn device(&self, id: DeviceId) -> Option<Arc<DevicePoller>> {
         let known = self.0.devices.lock().pollers.get(&id).cloned();
-        known.unwrap_or_else(|| {
+        known.or_else(|| {
             // Opening calls wgpu-core, so the lock is not held.
-            let device = self.0.gpu.open(id);
+            let device = self.0.gpu.open(id)?;
             let Shared { gpu, wake, threads, .. } = &*self.0;
             let new = Arc::new(DevicePoller::new(device, gpu.clone(), wake.clone(), threads.clone()));
-            self.0.devices.lock().pollers.entry(id).or_insert(new).clone()
+            Some(self.0.devices.lock().pollers.entry(id).or_insert(new).clone())
         })
     }
 }

@@ -21,7 +21,7 @@ use crate::api::ids::{ContextId, EncoderIds, OwnerId, ReturnedId};
 use crate::context::{Admission, ContextData, Purpose, Stage, Ticket};
 use crate::delivery::{Message, Outbox};
 use crate::frame::CopyLayout;
-use crate::gpu::{Gpu, GpuDevice, ReadbackCopy, SubmitError};
+use crate::gpu::{ContainedGpu, Gpu, GpuDevice, ReadbackCopy, SubmitError};
 use crate::staging::{AvailableBuffer, StagingRing};
 
 /// Upper bound of the bytes of one owner in flight. What goes beyond it waits, unless a canvas has fewer than two presents and no capture in
@@ -33,7 +33,7 @@ const LONGEST_SPIN: Duration = Duration::from_secs(1);
 
 /// What a presenter has queued and not yet submitted. Accessed only on the WebGPU thread.
 pub(super) struct Submitter {
-    gpu: Arc<dyn Gpu>,
+    gpu: Arc<ContainedGpu>,
     poller: Poller,
     outbox: Arc<Outbox>,
     /// How long a flush waits, busily, for what it submitted.
@@ -106,7 +106,7 @@ enum Destination {
 }
 
 impl Submitter {
-    pub(super) fn new(gpu: Arc<dyn Gpu>, poller: Poller, outbox: Arc<Outbox>, spin: Duration) -> Self {
+    pub(super) fn new(gpu: Arc<ContainedGpu>, poller: Poller, outbox: Arc<Outbox>, spin: Duration) -> Self {
         Self {
             gpu,
             poller,
@@ -242,7 +242,9 @@ impl Submitter {
         entries: &mut Entries,
     ) {
         let Scratch { group, prepared, copies } = scratch;
-        let device = self.poller.open(device);
+        let Some(device) = self.poller.open(device) else {
+            return group.drain(..).for_each(|queued| self.refuse(queued, &PresentError::Panicked, false));
+        };
         for queued in group.drain(..) {
             match self.find_destination(&queued, &device, entries) {
                 Ok(destination) => prepared.push(PreparedCopy { queued, destination }),

@@ -28,6 +28,7 @@ use super::recycler::{LentBytesGuard, LentKind, Loan, Recycler, ReturnedBuffer};
 use crate::api::error::PresentError;
 use crate::api::report::FrameMemoryKind;
 use crate::gpu::{Completed, FrameMemory, IdleMemory, InFlightMemory, Readable, Submission, Unreadable};
+use crate::sync::catch_panic;
 
 /// The memory of a lent buffer; the implementing type says what state the buffer is in.
 pub(crate) trait BufferMemory {
@@ -199,7 +200,10 @@ impl MappingBuffer {
     pub(crate) fn complete(self, completed: &Completed, len: usize) -> Result<MappedBuffer, NotMapped> {
         let Parts { mut lease, memory } = self.into_parts();
         let spare = || lease.lent.recycler().take_spare(len);
-        match memory.complete(completed, len, spare) {
+        // wgpu-core panics if the engine has dropped a portable buffer. The lease must end all the same, or the ring
+        // would miss the buffer for ever.
+        let read = catch_panic("reading a frame", || memory.complete(completed, len, spare));
+        match read.unwrap_or(Err(Unreadable::Failed(PresentError::Panicked))) {
             Ok(Readable::InPlace(memory)) => {
                 lease.lent.recount(FrameMemory::KIND, memory.len());
                 Ok(MappedBuffer(Bytes::InPlace(lease.hold(memory))))

@@ -1,5 +1,6 @@
 //! A fake GPU with hooks, for what happens on another thread in the middle of a call.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,9 +22,46 @@ pub(super) struct Hooks {
     pub(super) submit: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     /// Runs when a device is dropped that the presenter no longer needs.
     pub(super) drop_device: Mutex<Option<Box<dyn FnMut() + Send>>>,
+    /// How many of the next calls panic.
+    panics: Mutex<HashMap<Call, usize>>,
+}
+
+/// A call of the seam that can panic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Call {
+    Open,
+    CreateBuffer,
+    /// Before anything is submitted.
+    Submit,
+    /// After the submission was accepted.
+    Submitted,
+    Wait,
+    Poll,
+    DropBuffer,
+    DestroyTexture,
+    DropTexture,
+    DestroyDevice,
+    DropDevice,
 }
 
 impl Hooks {
+    /// Lets the next `count` calls panic.
+    pub(super) fn panic_in(&self, call: Call, count: usize) {
+        self.panics.lock().insert(call, count);
+    }
+
+    /// Panics, if that was asked for.
+    fn enter(&self, call: Call) {
+        let panics = match self.panics.lock().get_mut(&call) {
+            Some(count) if *count > 0 => {
+                *count -= 1;
+                true
+            }
+            _ => false,
+        };
+        assert!(!panics, "on purpose, in {call:?}");
+    }
+
     pub(super) fn in_next_submit(&self, hook: impl FnOnce() + Send + 'static) {
         *self.submit.lock() = Some(Box::new(hook));
     }
@@ -49,31 +87,38 @@ impl World {
 }
 
 impl Gpu for HookedGpu {
-    fn open(&self, device: DeviceId) -> Arc<dyn GpuDevice> {
-        Arc::new(HookedDevice { device: self.gpu.open(device), hooks: self.hooks.clone() })
+    fn open(&self, device: DeviceId) -> Option<Arc<dyn GpuDevice>> {
+        self.hooks.enter(Call::Open);
+        Some(Arc::new(HookedDevice { device: self.gpu.open(device)?, hooks: self.hooks.clone() }))
     }
 
     fn drop_buffer(&self, id: BufferId) {
+        self.hooks.enter(Call::DropBuffer);
         self.gpu.drop_buffer(id);
     }
 
     fn destroy_texture(&self, id: TextureId) {
+        self.hooks.enter(Call::DestroyTexture);
         self.gpu.destroy_texture(id);
     }
 
     fn drop_texture(&self, id: TextureId) {
+        self.hooks.enter(Call::DropTexture);
         self.gpu.drop_texture(id);
     }
 
     fn destroy_device(&self, id: DeviceId) {
+        self.hooks.enter(Call::DestroyDevice);
         self.gpu.destroy_device(id);
     }
 
     fn drop_device(&self, id: DeviceId) {
+        self.hooks.enter(Call::DropDevice);
         self.gpu.drop_device(id);
     }
 
     fn poll(&self, id: DeviceId) -> PollResult {
+        self.hooks.enter(Call::Poll);
         self.gpu.poll(id)
     }
 }
@@ -105,6 +150,7 @@ impl GpuDevice for HookedDevice {
         headroom: usize,
         id: Option<BufferId>,
     ) -> Result<(BufferId, IdleMemory), CreateBufferError> {
+        self.hooks.enter(Call::CreateBuffer);
         self.device.create_buffer(bytes, headroom, id)
     }
 
@@ -118,10 +164,14 @@ impl GpuDevice for HookedDevice {
         if let Some(hook) = hook {
             hook();
         }
-        self.device.submit(queue, encoder, copies)
+        self.hooks.enter(Call::Submit);
+        let submitted = self.device.submit(queue, encoder, copies);
+        self.hooks.enter(Call::Submitted);
+        submitted
     }
 
     fn wait(&self, index: SubmissionIndex, timeout: Duration) -> WaitResult {
+        self.hooks.enter(Call::Wait);
         self.device.wait(index, timeout)
     }
 
