@@ -31,7 +31,7 @@ use wgpu_core::id::{DeviceId, QueueId};
 use self::entries::{ContextEntry, Entries};
 use self::submitter::Submitter;
 use crate::api::canvas::{BufferIds, Contents, ContextConfiguration, ContextDescriptor, PendingTexture};
-use crate::api::error::{CreateContextError, GetImageError, UnknownContext};
+use crate::api::error::{CreateContextError, GetImageError, SetImageKeyError, UnknownContext};
 use crate::api::ids::{CanvasEpoch, ContextId, OwnerId, ReturnedId, TransactionId};
 use crate::api::image_sink::ImageSink;
 use crate::api::options::PresenterOptions;
@@ -163,13 +163,21 @@ impl Presenter {
     /// one update of it. The sink has been told when this returns, so that a display list sent afterwards finds the image: if another thread
     /// is calling the sink or the engine at that moment, this waits for it. (Called from such a callback, it does not wait.)
     ///
+    /// A key belongs to one context of the map at a time. To display another context under it, end the first one or display that under
+    /// another key: the key is free once the sink was told to delete the image and was flushed. That is before the context comes back as
+    /// [`ReturnedId::Context`]; and this call waits for it, if another thread is telling the sink at that moment.
+    ///
     /// # Errors
     ///
-    /// This presenter has no such context.
-    pub fn set_image_key(&mut self, id: ContextId, key: ImageKey) -> Result<(), UnknownContext> {
-        let known = self.living(id).is_some_and(|entry| entry.data.set_key(key));
+    /// This presenter has no such context, or another context has the key. The context stays displayed under the key that it has.
+    pub fn set_image_key(&mut self, id: ContextId, key: ImageKey) -> Result<(), SetImageKeyError> {
+        let data = self.living(id).map(|entry| entry.data.clone()).ok_or(UnknownContext(id))?;
+        let is_set = data.has_key(key) || {
+            let claim = self.map.claim(key, &data).map_err(SetImageKeyError::KeyInUse)?;
+            data.set_key(claim)
+        };
         self.outbox.finish();
-        if known { Ok(()) } else { Err(UnknownContext(id)) }
+        if is_set { Ok(()) } else { Err(UnknownContext(id).into()) }
     }
 
     /// Shows `contents` as soon as they are copied, unless something newer is shown first. Does not wait.

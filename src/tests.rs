@@ -19,6 +19,7 @@ mod conversions;
 mod faults;
 mod ids;
 mod interrupted;
+mod keys;
 mod lingering;
 mod maintenance;
 mod memory;

@@ -37,6 +37,19 @@ pub enum CreateContextError {
     RepeatedBufferId,
 }
 
+/// Why a context was not displayed under an image key.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SetImageKeyError {
+    /// The presenter has no such context.
+    #[error(transparent)]
+    UnknownContext(#[from] UnknownContext),
+    /// This context of the same map is displayed under the key, perhaps by another presenter, or it was until it ended and its
+    /// image is not deleted yet.
+    #[error("context {0:?} is displayed under this image key")]
+    KeyInUse(ContextId),
+}
+
 /// Why a texture was not presented.
 ///
 /// Unless a variant says otherwise, the canvas keeps its last good frame, and the compositor gets an image
