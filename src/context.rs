@@ -178,7 +178,7 @@ impl ContextData {
             purpose => purpose,
         };
         let sequence = state.sequence;
-        let ticket = Ticket { number, purpose, layout, stage: Stage::Queued };
+        let ticket = Ticket { number, purpose, layout, asked: Instant::now(), stage: Stage::Queued };
         if !state.is_alive() {
             let _ = self.fail_ticket(&mut state, ticket, &PresentError::ContextDestroyed);
         } else if let Some(superseded) = state.tickets.push(ticket) {

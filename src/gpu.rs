@@ -73,8 +73,8 @@ pub(crate) use self::wgpu::WgpuCore;
 
 /// What the presenter asks of a `wgpu_core::global::Global`.
 ///
-/// [`open`](Self::open) and [`poll`](Self::poll) are called on any thread, all other methods on the WebGPU
-/// thread only.
+/// [`open`](Self::open), [`poll`](Self::poll) and [`drop_queue`](Self::drop_queue) are called on any thread, all
+/// other methods on the WebGPU thread only.
 ///
 /// Precondition: an id that is passed to a method is in the hub, which is wgpu-core's table of ids. wgpu-core
 /// panics at an unknown id, and so does an implementation, unless it is a [`ContainedGpu`].
@@ -99,6 +99,14 @@ pub(crate) trait Gpu: Send + Sync {
 
     /// Removes a device from the hub.
     fn drop_device(&self, id: DeviceId);
+
+    /// Removes a queue from the hub. wgpu-core waits until its device is idle, without a time-out, and runs closures of
+    /// the engine's. Called on any thread.
+    fn drop_queue(&self, id: QueueId);
+
+    /// Returns the index of the last submission to a device that wgpu-core has accepted, or `None` if it does not
+    /// tell.
+    fn last_submission(&self, device: DeviceId) -> Option<SubmissionIndex>;
 
     /// Polls a device without waiting: runs the engine's closures for finished submissions.
     fn poll(&self, id: DeviceId) -> PollResult;

@@ -59,7 +59,8 @@ const LONGEST_FAREWELL: Duration = Duration::from_millis(if cfg!(test) { 40 } el
 ///
 /// wgpu-core's closures run inside a poll: on a thread of the poller, or in a call of this type that does maintenance. [`destroy_device`](Self::destroy_device), [`drop_device`](Self::drop_device) and dropping
 /// the presenter wait for a poll under way on a thread of the [`poller`](Self::poller), so closures must not wait for the WebGPU
-/// thread.
+/// thread. A thread that is stuck, in a closure or in the driver, is waited for for five seconds when the presenter is dropped. Then it is left
+/// behind and an error is logged; a process that ends while it is still in the driver may crash there.
 ///
 /// # What the engine promises
 ///
@@ -103,7 +104,7 @@ impl Presenter {
         sink: impl ImageSink + 'static,
         options: PresenterOptions,
     ) -> Self {
-        let PresenterOptions { on_outcome, on_id, wake, frame_memory: _, spin } = options;
+        let PresenterOptions { on_outcome, on_id, wake, frame_memory: _, spin, copy_timeout } = options;
         let (sink, maintenance_due) = (Box::new(sink), Arc::new(AtomicBool::new(false)));
         let due = maintenance_due.clone();
         let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || {
@@ -111,7 +112,7 @@ impl Presenter {
             wake();
         });
         let gpu = Arc::new(ContainedGpu::new(gpu));
-        let poller = Poller::new(gpu.clone(), wake.clone());
+        let poller = Poller::new(gpu.clone(), wake.clone(), copy_timeout);
         let outbox = Arc::new(Outbox::new(Recipients { sink, on_outcome, on_id, wake }));
         Self {
             submitter: Submitter::new(gpu.clone(), poller.clone(), outbox.clone(), spin),
@@ -351,8 +352,10 @@ impl Presenter {
     /// Destroys a device as `Global::device_destroy` does, safely beside pollers.
     ///
     /// Frames on screen are not affected, and what was presented before arrives: copies that are in flight to portable memory, or that wait for
-    /// room, are waited for, for 100 ms at most. What is presented on the device afterwards is blank. The device's closures run in
-    /// [`maintain`](Self::maintain) from now on.
+    /// room, are waited for, for 100 ms at most. Copies in flight to owned memory arrive later, within two seconds: those of a GPU that
+    /// does not answer fail then. What is presented on the device afterwards is blank. The device's closures run in
+    /// [`maintain`](Self::maintain) from now on; until the device is idle, [`wake`](PresenterOptions::wake) asks for that with pauses of up to
+    /// 64 ms.
     pub fn destroy_device(&mut self, device: DeviceId) {
         self.maintain_if_due();
         self.finish_copies(device);
@@ -375,6 +378,25 @@ impl Presenter {
         self.gpu.poll(device);
         self.gpu.drop_device(device);
         self.poller.forget(device);
+        self.outbox.drain();
+    }
+
+    /// Drops a queue as `Global::queue_drop` does, but does not wait: wgpu-core drops a queue only when its device is idle, however long
+    /// that takes. The ids of the queue must not be used afterwards.
+    ///
+    /// The thread of the device drops it as soon as all that was submitted before is done, or the device is lost; closures of
+    /// finished work can run then, on that thread. (A closure that waits for the loss of the device is not called by wgpu-core once the queue
+    /// is dropped.) A panic of wgpu-core in it is contained. If the GPU never answers, the queue stays in the hub, and its drop
+    /// waits when the `Global` goes; so it does if the device is busy still when the presenter goes.
+    ///
+    /// Precondition: the device is not dropped yet. If it is, this waits as `Global::queue_drop` does.
+    pub fn drop_queue(&mut self, device: DeviceId, queue: QueueId) {
+        self.maintain_if_due();
+        self.flush();
+        // Without a queue they cannot be made.
+        self.submitter.fail_waiting(device);
+        self.flush();
+        self.poller.drop_queue(device, queue);
         self.outbox.drain();
     }
 

@@ -17,6 +17,7 @@ mod batches;
 mod contract;
 mod conversions;
 mod faults;
+mod hangs;
 mod ids;
 mod interrupted;
 mod keys;

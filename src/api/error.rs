@@ -96,6 +96,10 @@ pub enum PresentError {
     /// The context was destroyed before the copy was completed.
     #[error("the context was destroyed")]
     ContextDestroyed,
+    /// The GPU had not made the copy when its time was up: see
+    /// [`PresenterOptions::copy_timeout`](crate::PresenterOptions::copy_timeout).
+    #[error("the GPU did not make the copy in time")]
+    TimedOut,
     /// wgpu-core panicked while the copy was made, for example at an id that it does not know; or a closure of
     /// the engine did that it ran meanwhile. The log has the panic's message.
     #[error("wgpu-core panicked")]

@@ -12,6 +12,7 @@ use super::{ContextData, ContextState};
 use crate::api::error::{GetImageError, PresentError, UnknownContext};
 use crate::frame::{ByteOrder, CopyLayout, Frame, Readback, SharedFrame, Snapshot};
 use crate::staging::{Completed, MappedBuffer, MappingBuffer, NotMapped};
+use crate::sync::catch_panic;
 
 /// Size in bytes from which on a conversion takes long enough that what was completed before is told first.
 const SLOW_CONVERSION: usize = 1 << 20;
@@ -150,12 +151,12 @@ impl ContextData {
         };
         match ticket.purpose {
             Purpose::Present(present) => {
+                // Whatever this panics with, a bug of this crate, must not keep the outcome and the answers back.
+                catch_panic("the acknowledgement of a present", || state.image.acknowledge(present.promised));
                 state.outcomes.failed(&present, error);
                 for reply in present.readers {
                     self.outbox.answer(reply, Err(read_error.clone()));
                 }
-                // It is told before the messages in any case, and comes last because it computes most.
-                state.image.acknowledge(present.promised);
             }
             Purpose::Capture(reply) => self.outbox.answer(reply, Err(read_error)),
         }

@@ -5,6 +5,8 @@
 //! tickets in [`Tickets`], under its lock, in the order in which they were asked for. A ticket is taken out before it ends, so that it ends
 //! exactly once.
 
+use std::time::Instant;
+
 use wgpu_core::id::DeviceId;
 
 use crate::api::ids::CanvasEpoch;
@@ -50,6 +52,8 @@ pub(crate) struct Ticket {
     pub(crate) number: u64,
     pub(crate) purpose: Purpose,
     pub(crate) layout: CopyLayout,
+    /// When the copy was asked for.
+    pub(crate) asked: Instant,
     pub(crate) stage: Stage,
 }
 

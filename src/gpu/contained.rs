@@ -65,6 +65,14 @@ impl Gpu for ContainedGpu {
         catch_panic(WGPU_CORE, || self.0.drop_device(id));
     }
 
+    fn drop_queue(&self, id: QueueId) {
+        catch_panic(WGPU_CORE, || self.0.drop_queue(id));
+    }
+
+    fn last_submission(&self, device: DeviceId) -> Option<SubmissionIndex> {
+        catch_panic(WGPU_CORE, || self.0.last_submission(device)).flatten()
+    }
+
     fn poll(&self, id: DeviceId) -> PollResult {
         catch_panic(WGPU_CORE, || self.0.poll(id)).unwrap_or(PollResult::Panicked)
     }

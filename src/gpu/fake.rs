@@ -154,6 +154,7 @@ struct DeviceState {
     /// The submissions that are not done, in order.
     running: VecDeque<(SubmissionIndex, Vec<SubmittedCopy>)>,
     lost: bool,
+    has_no_queue: bool,
     destroyed: bool,
     dropped: bool,
 }
@@ -255,6 +256,11 @@ impl FakeGpu {
         self.0.state.lock().devices.get(&id).map_or(0, |device| device.polls)
     }
 
+    /// Returns whether the queue of a device was not dropped.
+    pub(crate) fn has_queue(&self, id: DeviceId) -> bool {
+        !self.0.state.lock().devices.get(&id).is_some_and(|device| device.has_no_queue)
+    }
+
     /// Returns how many buffers were created.
     pub(crate) fn created(&self) -> usize {
         self.0.state.lock().created
@@ -305,13 +311,28 @@ impl Gpu for FakeGpu {
         self.0.state.lock().devices.entry(id).or_default().dropped = true;
     }
 
+    fn drop_queue(&self, id: QueueId) {
+        let mut state = self.0.state.lock();
+        let device = state.devices.entry(device(id.unzip().0)).or_default();
+        assert!(device.running.is_empty() || device.lost, "wgpu-core would wait for the device of {id:?}");
+        device.has_no_queue = true;
+    }
+
+    fn last_submission(&self, device: DeviceId) -> Option<SubmissionIndex> {
+        let mut state = self.0.state.lock();
+        let device = state.devices.entry(device).or_default();
+        assert!(!device.dropped, "it was dropped");
+        Some(device.submitted)
+    }
+
     fn poll(&self, id: DeviceId) -> PollResult {
         let mut state = self.0.state.lock();
         let device = state.devices.entry(id).or_default();
         assert!(!device.dropped, "{id:?} was dropped");
         device.polled = device.done;
         device.polls += 1;
-        if device.running.is_empty() { PollResult::Idle } else { PollResult::Busy }
+        // Without a queue wgpu-core does not know that a device is idle.
+        if device.running.is_empty() && !device.has_no_queue { PollResult::Idle } else { PollResult::Busy }
     }
 }
 

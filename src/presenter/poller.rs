@@ -9,7 +9,7 @@ pub(super) mod waits;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
@@ -44,6 +44,7 @@ struct Shared {
     gpu: Arc<ContainedGpu>,
     wake: Arc<Wake>,
     devices: Mutex<Devices>,
+    copy_timeout: Duration,
     /// Pollers of devices that were dropped, whose threads may still run.
     retired: Mutex<Vec<Weak<DevicePoller>>>,
 }
@@ -82,12 +83,18 @@ impl Wake {
 }
 
 impl Poller {
-    pub(crate) fn new(gpu: Arc<ContainedGpu>, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
+    /// Copies that are not done within `copy_timeout` are given up.
+    pub(crate) fn new(
+        gpu: Arc<ContainedGpu>,
+        wake: Arc<dyn Fn() + Send + Sync>,
+        copy_timeout: Duration,
+    ) -> Self {
         Self(Arc::new(Shared {
             threads: Arc::default(),
             gpu,
             wake: Arc::new(Wake { wake, wants_room: AtomicBool::new(false) }),
             devices: Mutex::default(),
+            copy_timeout,
             retired: Mutex::default(),
         }))
     }
@@ -140,7 +147,8 @@ impl Poller {
         let Some(device) = self.device(device) else {
             // It was opened for the submission, and is forgotten only on this thread.
             log::error!("webgpu-presentation: {device:?} is not known any more");
-            return device::fail(waits, &PresentError::Panicked);
+            device::fail(waits, &PresentError::Panicked);
+            return;
         };
         if let (Some(until), Some(first)) = (until, waits.first()) {
             device.spin(first.index, until, waits);
@@ -175,6 +183,21 @@ impl Poller {
         }
     }
 
+    /// Drops a queue on the thread of its device, once all that was submitted to the device is done or the device is lost.
+    ///
+    /// wgpu-core waits for the device when the last handle of a queue goes, without a time-out. Even a thread that holds a handle for a
+    /// moment then has nothing to wait for any more.
+    pub(super) fn drop_queue(&self, device: DeviceId, queue: QueueId) {
+        self.0.devices.lock().queues.remove(&queue);
+        match (self.0.gpu.last_submission(device), self.device(device)) {
+            (Some(index), Some(poller)) => {
+                poller.add(std::iter::once(Wait { index, then: Continuation::DropQueue(queue) }));
+            }
+            // The device is not known, so there is no fence to wait for.
+            _ => self.0.gpu.drop_queue(queue),
+        }
+    }
+
     /// Whether a thread runs. What such a thread asks for before it ends is seen by a caller that looks afterwards.
     pub(super) fn any_runs(&self) -> bool {
         let any_runs = self.0.threads.any_runs();
@@ -193,7 +216,8 @@ impl Poller {
         self.0.devices.lock().pollers.keys().copied().collect()
     }
 
-    /// Lets no poller call wgpu-core for this device any more, and waits until a poll under way is over. Waits for frames go on.
+    /// Lets no poller poll this device any more, and waits until a poll under way is over. Waits for frames go on, but not for long: the GPU
+    /// may never answer.
     pub(crate) fn retire(&self, device: DeviceId) {
         if let Some(device) = self.device(device) {
             device.retire();
@@ -225,7 +249,8 @@ impl Poller {
         }
     }
 
-    /// Ends all threads and waits for them, which takes no longer than a closure of the engine's and a slice of a wait.
+    /// Ends all threads and waits for them, which takes no longer than a closure of the engine's and a slice of a wait. A thread that is
+    /// stuck is waited for for five seconds.
     pub(crate) fn stop(&self) {
         self.0.threads.stop();
         let devices = std::mem::take(&mut *self.0.devices.lock());
@@ -241,8 +266,9 @@ impl Poller {
         known.or_else(|| {
             // Opening calls wgpu-core, so the lock is not held.
             let device = self.0.gpu.open(id)?;
-            let Shared { gpu, wake, threads, .. } = &*self.0;
-            let new = Arc::new(DevicePoller::new(device, gpu.clone(), wake.clone(), threads.clone()));
+            let Shared { gpu, wake, threads, copy_timeout, .. } = &*self.0;
+            let (gpu, wake, threads) = (gpu.clone(), wake.clone(), threads.clone());
+            let new = Arc::new(DevicePoller::new(device, gpu, wake, threads, *copy_timeout));
             Some(self.0.devices.lock().pollers.entry(id).or_insert(new).clone())
         })
     }

@@ -78,6 +78,7 @@ pub(super) struct QueuedCopy {
     pub(super) is_present: bool,
     pub(super) texture: PendingTexture,
     pub(super) layout: CopyLayout,
+    pub(super) asked: Instant,
 }
 
 /// Why a queued copy has no buffer.
@@ -140,7 +141,8 @@ impl Submitter {
         }
         let is_present = matches!(purpose, Purpose::Present(_));
         let number = data.ask(purpose, layout);
-        self.queued.push(QueuedCopy { context, data, number, is_present, texture, layout });
+        let asked = Instant::now();
+        self.queued.push(QueuedCopy { context, data, number, is_present, texture, layout, asked });
     }
 
     /// Notes what is to become of a texture after the next flush, or when the copies of it that are queued are submitted.
@@ -364,10 +366,10 @@ impl Submitter {
                     (buffer.map(|buffer| buffer.resubmitted(submission)), Some(ticket))
                 }
             };
-            let QueuedCopy { data, number, .. } = queued;
+            let QueuedCopy { data, number, asked, .. } = queued;
             if let Some(buffer) = buffer {
                 data.submitted(number, buffer, superseded);
-                let then = Continuation::Complete { context: Arc::downgrade(&data), number };
+                let then = Continuation::Complete { context: Arc::downgrade(&data), number, asked };
                 self.unawaited.push((submission.device, Wait { index: submission.index, then }));
             }
         }
@@ -407,9 +409,10 @@ impl Submitter {
     fn restore(&mut self, queued: &QueuedCopy, ticket: Option<Ticket>) {
         let Some(ticket) = ticket else { return };
         let submission = ticket.stage.buffer().map(|buffer| buffer.submission());
+        let asked = ticket.asked;
         let number = queued.data.restore(ticket);
         if let Some(submission) = submission {
-            let then = Continuation::Complete { context: Arc::downgrade(&queued.data), number };
+            let then = Continuation::Complete { context: Arc::downgrade(&queued.data), number, asked };
             self.unawaited.push((submission.device, Wait { index: submission.index, then }));
         }
     }

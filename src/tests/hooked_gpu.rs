@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -22,6 +23,8 @@ pub(super) struct Hooks {
     pub(super) submit: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     /// Runs when a device is dropped that the presenter no longer needs.
     pub(super) drop_device: Mutex<Option<Box<dyn FnMut() + Send>>>,
+    /// How long each wait takes, whatever its time-out.
+    pub(super) waits_take: Mutex<Duration>,
     /// How many of the next calls panic.
     panics: Mutex<HashMap<Call, usize>>,
 }
@@ -42,6 +45,7 @@ pub(super) enum Call {
     DropTexture,
     DestroyDevice,
     DropDevice,
+    DropQueue,
 }
 
 impl Hooks {
@@ -117,6 +121,15 @@ impl Gpu for HookedGpu {
         self.gpu.drop_device(id);
     }
 
+    fn drop_queue(&self, id: QueueId) {
+        self.hooks.enter(Call::DropQueue);
+        self.gpu.drop_queue(id);
+    }
+
+    fn last_submission(&self, device: DeviceId) -> Option<SubmissionIndex> {
+        self.gpu.last_submission(device)
+    }
+
     fn poll(&self, id: DeviceId) -> PollResult {
         self.hooks.enter(Call::Poll);
         self.gpu.poll(id)
@@ -172,6 +185,8 @@ impl GpuDevice for HookedDevice {
 
     fn wait(&self, index: SubmissionIndex, timeout: Duration) -> WaitResult {
         self.hooks.enter(Call::Wait);
+        let stuck = *self.hooks.waits_take.lock();
+        thread::sleep(stuck);
         self.device.wait(index, timeout)
     }
 

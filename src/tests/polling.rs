@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use wgpu_core::id::{BufferId, DeviceId, TextureId};
+use wgpu_core::SubmissionIndex;
+use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 
 use super::hooked_gpu::HookedGpu;
 use super::world::*;
@@ -47,6 +48,12 @@ impl Gpu for Polling {
 
     fn drop_device(&self, _: DeviceId) {}
 
+    fn drop_queue(&self, _: QueueId) {}
+
+    fn last_submission(&self, _: DeviceId) -> Option<SubmissionIndex> {
+        None
+    }
+
     fn poll(&self, _: DeviceId) -> PollResult {
         // A test that has ended counts no more polls.
         let _ = self.polled.lock().send(());
@@ -55,7 +62,7 @@ impl Gpu for Polling {
 }
 
 fn poller_on(gpu: Arc<dyn Gpu>) -> Poller {
-    Poller::new(Arc::new(ContainedGpu::new(gpu)), Arc::new(|| ()))
+    Poller::new(Arc::new(ContainedGpu::new(gpu)), Arc::new(|| ()), Duration::MAX)
 }
 
 #[test]

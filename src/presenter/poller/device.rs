@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use wgpu_core::SubmissionIndex;
+use wgpu_core::id::QueueId;
 
 use super::Wake;
 use crate::api::error::PresentError;
@@ -43,6 +44,16 @@ const TELL_AFTER: Duration = Duration::from_millis(4);
 /// Shortest and longest sleep between two polls of a device that can only be polled. Each sleep is twice as long as the one before.
 const BACK_OFF: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(1));
 
+/// Length of one wait that is only for the right moment to drop a queue.
+const LAZY_SLICE: Duration = Duration::from_millis(50);
+
+/// Longest wait of a thread that is to end for the right moment to drop a queue.
+const LAST_WAIT: Duration = Duration::from_millis(100);
+
+/// Time after which the copies of a device that was destroyed or dropped are given up. (Usually they are done within milliseconds, and
+/// owned memory still gets their bytes.)
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// Time for which a wait is tried again that fails for a reason that may pass. Then it counts as failed for good.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -71,11 +82,17 @@ pub(in crate::presenter) struct DevicePoller {
     may_poll: AtomicBool,
     /// The threads of all devices of the presenter.
     threads: Arc<PollerThreads>,
+    /// Time after which a copy is given up, counted from when it was asked for.
+    copy_timeout: Duration,
 }
 
 #[derive(Default)]
 struct State {
     waits: Waits,
+    /// When the copies of the device end that are not done by then, because it was destroyed or dropped.
+    farewell_at: Option<Instant>,
+    /// The queue was dropped. From then on wgpu-core finds the device busy in every poll.
+    has_no_queue: bool,
     /// When maintenance is to be asked for.
     remind_at: Option<Instant>,
     /// The last pause before a reminder.
@@ -93,7 +110,8 @@ struct State {
 
 /// What the thread does next.
 enum Next {
-    WaitFor(SubmissionIndex),
+    /// Waits for a submission, for so long at most.
+    WaitFor(SubmissionIndex, Duration),
     Remind,
     End,
 }
@@ -104,6 +122,7 @@ impl DevicePoller {
         gpu: Arc<ContainedGpu>,
         wake: Arc<Wake>,
         threads: Arc<PollerThreads>,
+        copy_timeout: Duration,
     ) -> Self {
         Self {
             device,
@@ -115,6 +134,7 @@ impl DevicePoller {
             polling: Mutex::new(()),
             may_poll: AtomicBool::new(true),
             threads,
+            copy_timeout,
         }
     }
 
@@ -142,7 +162,8 @@ impl DevicePoller {
                 _ => return,
             }
         };
-        self.complete(waits, &completed);
+        let queues = self.complete(waits, &completed);
+        debug_assert!(queues.is_empty(), "the WebGPU thread waits for copies");
         if let Some(polling) = self.polling.try_lock() {
             self.poll_locked(polling);
         }
@@ -157,7 +178,9 @@ impl DevicePoller {
     pub(super) fn remind_after(self: &Arc<Self>, result: PollResult) {
         let mut state = self.state.lock();
         state.panics = if result == PollResult::Panicked { state.panics + 1 } else { 0 };
-        let is_over = matches!(result, PollResult::Idle | PollResult::Lost) || state.panics >= MOST_PANICS;
+        let is_over = matches!(result, PollResult::Idle | PollResult::Lost)
+            || state.panics >= MOST_PANICS
+            || state.has_no_queue;
         if is_over || state.remind_at.is_some() {
             return;
         }
@@ -189,11 +212,13 @@ impl DevicePoller {
         &self.device
     }
 
-    /// Lets the thread call wgpu-core no more, and waits until a poll under way is over. Waits for frames go on.
+    /// Lets the thread poll no more, and waits until a poll under way is over. Waits for frames go on for [`FAREWELL`].
     pub(super) fn retire(&self) {
         self.may_poll.store(false, Ordering::Release);
         drop(self.polling.lock());
-        self.notify();
+        let mut state = self.state.lock();
+        state.farewell_at.get_or_insert_with(|| Instant::now() + FAREWELL);
+        self.changed.notify_one();
     }
 
     pub(super) fn is_retired(&self) -> bool {
@@ -219,8 +244,8 @@ impl DevicePoller {
         // One vector serves all rounds, for its capacity.
         let mut taken = Vec::new();
         loop {
-            let index = match self.next() {
-                Next::WaitFor(index) => index,
+            let (index, slice) = match self.next() {
+                Next::WaitFor(index, slice) => (index, slice),
                 Next::Remind => {
                     self.wake.ask_for_maintenance();
                     continue;
@@ -231,7 +256,7 @@ impl DevicePoller {
                 asked = Instant::now();
                 self.wake.ask_for_maintenance();
             }
-            let waited = self.device.wait(index, SLICE);
+            let waited = self.device.wait(index, slice);
             if !matches!(waited, WaitResult::Failed(_)) {
                 (failing_since, retry_pause) = (None, RETRY_PAUSE.0);
             }
@@ -241,7 +266,7 @@ impl DevicePoller {
                     self.take_until(index, &mut taken);
                     self.finish(&mut taken, &completed);
                 }
-                WaitResult::TimedOut => {}
+                WaitResult::TimedOut => self.give_up(&mut taken),
                 WaitResult::Lost => {
                     self.take_until(SubmissionIndex::MAX, &mut taken);
                     self.fail(&mut taken, &PresentError::DeviceLost);
@@ -249,6 +274,7 @@ impl DevicePoller {
                 WaitResult::Failed(error) => {
                     let since = *failing_since.get_or_insert_with(Instant::now);
                     if since.elapsed() < RETRY {
+                        self.give_up(&mut taken);
                         self.sleep(retry_pause);
                         retry_pause = (retry_pause * 2).min(RETRY_PAUSE.1);
                         continue;
@@ -279,7 +305,52 @@ impl DevicePoller {
                 }
             }
         }
+        if self.threads.are_stopped() {
+            self.drop_idle_queues();
+        }
         self.wake.ask_for_maintenance();
+    }
+
+    /// Gives up the copies whose time is up; and all waits of a device that was destroyed or dropped and does not answer. Empties `taken`.
+    fn give_up(&self, taken: &mut Vec<Wait>) {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        let is_gone = state.farewell_at.is_some_and(|time| time <= now);
+        if is_gone {
+            state.waits.take_all_but_queues(taken);
+        } else if let Some(limit) = now.checked_sub(self.copy_timeout) {
+            state.waits.take_asked_until(limit, taken);
+        }
+        if taken.is_empty() {
+            return;
+        }
+        state.is_busy = true;
+        drop(state);
+        log::warn!("webgpu-presentation: {:?} does not answer", self.device.id());
+        self.fail(taken, &if is_gone { PresentError::DeviceLost } else { PresentError::TimedOut });
+    }
+
+    /// Drops the queues that wait for their device, if it is done in a moment. The others stay in wgpu-core's hub. Precondition: all threads
+    /// are to end, so that nothing is waited for any more.
+    fn drop_idle_queues(&self) {
+        let mut left = Vec::new();
+        self.state.lock().waits.take_until(SubmissionIndex::MAX, &mut left);
+        for Wait { index, then } in left {
+            let Continuation::DropQueue(queue) = then else { continue };
+            if let WaitResult::Done(_) | WaitResult::Lost = self.device.wait(index, LAST_WAIT) {
+                self.gpu.drop_queue(queue);
+            } else {
+                log::warn!("webgpu-presentation: {queue:?} is busy, and goes with the `Global`");
+            }
+        }
+    }
+
+    /// Drops queues of the device. Their closures run, as in a poll; wgpu-core releases what the finished submissions used.
+    fn drop_queues(&self, queues: Vec<QueueId>) {
+        for queue in queues {
+            self.state.lock().has_no_queue = true;
+            self.gpu.drop_queue(queue);
+        }
     }
 
     /// Decides what to do next; parks the thread while there is nothing.
@@ -298,7 +369,8 @@ impl DevicePoller {
                 return Next::Remind;
             }
             if let Some(index) = state.waits.oldest() {
-                return Next::WaitFor(index);
+                let slice = if state.waits.only_drop_queues() { LAZY_SLICE } else { SLICE };
+                return Next::WaitFor(index, slice);
             }
             if lingered && std::mem::take(&mut state.has_spun) {
                 return Next::Remind;
@@ -349,24 +421,27 @@ impl DevicePoller {
             // A closure of the engine's panicked, or wgpu-core before it had mapped anything.
             self.poll();
         }
-        self.complete(done, completed);
+        let queues = self.complete(done, completed);
         if !poll_first {
             // The poll runs closures. It also releases canvas textures that were destroyed after their present, so that the next
             // ones can take their (warm) memory.
             self.poll();
         }
+        self.drop_queues(queues);
     }
 
-    /// Completes tickets, and tells of the frames. Empties `done`.
-    fn complete(&self, done: &mut Vec<Wait>, completed: &Completed) {
-        end_tickets(done, |context, number| context.complete(number, completed));
+    /// Completes tickets, and tells of the frames. Empties `done`. Returns the queues that are to be dropped.
+    fn complete(&self, done: &mut Vec<Wait>, completed: &Completed) -> Vec<QueueId> {
+        let queues = end_tickets(done, |context, number| context.complete(number, completed));
         self.wake.give_room();
+        queues
     }
 
     /// Fails tickets whose submissions will never be over. The engine's closures run in the maintenance that is asked for, which polls
     /// lost devices too. Empties `waits`.
     fn fail(&self, waits: &mut Vec<Wait>, error: &PresentError) {
-        fail(waits, error);
+        let queues = fail(waits, error);
+        self.drop_queues(queues);
         self.wake.ask_for_maintenance();
     }
 
@@ -416,20 +491,27 @@ fn reason(error: WaitError) -> PresentError {
     }
 }
 
-/// Fails the tickets of `waits` and tells of that. Empties `waits`.
-pub(super) fn fail(waits: &mut Vec<Wait>, error: &PresentError) {
-    end_tickets(waits, |context, number| context.fail(number, error));
+/// Fails the tickets of `waits` and tells of that. Empties `waits`. Returns the queues that are to be dropped.
+pub(super) fn fail(waits: &mut Vec<Wait>, error: &PresentError) -> Vec<QueueId> {
+    end_tickets(waits, |context, number| context.fail(number, error))
 }
 
-/// Ends the tickets of `waits` one by one and tells of their ends. Empties `waits`.
+/// Ends the tickets of `waits` one by one and tells of their ends. Empties `waits`. Returns the queues that are to be dropped.
 ///
 /// A panic while a frame is made of a copy is a bug of this crate. It ends its own ticket, as failed, and no other one.
-fn end_tickets(waits: &mut Vec<Wait>, end: impl Fn(&ContextData, u64)) {
+fn end_tickets(waits: &mut Vec<Wait>, end: impl Fn(&ContextData, u64)) -> Vec<QueueId> {
     let mut delivery = Delivery::default();
+    let mut queues = Vec::new();
     for wait in waits.drain(..) {
-        if let Continuation::Complete { context, number } = wait.then
-            && let Some(context) = context.upgrade()
-        {
+        let (context, number) = match wait.then {
+            Continuation::Complete { context, number, .. } => (context, number),
+            Continuation::RunClosures => continue,
+            Continuation::DropQueue(queue) => {
+                queues.push(queue);
+                continue;
+            }
+        };
+        if let Some(context) = context.upgrade() {
             let culprit = "the end of a copy";
             if catch_panic(culprit, || end(&context, number)).is_none() {
                 catch_panic(culprit, || context.fail(number, &PresentError::Panicked));
@@ -437,4 +519,5 @@ fn end_tickets(waits: &mut Vec<Wait>, end: impl Fn(&ContextData, u64)) {
             delivery.add(context.outbox());
         }
     }
+    queues
 }
