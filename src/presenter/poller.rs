@@ -102,7 +102,8 @@ impl Poller {
     /// Runs the closures of a device as soon as a submission is done. Does not wait.
     ///
     /// `submission` is what wgpu-core returned from `queue_submit`, `buffer_map_async` or `queue_on_submitted_work_done`. The wait for
-    /// a number that it did not return never ends.
+    /// a number that it did not return never ends, or ends at once on a Vulkan device without timeline semaphores. Other waits are not
+    /// concerned.
     ///
     /// The device must not be dropped. If it is destroyed, its closures run in
     /// [`Presenter::maintain`](crate::Presenter::maintain) instead. Once the presenter is gone this does nothing, nor does it

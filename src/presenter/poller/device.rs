@@ -5,6 +5,9 @@
 //! wgpu-core, so that the engine's closures (of `buffer_map_async` and `queue_on_submitted_work_done`) run and destroyed textures are
 //! released. Frames in owned memory are complete before that poll. The thread starts when there is something to wait for, and ends
 //! when there was nothing for a while.
+//!
+//! Every wait for a copy ends. A lost device fails all of them, an error that may pass is tried again for a second, and copies whose time is
+//! up, or whose device was destroyed or dropped and does not answer, are given up between two slices of a wait.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
