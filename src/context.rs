@@ -41,7 +41,7 @@ use self::tickets::{Present, Tickets};
 use crate::api::error::{GetImageError, PresentError};
 use crate::api::ids::{CanvasEpoch, ContextId, OwnerId};
 use crate::api::report::Statistics;
-use crate::delivery::{Callback, CompositorImage, Fallback, Generations, Outbox, Waiters};
+use crate::delivery::{Callback, CompositorImage, Fallback, Generations, KeyClaim, Outbox, Waiters};
 use crate::frame::{CopyLayout, Frame, FramePool};
 use crate::pixels::AlphaMode;
 use crate::staging::{MappingBuffer, Recycler};
@@ -181,7 +181,7 @@ impl ContextData {
             purpose => purpose,
         };
         let sequence = state.sequence;
-        let ticket = Ticket { number, purpose, layout, stage: Stage::Queued };
+        let ticket = Ticket { number, purpose, layout, asked: Instant::now(), stage: Stage::Queued };
         if !state.is_alive() {
             let _ = self.fail_ticket(&mut state, ticket, &PresentError::ContextDestroyed);
         } else if let Some(superseded) = state.tickets.push(ticket) {
@@ -274,13 +274,20 @@ impl ContextData {
         None
     }
 
-    /// Displays the context under `key` from now on, and under no other key. Returns whether the context is alive.
-    pub(crate) fn set_key(&self, key: ImageKey) -> bool {
+    /// Whether the context is alive and displayed under `key`.
+    pub(crate) fn has_key(&self, key: ImageKey) -> bool {
+        let state = self.state.lock();
+        state.is_alive() && state.image.has_key(key)
+    }
+
+    /// Displays the context under a key that it has claimed, and under no other one. Returns whether the context is alive; if not, the
+    /// key is free again.
+    pub(crate) fn set_key(&self, claim: KeyClaim) -> bool {
         let mut state = self.state.lock();
         let is_alive = state.is_alive();
         let ContextState { current, image, .. } = &mut *state;
         if is_alive {
-            image.set_key(key, || current.content.frame());
+            image.set_key(claim, || current.content.frame());
         }
         is_alive
     }

@@ -49,35 +49,40 @@ macro_rules! each_backend {
 }
 pub(crate) use each_backend;
 
-mod memory;
+mod contained;
 mod copy;
+mod memory;
 mod portable;
 #[cfg(all(
     feature = "vulkan",
     any(windows, target_os = "linux", target_os = "android", target_os = "freebsd")
 ))]
 mod vulkan;
+mod waiting;
 mod wgpu;
 
 #[cfg(test)]
 pub(crate) mod fake;
 
+pub(crate) use self::contained::ContainedGpu;
 pub(crate) use self::memory::{CopyTarget, FrameMemory, IdleMemory, InFlightMemory, Readable, Unreadable};
+pub(crate) use self::waiting::{WaitError, WaitResult};
 #[cfg(test)]
 pub(crate) use self::wgpu::UnsupportedDevice;
 pub(crate) use self::wgpu::WgpuCore;
 
 /// What the presenter asks of a `wgpu_core::global::Global`.
 ///
-/// [`open`](Self::open) and [`poll`](Self::poll) are called on any thread, all other methods on the WebGPU
-/// thread only.
+/// [`open`](Self::open), [`poll`](Self::poll) and [`drop_queue`](Self::drop_queue) are called on any thread, all
+/// other methods on the WebGPU thread only.
 ///
 /// Precondition: an id that is passed to a method is in the hub, which is wgpu-core's table of ids. wgpu-core
-/// panics at an unknown id.
+/// panics at an unknown id, and so does an implementation, unless it is a [`ContainedGpu`].
 pub(crate) trait Gpu: Send + Sync {
     /// Opens a device for submissions and waits. The result stays usable after
-    /// [`drop_device`](Self::drop_device): it can still wait for submissions, while new ones fail.
-    fn open(&self, device: DeviceId) -> Arc<dyn GpuDevice>;
+    /// [`drop_device`](Self::drop_device): it can still wait for submissions, while new ones fail. Returns
+    /// `None` if wgpu-core does not know the device.
+    fn open(&self, device: DeviceId) -> Option<Arc<dyn GpuDevice>>;
 
     /// Removes a buffer of portable memory from the hub. wgpu-core keeps its memory until the submissions that
     /// use it are done.
@@ -98,6 +103,14 @@ pub(crate) trait Gpu: Send + Sync {
 
     /// Removes a device from the hub.
     fn drop_device(&self, id: DeviceId);
+
+    /// Removes a queue from the hub. wgpu-core waits until its device is idle, without a time-out, and runs closures of
+    /// the engine's. Called on any thread.
+    fn drop_queue(&self, id: QueueId);
+
+    /// Returns the index of the last submission to a device that wgpu-core has accepted, or `None` if it does not
+    /// tell.
+    fn last_submission(&self, device: DeviceId) -> Option<SubmissionIndex>;
 
     /// Polls a device without waiting: runs the engine's closures for finished submissions.
     fn poll(&self, id: DeviceId) -> PollResult;
@@ -181,8 +194,8 @@ pub(crate) struct Submission {
     pub(crate) index: SubmissionIndex,
 }
 
-/// Proof that all submissions to a device up to an index are done. Outside tests only [`GpuDevice::wait`]
-/// makes one, after the device's fence has reached the index.
+/// Proof that all submissions to a device up to an index are done. Outside tests only `waiting` makes one,
+/// after the device's fence has reached the index.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Completed {
     device: DeviceId,
@@ -196,17 +209,6 @@ impl Completed {
     }
 }
 
-/// The result of [`GpuDevice::wait`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum WaitResult {
-    Done(Completed),
-    TimedOut,
-    /// The device is lost: submissions that are not done yet never will be.
-    Lost,
-    /// This crate has no access to the device's fence. [`Gpu::poll`] tells whether submissions are done.
-    MustPoll,
-}
-
 /// The result of [`Gpu::poll`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PollResult {
@@ -216,6 +218,8 @@ pub(crate) enum PollResult {
     Busy,
     /// The device is lost.
     Lost,
+    /// wgpu-core, or a closure of the engine that it ran, panicked.
+    Panicked,
 }
 
 /// What the owned memory of a device takes of the driver.
@@ -243,6 +247,8 @@ pub(crate) enum CreateBufferError {
     DriverRefused,
     #[error("the device is lost")]
     DeviceLost,
+    #[error("wgpu-core panicked")]
+    Panicked,
 }
 
 impl From<CreateBufferError> for PresentError {
@@ -251,6 +257,7 @@ impl From<CreateBufferError> for PresentError {
             CreateBufferError::UnsupportedBackend => Self::UnsupportedBackend,
             CreateBufferError::OutOfMemory | CreateBufferError::DriverRefused => Self::OutOfMemory,
             CreateBufferError::DeviceLost => Self::DeviceLost,
+            CreateBufferError::Panicked => Self::Panicked,
         }
     }
 }

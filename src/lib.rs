@@ -29,8 +29,8 @@ mod tests;
 
 pub use self::api::canvas::{BufferIds, Contents, ContextConfiguration, ContextDescriptor, PendingTexture};
 pub use self::api::error::{
-    CopyPixelsError, CreateContextError, GetImageError, PresentError, RegionOutside, UnknownContext,
-    UnknownQueue,
+    CopyPixelsError, CreateContextError, GetImageError, PresentError, RegionOutside, SetImageKeyError,
+    UnknownContext, UnknownQueue,
 };
 pub use self::api::ids::{CanvasEpoch, ContextId, EncoderIds, OwnerId, ReturnedId, TransactionId};
 pub use self::api::image_sink::ImageSink;

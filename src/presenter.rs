@@ -29,10 +29,9 @@ use wgpu_core::global::Global;
 use wgpu_core::id::{BufferId, DeviceId, QueueId};
 
 use self::entries::{ContextEntry, Entries};
-use self::poller::device::poll_contained;
 use self::submitter::Submitter;
 use crate::api::canvas::{BufferIds, Contents, ContextConfiguration, ContextDescriptor, PendingTexture};
-use crate::api::error::{CreateContextError, GetImageError, UnknownContext};
+use crate::api::error::{CreateContextError, GetImageError, SetImageKeyError, UnknownContext};
 use crate::api::ids::{CanvasEpoch, ContextId, OwnerId, ReturnedId, TransactionId};
 use crate::api::image_sink::ImageSink;
 use crate::api::options::PresenterOptions;
@@ -40,7 +39,7 @@ use crate::api::report::Statistics;
 use crate::context::{ContextData, ContextMap};
 use crate::delivery::{Message, Outbox, Recipients, Reply};
 use crate::frame::{CopyLayout, Snapshot};
-use crate::gpu::{Gpu, PollResult, WgpuCore};
+use crate::gpu::{ContainedGpu, Gpu, WgpuCore};
 use crate::pixels::AlphaMode;
 use crate::staging::Reclaimer;
 
@@ -60,12 +59,14 @@ const LONGEST_FAREWELL: Duration = Duration::from_millis(if cfg!(test) { 40 } el
 ///
 /// wgpu-core's closures run inside a poll: on a thread of the poller, or in a call of this type that does maintenance. [`destroy_device`](Self::destroy_device), [`drop_device`](Self::drop_device) and dropping
 /// the presenter wait for a poll under way on a thread of the [`poller`](Self::poller), so closures must not wait for the WebGPU
-/// thread.
+/// thread. A thread that is stuck, in a closure or in the driver, is waited for for five seconds when the presenter is dropped. Then it is left
+/// behind and an error is logged; a process that ends while it is still in the driver may crash there.
 ///
 /// # What the engine promises
 ///
 /// - wgpu-core's ids are live during the call and belong to this presenter's `Global`, whose only presenter this is. (wgpu-core panics
-///   otherwise.)
+///   otherwise. The panic goes no further: the present that caused it, or the whole submission, fails as
+///   [`Panicked`](crate::PresentError::Panicked).)
 /// - Ids that were handed in are used for nothing else until they are handed back, nor are the buffers behind them. Memory safety
 ///   rests on that: a command that copies to a staging buffer would write a frame while it is read.
 /// - A texture is what its configuration says, as far as wgpu-core does not check that.
@@ -73,7 +74,7 @@ const LONGEST_FAREWELL: Duration = Duration::from_millis(if cfg!(test) { 40 } el
 ///
 /// Everything else may be hostile: context ids, sizes, order and timing.
 pub struct Presenter {
-    gpu: Arc<dyn Gpu>,
+    gpu: Arc<ContainedGpu>,
     outbox: Arc<Outbox>,
     poller: Poller,
     entries: Entries,
@@ -104,14 +105,15 @@ impl Presenter {
         sink: impl ImageSink + 'static,
         options: PresenterOptions,
     ) -> Self {
-        let PresenterOptions { on_outcome, on_id, wake, frame_memory: _, spin } = options;
+        let PresenterOptions { on_outcome, on_id, wake, frame_memory: _, spin, copy_timeout } = options;
         let (sink, maintenance_due) = (Box::new(sink), Arc::new(AtomicBool::new(false)));
         let due = maintenance_due.clone();
         let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || {
             due.store(true, Ordering::Release);
             wake();
         });
-        let poller = Poller::new(gpu.clone(), wake.clone());
+        let gpu = Arc::new(ContainedGpu::new(gpu));
+        let poller = Poller::new(gpu.clone(), wake.clone(), copy_timeout);
         let outbox = Arc::new(Outbox::new(Recipients { sink, on_outcome, on_id, wake }));
         Self {
             submitter: Submitter::new(gpu.clone(), poller.clone(), outbox.clone(), spin),
@@ -165,13 +167,21 @@ impl Presenter {
     /// one update of it. The sink has been told when this returns, so that a display list sent afterwards finds the image: if another thread
     /// is calling the sink or the engine at that moment, this waits for it. (Called from such a callback, it does not wait.)
     ///
+    /// A key belongs to one context of the map at a time. To display another context under it, end the first one or display that under
+    /// another key: the key is free once the sink was told to delete the image and was flushed. That is before the context comes back as
+    /// [`ReturnedId::Context`]; and this call waits for it, if another thread is telling the sink at that moment.
+    ///
     /// # Errors
     ///
-    /// This presenter has no such context.
-    pub fn set_image_key(&mut self, id: ContextId, key: ImageKey) -> Result<(), UnknownContext> {
-        let known = self.living(id).is_some_and(|entry| entry.data.set_key(key));
+    /// This presenter has no such context, or another context has the key. The context stays displayed under the key that it has.
+    pub fn set_image_key(&mut self, id: ContextId, key: ImageKey) -> Result<(), SetImageKeyError> {
+        let data = self.living(id).map(|entry| entry.data.clone()).ok_or(UnknownContext(id))?;
+        let is_set = data.has_key(key) || {
+            let claim = self.map.claim(key, &data).map_err(SetImageKeyError::KeyInUse)?;
+            data.set_key(claim)
+        };
         self.outbox.finish();
-        if known { Ok(()) } else { Err(UnknownContext(id)) }
+        if is_set { Ok(()) } else { Err(UnknownContext(id).into()) }
     }
 
     /// Shows `contents` as soon as they are copied, unless something newer is shown first. Does not wait.
@@ -349,8 +359,10 @@ impl Presenter {
     /// Destroys a device as `Global::device_destroy` does, safely beside pollers.
     ///
     /// Frames on screen are not affected, and what was presented before arrives: copies that are in flight to portable memory, or that wait for
-    /// room, are waited for, for 100 ms at most. What is presented on the device afterwards is blank. The device's closures run in
-    /// [`maintain`](Self::maintain) from now on.
+    /// room, are waited for, for 100 ms at most. Copies in flight to owned memory arrive later, within two seconds: those of a GPU that
+    /// does not answer fail then. What is presented on the device afterwards is blank. The device's closures run in
+    /// [`maintain`](Self::maintain) from now on; until the device is idle, [`wake`](PresenterOptions::wake) asks for that with pauses of up to
+    /// 64 ms.
     pub fn destroy_device(&mut self, device: DeviceId) {
         self.maintain_if_due();
         self.finish_copies(device);
@@ -370,9 +382,28 @@ impl Presenter {
         self.poller.retire(device);
         self.forget_buffers(device);
         // This runs what closures it can: wgpu-core cannot be asked for the device afterwards.
-        poll_contained(&*self.gpu, device);
+        self.gpu.poll(device);
         self.gpu.drop_device(device);
         self.poller.forget(device);
+        self.outbox.drain();
+    }
+
+    /// Drops a queue as `Global::queue_drop` does, but does not wait: wgpu-core drops a queue only when its device is idle, however long
+    /// that takes. The ids of the queue must not be used afterwards.
+    ///
+    /// The thread of the device drops it as soon as all that was submitted before is done, or the device is lost; closures of
+    /// finished work can run then, on that thread. (A closure that waits for the loss of the device is not called by wgpu-core once the queue
+    /// is dropped.) A panic of wgpu-core in it is contained. If the GPU never answers, the queue stays in the hub, and its drop
+    /// waits when the `Global` goes; so it does if the device is busy still when the presenter goes.
+    ///
+    /// Precondition: the device is not dropped yet. If it is, this waits as `Global::queue_drop` does.
+    pub fn drop_queue(&mut self, device: DeviceId, queue: QueueId) {
+        self.maintain_if_due();
+        self.flush();
+        // Without a queue they cannot be made.
+        self.submitter.fail_waiting(device);
+        self.flush();
+        self.poller.drop_queue(device, queue);
         self.outbox.drain();
     }
 
@@ -517,12 +548,11 @@ impl Presenter {
         recyclers.for_each(|recycler| drop(recycler.forget_device(device)));
     }
 
-    /// Polls a device: closures of finished work run, and wgpu-core releases what is not used any more. A destroyed device that is
-    /// still busy asks for the next maintenance, so that it is polled to its end.
+    /// Polls a device: closures of finished work run, and wgpu-core releases what is not used any more. For a destroyed device that
+    /// is still busy the next maintenance is asked for, so that it is polled to its end.
     fn poll(&self, device: DeviceId) {
-        if poll_contained(&*self.gpu, device) == PollResult::Busy && self.poller.is_retired(device) {
-            self.poller.remind(device);
-        }
+        let result = self.gpu.poll(device);
+        self.poller.polled(device, result);
     }
 }
 

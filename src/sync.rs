@@ -204,10 +204,22 @@ pub(crate) fn spawn_or_run<F: FnOnce() + Send + 'static>(action: F) -> Option<th
 /// Runs code of the engine's. A panic in it is logged and goes no further, so that the caller's next steps
 /// happen.
 pub(crate) fn contain_panic(call: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
-        log::error!("webgpu-presentation: a callback of the engine panicked");
-        // The payload is the engine's too, and dropping it may panic.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(payload))).map_err(std::mem::forget);
+    catch_panic("a callback of the engine", call);
+}
+
+/// Runs `call` and returns its result, or `None` if it panics, which is logged as a panic of `culprit`.
+///
+/// The locks of this crate and of wgpu-core are not poisoned by the panic: they are released, and guard what `call`
+/// had written by then.
+pub(crate) fn catch_panic<T>(culprit: &str, call: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(result) => Some(result),
+        Err(payload) => {
+            log::error!("webgpu-presentation: {culprit} panicked");
+            // The payload may be the engine's, and dropping it may panic.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(payload))).map_err(std::mem::forget);
+            None
+        }
     }
 }
 

@@ -17,8 +17,10 @@ mod batches;
 mod contract;
 mod conversions;
 mod faults;
+mod hangs;
 mod ids;
 mod interrupted;
+mod keys;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod limited;
 mod lingering;
@@ -29,6 +31,7 @@ mod newest;
 mod order;
 mod owners;
 mod pace;
+mod panics;
 mod pixels;
 mod polling;
 mod properties;
@@ -41,6 +44,7 @@ mod resizing;
 mod rooms;
 mod taking;
 mod waiting;
+mod waits;
 
 #[cfg(loom)]
 mod loom;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use webgpu_presentation::{CreateContextError, PresentError, UnknownContext};
+use webgpu_presentation::{CreateContextError, PresentError, SetImageKeyError, UnknownContext};
 
 use crate::gfx::GpuError;
 
@@ -19,6 +19,8 @@ pub enum DemoError {
     CreateContext(#[from] CreateContextError),
     #[error(transparent)]
     UnknownContext(#[from] UnknownContext),
+    #[error(transparent)]
+    SetImageKey(#[from] SetImageKeyError),
     #[error(transparent)]
     Present(#[from] PresentError),
     #[error("{open} presents have not ended after {waited:?}")]

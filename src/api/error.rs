@@ -38,6 +38,19 @@ pub enum CreateContextError {
     RepeatedBufferId,
 }
 
+/// Why a context was not displayed under an image key.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SetImageKeyError {
+    /// The presenter has no such context.
+    #[error(transparent)]
+    UnknownContext(#[from] UnknownContext),
+    /// This context of the same map is displayed under the key, perhaps by another presenter, or it was until it ended and its
+    /// image is not deleted yet.
+    #[error("context {0:?} is displayed under this image key")]
+    KeyInUse(ContextId),
+}
+
 /// Why a texture was not presented.
 ///
 /// Unless a variant says otherwise, the canvas keeps its last good frame, and the compositor gets an image
@@ -84,6 +97,14 @@ pub enum PresentError {
     /// The context was destroyed before the copy was completed.
     #[error("the context was destroyed")]
     ContextDestroyed,
+    /// The GPU had not made the copy when its time was up: see
+    /// [`PresenterOptions::copy_timeout`](crate::PresenterOptions::copy_timeout).
+    #[error("the GPU did not make the copy in time")]
+    TimedOut,
+    /// wgpu-core panicked while the copy was made, for example at an id that it does not know; or a closure of
+    /// the engine did that it ran meanwhile. The log has the panic's message.
+    #[error("wgpu-core panicked")]
+    Panicked,
 }
 
 impl PresentError {

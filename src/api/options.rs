@@ -40,14 +40,27 @@ pub struct PresenterOptions {
     /// quick and a core is idle. Large canvases gain nothing, and the WebGPU thread loses that time in each
     /// frame.
     pub spin: Duration,
+    /// How long a copy may take, from its present or its `get_image` on, before it is given up.
+    ///
+    /// This is for a GPU that hangs without being reset, and would otherwise leave reads unanswered and the compositor
+    /// waiting for an epoch. A copy that is given up fails as [`TimedOut`](crate::PresentError::TimedOut): the canvas
+    /// keeps its last good frame, the epoch is acknowledged, reads are answered. Nothing is shown of it should the GPU
+    /// come back, and its memory is not used again. Later presents are accepted, each with its own time. A copy that
+    /// waits for room ends only after it was submitted, a few milliseconds later if its time is up by then.
+    ///
+    /// The default is 30 seconds, because drivers that watch their GPU reset it sooner, which ends the copies as
+    /// [`DeviceLost`](crate::PresentError::DeviceLost); so it concerns drivers that do not, and spares a page whose own
+    /// work takes long. [`Duration::MAX`] gives up nothing.
+    pub copy_timeout: Duration,
 }
 
 impl fmt::Debug for PresenterOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { frame_memory, spin, .. } = self;
+        let Self { frame_memory, spin, copy_timeout, .. } = self;
         f.debug_struct("PresenterOptions")
             .field("frame_memory", frame_memory)
             .field("spin", spin)
+            .field("copy_timeout", copy_timeout)
             .finish_non_exhaustive()
     }
 }
@@ -60,6 +73,7 @@ impl Default for PresenterOptions {
             wake: Arc::new(|| ()),
             frame_memory: FrameMemoryKind::Owned,
             spin: Duration::ZERO,
+            copy_timeout: Duration::from_secs(30),
         }
     }
 }

@@ -12,6 +12,7 @@ use super::{ContextData, ContextState};
 use crate::api::error::{GetImageError, PresentError, UnknownContext};
 use crate::frame::{ByteOrder, CopyLayout, Frame, Readback, SharedFrame, Snapshot};
 use crate::staging::{Completed, MappedBuffer, MappingBuffer, NotMapped};
+use crate::sync::catch_panic;
 
 /// Size in bytes from which on a conversion takes long enough that what was completed before is told first.
 const SLOW_CONVERSION: usize = 1 << 20;
@@ -48,21 +49,25 @@ impl ContextData {
             frame = frame.in_order(order);
             state = self.state.lock();
         }
-        let Some(Ticket { purpose: Purpose::Present(present), .. }) = state.tickets.remove(number) else {
-            return;
-        };
+        let Some((sequence, promised)) = state.tickets.promise(number) else { return };
         let frame = SharedFrame::new(frame, &self.pool);
         let content = CanvasContent::Frame { frame: frame.clone(), readback: readback.map(Arc::new) };
         state.outcomes.completed(memory);
         let snapshot = content.snapshot();
-        if present.sequence > state.current.sequence {
-            state.current = CurrentContent { sequence: present.sequence, content };
-            state.image.show(frame, present.promised);
+        let newest = state.current.sequence;
+        if sequence > newest {
+            state.current = CurrentContent { sequence, content };
+            state.image.show(frame, promised);
+        }
+        // The ticket is taken out last: if what comes before panics, its poller finds it and lets it fail.
+        let Some(Ticket { purpose: Purpose::Present(present), .. }) = state.tickets.remove(number) else {
+            return;
+        };
+        if sequence > newest {
             state.outcomes.presented(&present);
         } else {
             // The newer present has acknowledged this one's epoch too.
-            let by = state.current.sequence;
-            state.outcomes.superseded(&present, by);
+            state.outcomes.superseded(&present, newest);
         }
         for reply in present.readers {
             self.outbox.answer(reply, snapshot.clone());
@@ -148,7 +153,8 @@ impl ContextData {
         };
         match ticket.purpose {
             Purpose::Present(present) => {
-                state.image.acknowledge(present.promised);
+                // Whatever this panics with, a bug of this crate, must not keep the outcome and the answers back.
+                catch_panic("the acknowledgement of a present", || state.image.acknowledge(present.promised));
                 state.outcomes.failed(&present, error);
                 for reply in present.readers {
                     self.outbox.answer(reply, Err(read_error.clone()));

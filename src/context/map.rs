@@ -11,14 +11,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use webrender_api::IdNamespace;
+use webrender_api::{IdNamespace, ImageKey};
 
 use self::lingering::Compositors;
 use self::registry::Registry;
 use super::ContextData;
 use crate::api::ids::{CanvasEpoch, ContextId, OwnerId, ReturnedId, TransactionId};
 use crate::api::outcome::Awaited;
-use crate::delivery::{Callback, Fallback, Generations, HandlerId, Locked, Message, Outbox, Waiters};
+use crate::delivery::{
+    Callback, Fallback, Generations, HandlerId, ImageKeys, KeyClaim, Locked, Message, Outbox, Waiters,
+};
 use crate::staging::Recycler;
 use crate::sync::{RwLock, rank};
 
@@ -34,6 +36,7 @@ struct Shared {
     fallback: Arc<Fallback>,
     waiters: Arc<Waiters>,
     compositors: Compositors,
+    keys: Arc<ImageKeys>,
 }
 
 impl fmt::Debug for ContextMap {
@@ -128,6 +131,11 @@ impl ContextMap {
 
     pub(crate) fn fallback(&self) -> Arc<Fallback> {
         self.0.fallback.clone()
+    }
+
+    /// Claims an image key for a context. Returns the context that has it, if one has. Precondition: no lock is held.
+    pub(crate) fn claim(&self, key: ImageKey, context: &ContextData) -> Result<KeyClaim, ContextId> {
+        self.0.keys.claim(key, context.id(), context.outbox())
     }
 
     pub(crate) fn waiters(&self) -> Arc<Waiters> {

@@ -110,9 +110,10 @@ impl Outcomes {
 /// Logs why a present failed: as a warning if the engine must have made a mistake, otherwise, when pages can cause it, for debugging only.
 fn log_failure(context: ContextId, sequence: u64, error: &PresentError) {
     let level = match error {
-        PresentError::Refused(_) | PresentError::WrongDevice | PresentError::UnsupportedBackend => {
-            log::Level::Warn
-        }
+        PresentError::Refused(_)
+        | PresentError::WrongDevice
+        | PresentError::UnsupportedBackend
+        | PresentError::Panicked => log::Level::Warn,
         _ => log::Level::Debug,
     };
     if log::log_enabled!(level) {

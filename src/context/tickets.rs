@@ -5,6 +5,8 @@
 //! tickets in [`Tickets`], under its lock, in the order in which they were asked for. A ticket is taken out before it ends, so that it ends
 //! exactly once.
 
+use std::time::Instant;
+
 use smallvec::SmallVec;
 use wgpu_core::id::DeviceId;
 
@@ -51,6 +53,8 @@ pub(crate) struct Ticket {
     pub(crate) number: u64,
     pub(crate) purpose: Purpose,
     pub(crate) layout: CopyLayout,
+    /// When the copy was asked for.
+    pub(crate) asked: Instant,
     pub(crate) stage: Stage,
 }
 
@@ -155,6 +159,12 @@ impl Tickets {
 
     pub(crate) fn has(&self, number: u64) -> bool {
         self.0.iter().any(|ticket| ticket.number == number)
+    }
+
+    /// The sequence number of a present and the epoch that its end acknowledges. `None` if it has ended.
+    pub(crate) fn promise(&self, number: u64) -> Option<(u64, CanvasEpoch)> {
+        let ticket = self.0.iter().find(|ticket| ticket.number == number)?;
+        ticket.present().map(|present| (present.sequence, present.promised))
     }
 
     /// Whether one more read may wait for a copy.

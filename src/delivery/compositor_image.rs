@@ -9,6 +9,7 @@ use webrender_api::{ExternalImageData, ExternalImageType, IdNamespace, ImageKey}
 
 use super::fallback::{Fallback, LockAnswer, Locked};
 use super::generations::{Generation, Generations, Offer};
+use super::image_keys::KeyClaim;
 use super::outbox::{ImageCall, Outbox};
 use crate::api::ids::{CanvasEpoch, ContextId};
 use crate::frame::{ByteOrder, Frame, SharedFrame};
@@ -18,7 +19,7 @@ pub(crate) struct CompositorImage {
     id: ContextId,
     outbox: Arc<Outbox>,
     fallback: Arc<Fallback>,
-    key: Option<ImageKey>,
+    key: Option<KeyClaim>,
     /// Byte order of every offered frame larger than one pixel, fixed by the first one: WebRender on GL keeps that frame's swizzle for the life
     /// of the image key.
     order: Option<ByteOrder>,
@@ -64,7 +65,7 @@ impl CompositorImage {
 
     /// Returns the namespace of the image key, which names the compositor that displays the image.
     pub(crate) fn namespace(&self) -> Option<IdNamespace> {
-        self.key.map(|key| key.0)
+        self.key.as_ref().map(|claim| claim.key().0)
     }
 
     /// Returns the byte order that a frame must have to be shown.
@@ -75,12 +76,15 @@ impl CompositorImage {
         }
     }
 
-    /// Displays the context under `key` from now on, and under no other key. `newest` is the frame that is shown first.
-    pub(crate) fn set_key(&mut self, key: ImageKey, newest: impl FnOnce() -> SharedFrame) {
-        if self.key == Some(key) {
-            return;
-        }
-        if let Some(old) = self.key.replace(key) {
+    /// Whether the context is displayed under `key`.
+    pub(crate) fn has_key(&self, key: ImageKey) -> bool {
+        self.key.as_ref().is_some_and(|claim| claim.key() == key)
+    }
+
+    /// Displays the context under a key that it has claimed, and under no other one. `newest` is the frame that is shown first.
+    pub(crate) fn set_key(&mut self, claim: KeyClaim, newest: impl FnOnce() -> SharedFrame) {
+        let key = claim.key();
+        if let Some(old) = self.key.replace(claim) {
             self.outbox.image(ImageCall::Delete(old));
         }
         let offer = self.offer(newest());
@@ -188,8 +192,8 @@ impl CompositorImage {
     /// Deletes the image. Returns the generations for a later context with this id, and the frames, to be dropped without the lock.
     #[must_use]
     pub(crate) fn destroy(&mut self) -> (Generations, impl Sized + use<>) {
-        if let Some(key) = self.key.take() {
-            self.outbox.image(ImageCall::Delete(key));
+        if let Some(claim) = self.key.take() {
+            self.outbox.image(ImageCall::Delete(claim));
         }
         let (ended, frames) = self.generations.end();
         (ended, (frames, std::mem::take(&mut self.last_locks)))
@@ -211,7 +215,7 @@ impl CompositorImage {
     }
 
     fn update(&mut self, offer: Offer, epoch: CanvasEpoch) {
-        let Some(key) = self.key else { return };
+        let Some(key) = self.key.as_ref().map(KeyClaim::key) else { return };
         let acknowledged = self.acknowledged.map_or(epoch, |acknowledged| acknowledged.max(epoch));
         self.acknowledged = Some(acknowledged);
         let data = self.image_data(offer);

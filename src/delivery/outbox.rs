@@ -10,6 +10,7 @@ use std::sync::Arc;
 use euclid::default::Box2D;
 use webrender_api::{ExternalImageData, ImageDescriptor, ImageKey};
 
+use super::image_keys::KeyClaim;
 use crate::api::error::GetImageError;
 use crate::api::ids::{CanvasEpoch, ReturnedId};
 use crate::api::image_sink::ImageSink;
@@ -32,7 +33,8 @@ pub(crate) type Callback = Box<dyn FnOnce(Awaited) + Send>;
 pub(crate) enum ImageCall {
     Add(ImageKey, ImageDescriptor, ExternalImageData),
     Update(ImageKey, ImageDescriptor, ExternalImageData, CanvasEpoch),
-    Delete(ImageKey),
+    /// The key is free once the sink was told, and flushed.
+    Delete(KeyClaim),
 }
 
 /// One message to the engine.
@@ -51,6 +53,13 @@ pub(crate) struct Recipients {
     pub(crate) on_outcome: Box<dyn FnMut(PresentOutcome) + Send>,
     pub(crate) on_id: Box<dyn FnMut(ReturnedId) + Send>,
     pub(crate) wake: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// The recipients, in the hands of the thread that makes calls.
+struct Teller {
+    recipients: Recipients,
+    /// The keys of images that the sink was told to delete since it was last flushed.
+    deleted: Vec<KeyClaim>,
 }
 
 /// Number of calls and messages for which a queue has room from the beginning, so that a frame does not allocate because a thread that tells was
@@ -80,7 +89,7 @@ struct Queue {
 /// Which thread makes calls.
 enum Turn {
     /// None does. The next thread that drains the outbox takes the recipients, so no two calls are made at a time.
-    Free(Box<Recipients>),
+    Free(Box<Teller>),
     /// This thread makes calls, and sees what is added meanwhile.
     Taken(ThreadId),
     /// None ever will: the recipients are dropped.
@@ -113,7 +122,7 @@ impl Outbox {
             images: VecDeque::with_capacity(USUAL),
             messages: VecDeque::with_capacity(USUAL),
             unflushed: false,
-            turn: Turn::Free(Box::new(recipients)),
+            turn: Turn::Free(Box::new(Teller { recipients, deleted: Vec::new() })),
             is_closed: false,
         };
         Self { queue: Mutex::new(queue), drained: Condvar::new() }
@@ -136,10 +145,10 @@ impl Outbox {
 
     /// Makes the calls that were written down, unless another thread, or a caller of this function on this thread, is making them.
     pub(crate) fn drain(&self) {
-        let Some(mut recipients) = self.begin() else { return };
-        while let Some((effect, same)) = self.next(recipients) {
-            recipients = same;
-            contain_panic(|| recipients.perform(effect));
+        let Some(mut teller) = self.begin() else { return };
+        while let Some((effect, same)) = self.next(teller) {
+            teller = same;
+            contain_panic(|| teller.perform(effect));
         }
     }
 
@@ -160,10 +169,10 @@ impl Outbox {
     }
 
     /// Makes this thread the one that makes calls, unless there is one.
-    fn begin(&self) -> Option<Box<Recipients>> {
+    fn begin(&self) -> Option<Box<Teller>> {
         let mut queue = self.queue.lock();
         match std::mem::replace(&mut queue.turn, Turn::Taken(thread::current().id())) {
-            Turn::Free(recipients) => Some(recipients),
+            Turn::Free(teller) => Some(teller),
             taken => {
                 queue.turn = taken;
                 None
@@ -173,43 +182,53 @@ impl Outbox {
 
     /// Takes the next effect. If there is none this thread stops making calls, under the same lock, so that a thread which adds one afterwards
     /// begins to.
-    fn next(&self, recipients: Box<Recipients>) -> Option<(Effect, Box<Recipients>)> {
+    fn next(&self, teller: Box<Teller>) -> Option<(Effect, Box<Teller>)> {
         let mut queue = self.queue.lock();
         if let Some(effect) = queue.next() {
-            return Some((effect, recipients));
+            return Some((effect, teller));
         }
         if queue.is_closed {
             drop(queue);
-            contain_panic(|| drop(recipients));
+            contain_panic(|| drop(teller));
             queue = self.queue.lock();
             queue.turn = Turn::Closed;
         } else {
-            queue.turn = Turn::Free(recipients);
+            queue.turn = Turn::Free(teller);
         }
         self.drained.notify_all();
         None
     }
 }
 
-impl Recipients {
+impl Teller {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Image(call) => self.call(call),
-            Effect::Flush => self.sink.flush(),
-            Effect::Message(message) => self.tell(message),
+            Effect::Flush => {
+                // The keys are free afterwards, even if the sink panics.
+                let _deleted = std::mem::take(&mut self.deleted);
+                self.recipients.sink.flush();
+            }
+            Effect::Message(message) => self.recipients.tell(message),
         }
     }
 
     fn call(&mut self, call: ImageCall) {
+        let sink = &mut self.recipients.sink;
         match call {
-            ImageCall::Add(key, descriptor, data) => self.sink.add_image(key, descriptor, data),
+            ImageCall::Add(key, descriptor, data) => sink.add_image(key, descriptor, data),
             ImageCall::Update(key, descriptor, data, epoch) => {
-                self.sink.update_image(key, descriptor, data, epoch);
+                sink.update_image(key, descriptor, data, epoch);
             }
-            ImageCall::Delete(key) => self.sink.delete_image(key),
+            ImageCall::Delete(claim) => {
+                sink.delete_image(claim.key());
+                self.deleted.push(claim);
+            }
         }
     }
+}
 
+impl Recipients {
     fn tell(&mut self, message: Message) {
         match message {
             Message::Outcome(outcome) => (self.on_outcome)(outcome),

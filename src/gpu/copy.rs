@@ -1,10 +1,9 @@
 //! Submits copies from textures to buffers, and translates wgpu-core's errors.
 //!
 //! Devices of every backend call [`submit`] on the WebGPU thread. The command encoder and the command buffer
-//! that it creates have left the hub when it returns, with or without an error. The buffers that copies go to
-//! are in the hub already, each under an id that the caller names.
-
-use std::panic::{AssertUnwindSafe, catch_unwind};
+//! that it creates have left the hub when it returns, with or without an error, and also if wgpu-core panics: the
+//! engine gets their ids back. The buffers that copies go to are in the hub already, each under an id that the
+//! caller names.
 
 use wgpu_core::command::{CommandEncoderError, TransitionResourcesError};
 use wgpu_core::device::DeviceError;
@@ -16,6 +15,7 @@ use wgpu_types as wgt;
 use super::{ReadbackCopy, Submission, SubmitError};
 use crate::api::error::PresentError;
 use crate::api::ids::EncoderIds;
+use crate::sync::catch_panic;
 
 /// Records `copies` in one command encoder and submits it. Each copy goes to the buffer with the id that has
 /// its place in `buffers`.
@@ -29,24 +29,20 @@ pub(super) fn submit(
 ) -> Result<Submission, SubmitError> {
     let refused = |reason| SubmitError { reason, may_be_in_flight: false };
     let command_buffer = record(global, device, ids, copies, buffers).map_err(refused)?;
-    // The last thing that `queue_submit` does is to run closures of the engine's. If one panics, the work was
-    // accepted.
     let submit = || global.queue_submit(queue, &[command_buffer]).map_err(|(_, error)| submit_error(error));
-    let submitted = catch_unwind(AssertUnwindSafe(submit));
-    global.command_buffer_drop(command_buffer);
+    let submitted = catch_panic("wgpu-core, or a closure of the engine in queue_submit,", submit);
+    catch_panic("wgpu-core", || global.command_buffer_drop(command_buffer));
     match submitted {
-        Ok(Ok(index)) => Ok(Submission { device, index }),
-        Ok(Err(error)) => Err(error),
-        Err(_) => {
-            // The index of the submission is lost, so nothing can wait for it. That is how a lost device
-            // looks.
-            log::error!("webgpu-presentation: a closure of the engine panicked in queue_submit");
-            Err(SubmitError { reason: PresentError::DeviceLost, may_be_in_flight: true })
-        }
+        Some(Ok(index)) => Ok(Submission { device, index }),
+        Some(Err(error)) => Err(error),
+        // The last thing that `queue_submit` does is to run closures of the engine's. If one panics the work was
+        // accepted, but its index is lost, so nothing can wait for it.
+        None => Err(SubmitError { reason: PresentError::Panicked, may_be_in_flight: true }),
     }
 }
 
-/// Records `copies` and returns the command buffer.
+/// Records `copies` and returns the command buffer. If wgpu-core panics, at a texture or a device that it does not
+/// know for instance, nothing was submitted, and the encoder is dropped as after an error.
 fn record(
     global: &Global,
     device: DeviceId,
@@ -55,13 +51,13 @@ fn record(
     buffers: &[BufferId],
 ) -> Result<CommandBufferId, PresentError> {
     let label = wgt::CommandEncoderDescriptor { label: Some("canvas present".into()) };
-    let (encoder, error) =
-        global.device_create_command_encoder(device, &label, ids.map(|ids| ids.command_encoder));
-    let recorded = match error {
-        Some(error) => Err(device_error(&error)),
-        None => record_copies(global, encoder, copies, buffers),
-    };
-    let finished = recorded.and_then(|()| {
+    let create = || global.device_create_command_encoder(device, &label, ids.map(|ids| ids.command_encoder));
+    let (encoder, error) = catch_panic("wgpu-core", create).ok_or(PresentError::Panicked)?;
+    let finished = catch_panic("wgpu-core", || {
+        match error {
+            Some(error) => return Err(device_error(&error)),
+            None => record_copies(global, encoder, copies, buffers)?,
+        }
         let (command_buffer, error) = global.command_encoder_finish(
             encoder,
             &wgt::CommandBufferDescriptor::default(),
@@ -75,8 +71,8 @@ fn record(
             None => Ok(command_buffer),
         }
     });
-    global.command_encoder_drop(encoder);
-    finished
+    catch_panic("wgpu-core", || global.command_encoder_drop(encoder));
+    finished.unwrap_or(Err(PresentError::Panicked))
 }
 
 /// Records all copies, and then one barrier for all of them: for each barrier wgpu-core visits every buffer

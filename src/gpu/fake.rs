@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -16,8 +16,10 @@ use euclid::default::Size2D;
 use parking_lot::{Condvar, Mutex};
 use wgpu_core::SubmissionIndex;
 use wgpu_core::id::{BufferId, CommandBufferId, CommandEncoderId, DeviceId, Id, QueueId, TextureId};
+use wgpu_hal::DeviceError;
 
 use super::memory::{HostMemory, HubMemory, Unmapped};
+use super::waiting::judge;
 use super::{
     Completed, CopyTarget, CreateBufferError, Gpu, GpuDevice, IdleMemory, PollResult, ReadbackCopy,
     Submission, SubmitError, WaitResult,
@@ -51,7 +53,7 @@ pub(crate) fn encoder_ids(index: u32) -> EncoderIds {
 
 /// Returns idle memory that belongs to no buffer and holds `bytes`, as if they had been copied to it already.
 pub(crate) fn memory(bytes: &[u8]) -> IdleMemory {
-    let memory = Arc::new(FakeMemory::new(bytes.len()));
+    let memory = Arc::new(FakeMemory::new(bytes.len(), Arc::default()));
     memory.write(0, bytes);
     IdleMemory::owned(Box::new(FakeBuffer(memory)))
 }
@@ -77,6 +79,24 @@ struct FakeGpuShared {
     state: Mutex<FakeGpuState>,
     /// Submissions were finished, or a device was lost.
     changed: Condvar,
+    panics: Arc<ReadPanics>,
+}
+
+/// How many of the next accesses to frame memory panic.
+#[derive(Default)]
+struct ReadPanics {
+    /// When a copy that is done is made readable.
+    completions: AtomicUsize,
+    /// When the bytes of owned memory are read or edited.
+    reads: AtomicUsize,
+}
+
+impl ReadPanics {
+    /// Panics, if that was asked for.
+    fn enter(count: &AtomicUsize) {
+        let panics = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
+        assert!(panics.is_err(), "on purpose");
+    }
 }
 
 #[derive(Default)]
@@ -94,6 +114,12 @@ struct FakeGpuState {
     fail_next_submit: Option<SubmitError>,
     /// How many of the next reads of portable memory find it unmapped.
     fail_next_mappings: usize,
+    /// How many of the next waits return this instead of waiting, whether or not the work is done.
+    next_waits: Option<(Result<bool, DeviceError>, usize)>,
+    /// How often a device was waited for.
+    waits: usize,
+    /// Waits for an index that was never submitted panic, as with wgpu-hal's pools of fences.
+    has_fence_pool: bool,
     /// How many submissions were accepted.
     submits: usize,
     /// How many buffers were created.
@@ -134,6 +160,7 @@ struct DeviceState {
     /// The submissions that are not done, in order.
     running: VecDeque<(SubmissionIndex, Vec<SubmittedCopy>)>,
     lost: bool,
+    has_no_queue: bool,
     destroyed: bool,
     dropped: bool,
 }
@@ -194,9 +221,35 @@ impl FakeGpu {
         self.0.state.lock().fail_next_submit = Some(SubmitError { reason, may_be_in_flight });
     }
 
+    /// Lets the next `count` waits return at once, with success (which may be a lie) or with an error.
+    pub(crate) fn end_next_waits(&self, waited: Result<bool, DeviceError>, count: usize) {
+        self.0.state.lock().next_waits = Some((waited, count));
+        self.0.changed.notify_all();
+    }
+
+    /// Returns how often devices were waited for.
+    pub(crate) fn waits(&self) -> usize {
+        self.0.state.lock().waits
+    }
+
+    /// Lets waits for unknown submissions panic.
+    pub(crate) fn have_fence_pool(&self) {
+        self.0.state.lock().has_fence_pool = true;
+    }
+
     /// Lets the next `count` reads of portable memory fail, as if wgpu-core had not mapped it.
     pub(crate) fn fail_next_mappings(&self, count: usize) {
         self.0.state.lock().fail_next_mappings = count;
+    }
+
+    /// Lets the next copying out of portable memory panic.
+    pub(crate) fn panic_in_next_completion(&self) {
+        self.0.panics.completions.store(1, Ordering::Relaxed);
+    }
+
+    /// Lets the next access to the bytes of owned memory panic.
+    pub(crate) fn panic_in_next_read(&self) {
+        self.0.panics.reads.store(1, Ordering::Relaxed);
     }
 
     /// Returns how many submissions were accepted.
@@ -207,6 +260,11 @@ impl FakeGpu {
     /// Returns how often a device was polled.
     pub(crate) fn polls(&self, id: DeviceId) -> u64 {
         self.0.state.lock().devices.get(&id).map_or(0, |device| device.polls)
+    }
+
+    /// Returns whether the queue of a device was not dropped.
+    pub(crate) fn has_queue(&self, id: DeviceId) -> bool {
+        !self.0.state.lock().devices.get(&id).is_some_and(|device| device.has_no_queue)
     }
 
     /// Returns how many buffers were created.
@@ -251,9 +309,9 @@ impl FakeGpuState {
 }
 
 impl Gpu for FakeGpu {
-    fn open(&self, device: DeviceId) -> Arc<dyn GpuDevice> {
+    fn open(&self, device: DeviceId) -> Option<Arc<dyn GpuDevice>> {
         self.0.state.lock().devices.entry(device).or_default();
-        Arc::new(FakeDevice { gpu: self.clone(), id: device })
+        Some(Arc::new(FakeDevice { gpu: self.clone(), id: device }))
     }
 
     fn drop_buffer(&self, id: BufferId) {
@@ -282,13 +340,28 @@ impl Gpu for FakeGpu {
         self.0.state.lock().devices.entry(id).or_default().dropped = true;
     }
 
+    fn drop_queue(&self, id: QueueId) {
+        let mut state = self.0.state.lock();
+        let device = state.devices.entry(device(id.unzip().0)).or_default();
+        assert!(device.running.is_empty() || device.lost, "wgpu-core would wait for the device of {id:?}");
+        device.has_no_queue = true;
+    }
+
+    fn last_submission(&self, device: DeviceId) -> Option<SubmissionIndex> {
+        let mut state = self.0.state.lock();
+        let device = state.devices.entry(device).or_default();
+        assert!(!device.dropped, "it was dropped");
+        Some(device.submitted)
+    }
+
     fn poll(&self, id: DeviceId) -> PollResult {
         let mut state = self.0.state.lock();
         let device = state.devices.entry(id).or_default();
         assert!(!device.dropped, "{id:?} was dropped");
         device.polled = device.done;
         device.polls += 1;
-        if device.running.is_empty() { PollResult::Idle } else { PollResult::Busy }
+        // Without a queue wgpu-core does not know that a device is idle.
+        if device.running.is_empty() && !device.has_no_queue { PollResult::Idle } else { PollResult::Busy }
     }
 }
 
@@ -306,7 +379,7 @@ impl FakeDevice {
             return Err(CreateBufferError::OutOfMemory);
         }
         state.created += 1;
-        let memory = Arc::new(FakeMemory::new(bytes));
+        let memory = Arc::new(FakeMemory::new(bytes, self.gpu.0.panics.clone()));
         let buffer = FakeBuffer(memory.clone());
         if self.gpu.0.memory == FrameMemoryKind::Owned {
             state.owned.retain(|memory| memory.strong_count() > 0);
@@ -379,8 +452,19 @@ impl GpuDevice for FakeDevice {
     fn wait(&self, index: SubmissionIndex, timeout: Duration) -> WaitResult {
         let deadline = Instant::now() + timeout;
         let mut state = self.gpu.0.state.lock();
+        state.waits += 1;
         loop {
+            let next = state.next_waits.as_mut().filter(|(_, count)| *count > 0).map(|(waited, count)| {
+                *count -= 1;
+                waited.clone()
+            });
+            let has_fence_pool = state.has_fence_pool;
             let device = state.devices.entry(self.id).or_default();
+            if let Some(waited) = next {
+                let value = if device.lost { Err(DeviceError::Lost) } else { Ok(device.done) };
+                return judge(self.id, index, waited, || value);
+            }
+            assert!(!has_fence_pool || index <= device.submitted, "no signals reached {index}");
             if device.done >= index {
                 return WaitResult::Done(Completed { device: self.id, index });
             }
@@ -466,6 +550,7 @@ impl HubMemory for FakeHubBuffer {
     /// Fails unless the buffer is in the hub, its device lives, and a poll has mapped it since it was last
     /// unmapped.
     fn copy_out(&self, len: usize, into: &mut Vec<u8>) -> Result<(), Unmapped> {
+        ReadPanics::enter(&self.buffer.0.panics.completions);
         let mut state = self.gpu.0.state.lock();
         let memory = &self.buffer.0;
         let ours = state.buffers.get(&self.id).is_some_and(|(_, known)| Arc::ptr_eq(known, memory));
@@ -503,6 +588,7 @@ struct FakeMemory {
     /// How often the device had been polled when a submission last unmapped the buffer. A later poll maps it
     /// again.
     unmapped: AtomicU64,
+    panics: Arc<ReadPanics>,
 }
 
 // SAFETY: the pointer is to an allocation that this value owns, and any thread may access and free it.
@@ -513,7 +599,7 @@ unsafe impl Send for FakeMemory {}
 unsafe impl Sync for FakeMemory {}
 
 impl FakeMemory {
-    fn new(len: usize) -> Self {
+    fn new(len: usize, panics: Arc<ReadPanics>) -> Self {
         let bytes = Box::leak(vec![0xEE; len].into_boxed_slice());
         let pointer = NonNull::from(bytes).cast();
         Self {
@@ -522,6 +608,7 @@ impl FakeMemory {
             len,
             written: AtomicU64::new(0),
             unmapped: AtomicU64::new(0),
+            panics,
         }
     }
 
@@ -550,6 +637,7 @@ struct FakeBuffer(Arc<FakeMemory>);
 // `FakeHubBuffer`, which reads it too, holds one.
 unsafe impl HostMemory for FakeBuffer {
     fn pointer(&self) -> NonNull<u8> {
+        ReadPanics::enter(&self.0.panics.reads);
         self.0.pointer
     }
 

@@ -31,14 +31,15 @@ use wgpu_hal::{Api, Device as _};
 use wgpu_types::{BufferUsages, PollType};
 
 use super::memory::{HubMemory, Unmapped};
+use super::waiting::judge_value;
 use super::{
-    Completed, CopyTarget, CreateBufferError, GpuDevice, IdleMemory, ReadbackCopy, Submission, SubmitError,
-    WaitResult, with_headroom,
+    CopyTarget, CreateBufferError, GpuDevice, IdleMemory, ReadbackCopy, Submission, SubmitError, WaitResult,
+    with_headroom,
 };
 use crate::api::error::PresentError;
 use crate::api::ids::EncoderIds;
 use crate::api::report::FrameMemoryKind;
-use crate::sync::contain_panic;
+use crate::sync::{catch_panic, contain_panic};
 
 /// Bytes that are copied under one guard. It takes tens of microseconds, for which a destruction may have to
 /// wait.
@@ -219,7 +220,9 @@ impl<A: Api> PortableDevice<A> {
         let mut buffers = std::mem::take(&mut *self.submitted.lock());
         let registered = copies.iter().try_for_each(|copy| {
             buffers.push(match &copy.target {
-                CopyTarget::Owned(memory) => register(memory, copy.id)?,
+                // The buffers before this one must be dropped, whatever happens.
+                CopyTarget::Owned(memory) => catch_panic("wgpu-core", || register(memory, copy.id))
+                    .unwrap_or(Err(PresentError::Panicked))?,
                 CopyTarget::Hub(id) => *id,
             });
             Ok(())
@@ -237,7 +240,7 @@ impl<A: Api> PortableDevice<A> {
         // After an error of `register` there are fewer buffers than copies.
         for (copy, buffer) in copies.iter().zip(buffers.drain(..)) {
             if let CopyTarget::Owned(_) = copy.target {
-                self.global.buffer_drop(buffer);
+                catch_panic("wgpu-core", || self.global.buffer_drop(buffer));
             }
         }
         *self.submitted.lock() = buffers;
@@ -281,14 +284,10 @@ impl<A: Api> GpuDevice for PortableDevice<A> {
         let mut pause = FIRST_SLEEP;
         loop {
             // SAFETY: the fence was taken from this device, and their guards keep both alive.
-            match unsafe { self.device.get_fence_value(&self.fence) } {
-                Ok(value) if value >= index => return WaitResult::Done(Completed { device: self.id, index }),
-                Ok(_) if start.elapsed() >= timeout => return WaitResult::TimedOut,
-                Ok(_) => thread::sleep(pause),
-                Err(error) => {
-                    log::warn!("webgpu-presentation: waiting for {:?}: {error}", self.id);
-                    return WaitResult::Lost;
-                }
+            let value = unsafe { self.device.get_fence_value(&self.fence) };
+            match judge_value(self.id, index, value) {
+                WaitResult::TimedOut if start.elapsed() < timeout => thread::sleep(pause),
+                judged => return judged,
             }
             pause = (pause * 2).min(LONGEST_SLEEP);
         }

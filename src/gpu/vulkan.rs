@@ -28,9 +28,10 @@ use self::heap::{FrameHeap, HeapBuffer};
 use super::copy::device_error;
 use super::memory::HostMemory;
 use super::portable::PortableDevice;
+use super::waiting::judge;
 use super::{
-    Completed, CreateBufferError, GpuDevice, HeapUsage, IdleMemory, ReadbackCopy, Submission, SubmitError,
-    WaitResult, with_headroom,
+    CreateBufferError, GpuDevice, HeapUsage, IdleMemory, ReadbackCopy, Submission, SubmitError, WaitResult,
+    with_headroom,
 };
 use crate::api::error::PresentError;
 use crate::api::ids::EncoderIds;
@@ -142,14 +143,9 @@ impl GpuDevice for VulkanDevice {
     fn wait(&self, index: SubmissionIndex, timeout: Duration) -> WaitResult {
         let PortableDevice { id, device, fence, .. } = &self.device;
         // SAFETY: the fence was taken from this device, and their guards keep both alive.
-        match unsafe { device.wait(fence, index, Some(timeout)) } {
-            Ok(true) => WaitResult::Done(Completed { device: *id, index }),
-            Ok(false) => WaitResult::TimedOut,
-            Err(error) => {
-                log::warn!("webgpu-presentation: waiting for {id:?}: {error}");
-                WaitResult::Lost
-            }
-        }
+        let waited = unsafe { device.wait(fence, index, Some(timeout)) };
+        // SAFETY: as above.
+        judge(*id, index, waited, || unsafe { device.get_fence_value(fence) })
     }
 
     fn must_poll(&self) -> bool {

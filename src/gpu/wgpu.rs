@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use wgpu_core::device::WaitIdleError;
 use wgpu_core::global::Global;
 use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 use wgpu_core::{SubmissionIndex, api};
@@ -68,7 +69,7 @@ impl WgpuCore {
 }
 
 impl Gpu for WgpuCore {
-    fn open(&self, id: DeviceId) -> Arc<dyn GpuDevice> {
+    fn open(&self, id: DeviceId) -> Option<Arc<dyn GpuDevice>> {
         let device = self.open_supported(id).unwrap_or_else(|| Arc::new(UnsupportedDevice(id)));
         match device.memory() {
             Some(memory) => log::info!("webgpu-presentation: {id:?} has {memory:?} frame memory"),
@@ -76,7 +77,7 @@ impl Gpu for WgpuCore {
                 "webgpu-presentation: {id:?} has an unknown backend, its canvases cannot be presented"
             ),
         }
-        device
+        Some(device)
     }
 
     fn drop_buffer(&self, id: BufferId) {
@@ -102,6 +103,26 @@ impl Gpu for WgpuCore {
 
     fn drop_device(&self, id: DeviceId) {
         self.global.device_drop(id);
+    }
+
+    fn drop_queue(&self, id: QueueId) {
+        self.global.queue_drop(id);
+    }
+
+    fn last_submission(&self, device: DeviceId) -> Option<SubmissionIndex> {
+        // wgpu-core refuses to wait for a submission that it has not accepted, before it does anything else, and names
+        // the last one. The time-out is for a version that would wait.
+        let impossible = wgt::PollType::Wait {
+            submission_index: Some(SubmissionIndex::MAX),
+            timeout: Some(Duration::ZERO),
+        };
+        match self.global.device_poll(device, impossible) {
+            Err(WaitIdleError::WrongSubmissionIndex(_, last)) => Some(last),
+            other => {
+                log::error!("webgpu-presentation: {device:?} does not tell its last submission: {other:?}");
+                None
+            }
+        }
     }
 
     fn poll(&self, id: DeviceId) -> PollResult {

@@ -9,7 +9,7 @@ pub(super) mod waits;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
@@ -19,9 +19,10 @@ use wgpu_core::id::{DeviceId, QueueId};
 use self::device::DevicePoller;
 use self::threads::PollerThreads;
 use self::waits::{Continuation, Wait};
+use crate::api::error::PresentError;
 use crate::api::error::UnknownQueue;
-use crate::gpu::{Gpu, GpuDevice, HeapUsage};
-use crate::sync::contain_panic;
+use crate::gpu::{ContainedGpu, Gpu, GpuDevice, HeapUsage, PollResult};
+use crate::sync::{catch_panic, contain_panic};
 
 /// Drives wgpu-core, for frames and for the engine's own closures.
 ///
@@ -40,9 +41,10 @@ pub struct Poller(Arc<Shared>);
 
 struct Shared {
     threads: Arc<PollerThreads>,
-    gpu: Arc<dyn Gpu>,
+    gpu: Arc<ContainedGpu>,
     wake: Arc<Wake>,
     devices: Mutex<Devices>,
+    copy_timeout: Duration,
     /// Pollers of devices that were dropped, whose threads may still run.
     retired: Mutex<Vec<Weak<DevicePoller>>>,
 }
@@ -81,12 +83,18 @@ impl Wake {
 }
 
 impl Poller {
-    pub(crate) fn new(gpu: Arc<dyn Gpu>, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
+    /// Copies that are not done within `copy_timeout` are given up.
+    pub(crate) fn new(
+        gpu: Arc<ContainedGpu>,
+        wake: Arc<dyn Fn() + Send + Sync>,
+        copy_timeout: Duration,
+    ) -> Self {
         Self(Arc::new(Shared {
             threads: Arc::default(),
             gpu,
             wake: Arc::new(Wake { wake, wants_room: AtomicBool::new(false) }),
             devices: Mutex::default(),
+            copy_timeout,
             retired: Mutex::default(),
         }))
     }
@@ -94,14 +102,19 @@ impl Poller {
     /// Runs the closures of a device as soon as a submission is done. Does not wait.
     ///
     /// `submission` is what wgpu-core returned from `queue_submit`, `buffer_map_async` or `queue_on_submitted_work_done`. The wait for
-    /// a number that it did not return never ends.
+    /// a number that it did not return never ends, or ends at once on a Vulkan device without timeline semaphores. Other waits are not
+    /// concerned.
     ///
     /// The device must not be dropped. If it is destroyed, its closures run in
-    /// [`Presenter::maintain`](crate::Presenter::maintain) instead. Once the presenter is gone this does nothing.
+    /// [`Presenter::maintain`](crate::Presenter::maintain) instead. Once the presenter is gone this does nothing, nor does it
+    /// for a device that wgpu-core does not know.
     pub fn wait_for(&self, device: DeviceId, submission: SubmissionIndex) {
-        if !self.0.threads.are_stopped() {
+        if self.0.threads.are_stopped() {
+            return;
+        }
+        if let Some(device) = self.device(device) {
             let wait = Wait { index: submission, then: Continuation::RunClosures };
-            self.device(device).add(std::iter::once(wait));
+            device.add(std::iter::once(wait));
         }
     }
 
@@ -132,7 +145,12 @@ impl Poller {
         until: Option<Instant>,
         waits: &mut Vec<Wait>,
     ) {
-        let device = self.device(device);
+        let Some(device) = self.device(device) else {
+            // It was opened for the submission, and is forgotten only on this thread.
+            log::error!("webgpu-presentation: {device:?} is not known any more");
+            device::fail(waits, &PresentError::Panicked);
+            return;
+        };
         if let (Some(until), Some(first)) = (until, waits.first()) {
             device.spin(first.index, until, waits);
         }
@@ -160,8 +178,25 @@ impl Poller {
     /// Notes that a queue belongs to a device, and prepares the device: its first wait finds a thread that runs. (On a machine whose cores
     /// are busy, a new thread runs only milliseconds later.)
     pub(super) fn add_device(&self, device: DeviceId, queue: QueueId) {
-        self.device(device).add(std::iter::empty());
-        self.0.devices.lock().queues.insert(queue, device);
+        if let Some(poller) = self.device(device) {
+            poller.add(std::iter::empty());
+            self.0.devices.lock().queues.insert(queue, device);
+        }
+    }
+
+    /// Drops a queue on the thread of its device, once all that was submitted to the device is done or the device is lost.
+    ///
+    /// wgpu-core waits for the device when the last handle of a queue goes, without a time-out. Even a thread that holds a handle for a
+    /// moment then has nothing to wait for any more.
+    pub(super) fn drop_queue(&self, device: DeviceId, queue: QueueId) {
+        self.0.devices.lock().queues.remove(&queue);
+        match (self.0.gpu.last_submission(device), self.device(device)) {
+            (Some(index), Some(poller)) => {
+                poller.add(std::iter::once(Wait { index, then: Continuation::DropQueue(queue) }));
+            }
+            // The device is not known, so there is no fence to wait for.
+            _ => self.0.gpu.drop_queue(queue),
+        }
     }
 
     /// Whether a thread runs. What such a thread asks for before it ends is seen by a caller that looks afterwards.
@@ -171,9 +206,10 @@ impl Poller {
         any_runs
     }
 
-    /// Returns what is kept of a device, from now until it is [forgotten](Self::forget).
-    pub(crate) fn open(&self, device: DeviceId) -> Arc<dyn GpuDevice> {
-        self.device(device).device().clone()
+    /// Returns what is kept of a device, from now until it is [forgotten](Self::forget). Returns `None` if wgpu-core does not know
+    /// it.
+    pub(crate) fn open(&self, device: DeviceId) -> Option<Arc<dyn GpuDevice>> {
+        Some(self.device(device)?.device().clone())
     }
 
     /// Returns the devices that were waited for or presented on, and were not dropped.
@@ -187,14 +223,12 @@ impl Poller {
         devices.pollers.iter().map(|(id, poller)| (*id, poller.device().heap())).collect()
     }
 
-    /// Lets no poller call wgpu-core for this device any more, and waits until a poll under way is over. Waits for frames go on.
+    /// Lets no poller poll this device any more, and waits until a poll under way is over. Waits for frames go on, but not for long: the GPU
+    /// may never answer.
     pub(crate) fn retire(&self, device: DeviceId) {
-        self.device(device).retire();
-    }
-
-    pub(super) fn is_retired(&self, device: DeviceId) -> bool {
-        let poller = self.0.devices.lock().pollers.get(&device).cloned();
-        poller.is_some_and(|poller| poller.is_retired())
+        if let Some(device) = self.device(device) {
+            device.retire();
+        }
     }
 
     /// Forgets a retired device, whose id may name another one from now on.
@@ -207,15 +241,23 @@ impl Poller {
             let mut retired = self.0.retired.lock();
             retired.retain(|poller| poller.strong_count() > 0);
             retired.push(Arc::downgrade(&poller));
+            drop(retired);
+            // With the last handle wgpu-core destroys the device, in which it may panic.
+            catch_panic("wgpu-core", || drop(poller));
         }
     }
 
-    /// Asks for [`maintain`](crate::Presenter::maintain), a moment from now.
-    pub(super) fn remind(&self, device: DeviceId) {
-        self.device(device).remind();
+    /// Notes the result of a poll in the maintenance. If the device is retired and must be polled again, asks for
+    /// [`maintain`](crate::Presenter::maintain) after a while. (Otherwise its own thread polls.)
+    pub(super) fn polled(&self, device: DeviceId, result: PollResult) {
+        let poller = self.0.devices.lock().pollers.get(&device).cloned();
+        if let Some(poller) = poller.filter(|poller| poller.is_retired()) {
+            poller.remind_after(result);
+        }
     }
 
-    /// Ends all threads and waits for them, which takes no longer than a closure of the engine's and a slice of a wait.
+    /// Ends all threads and waits for them, which takes no longer than a closure of the engine's and a slice of a wait. A thread that is
+    /// stuck is waited for for five seconds.
     pub(crate) fn stop(&self) {
         self.0.threads.stop();
         let devices = std::mem::take(&mut *self.0.devices.lock());
@@ -225,14 +267,16 @@ impl Poller {
         self.0.threads.join();
     }
 
-    fn device(&self, id: DeviceId) -> Arc<DevicePoller> {
+    /// Returns the poller of a device, which is made if there is none. Returns `None` if wgpu-core does not know the device.
+    fn device(&self, id: DeviceId) -> Option<Arc<DevicePoller>> {
         let known = self.0.devices.lock().pollers.get(&id).cloned();
-        known.unwrap_or_else(|| {
+        known.or_else(|| {
             // Opening calls wgpu-core, so the lock is not held.
-            let device = self.0.gpu.open(id);
-            let Shared { gpu, wake, threads, .. } = &*self.0;
-            let new = Arc::new(DevicePoller::new(device, gpu.clone(), wake.clone(), threads.clone()));
-            self.0.devices.lock().pollers.entry(id).or_insert(new).clone()
+            let device = self.0.gpu.open(id)?;
+            let Shared { gpu, wake, threads, copy_timeout, .. } = &*self.0;
+            let (gpu, wake, threads) = (gpu.clone(), wake.clone(), threads.clone());
+            let new = Arc::new(DevicePoller::new(device, gpu, wake, threads, *copy_timeout));
+            Some(self.0.devices.lock().pollers.entry(id).or_insert(new).clone())
         })
     }
 }

@@ -23,7 +23,7 @@ use crate::api::ids::{ContextId, EncoderIds, OwnerId, ReturnedId};
 use crate::context::{Admission, ContextData, Purpose, Stage, Ticket};
 use crate::delivery::{Message, Outbox, Reply, reply_with_region};
 use crate::frame::CopyLayout;
-use crate::gpu::{CopyTarget, Gpu, GpuDevice, ReadbackCopy, SubmitError};
+use crate::gpu::{ContainedGpu, CopyTarget, Gpu, GpuDevice, ReadbackCopy, SubmitError};
 use crate::staging::{LentBuffer, StagingRing};
 
 /// Upper bound of the bytes of one owner in flight. What goes beyond it waits, unless a canvas has fewer than two presents and no capture in
@@ -35,7 +35,7 @@ const LONGEST_SPIN: Duration = Duration::from_secs(1);
 
 /// What a presenter has queued and not yet submitted. Accessed only on the WebGPU thread.
 pub(super) struct Submitter {
-    gpu: Arc<dyn Gpu>,
+    gpu: Arc<ContainedGpu>,
     poller: Poller,
     outbox: Arc<Outbox>,
     /// How long a flush waits, busily, for what it submitted.
@@ -80,6 +80,7 @@ pub(super) struct QueuedCopy {
     pub(super) is_present: bool,
     pub(super) texture: PendingTexture,
     pub(super) layout: CopyLayout,
+    pub(super) asked: Instant,
 }
 
 /// Why a queued copy has no buffer.
@@ -110,7 +111,7 @@ enum Destination {
 }
 
 impl Submitter {
-    pub(super) fn new(gpu: Arc<dyn Gpu>, poller: Poller, outbox: Arc<Outbox>, spin: Duration) -> Self {
+    pub(super) fn new(gpu: Arc<ContainedGpu>, poller: Poller, outbox: Arc<Outbox>, spin: Duration) -> Self {
         Self {
             gpu,
             poller,
@@ -144,7 +145,8 @@ impl Submitter {
         }
         let is_present = matches!(purpose, Purpose::Present(_));
         let number = data.ask(purpose, layout);
-        self.queued.push(QueuedCopy { context, data, number, is_present, texture, layout });
+        let asked = Instant::now();
+        self.queued.push(QueuedCopy { context, data, number, is_present, texture, layout, asked });
     }
 
     /// Asks for a copy that a read waits for. If the same texture is copied for the same context in the next flush already, and the region
@@ -271,7 +273,9 @@ impl Submitter {
         entries: &mut Entries,
     ) {
         let Scratch { group, prepared, copies } = scratch;
-        let device = self.poller.open(device);
+        let Some(device) = self.poller.open(device) else {
+            return group.drain(..).for_each(|queued| self.refuse(queued, &PresentError::Panicked, false));
+        };
         for queued in group.drain(..) {
             match self.find_destination(&queued, &device, entries) {
                 Ok(destination) => {
@@ -397,10 +401,10 @@ impl Submitter {
                     (buffer.map(|buffer| buffer.resubmitted(submission)), Some(ticket))
                 }
             };
-            let QueuedCopy { data, number, .. } = queued;
+            let QueuedCopy { data, number, asked, .. } = queued;
             if let Some(buffer) = buffer {
                 data.submitted(number, buffer, superseded);
-                let then = Continuation::Complete { context: Arc::downgrade(&data), number };
+                let then = Continuation::Complete { context: Arc::downgrade(&data), number, asked };
                 self.unawaited.push((submission.device, Wait { index: submission.index, then }));
             }
         }
@@ -445,9 +449,10 @@ impl Submitter {
     fn restore(&mut self, queued: &QueuedCopy, ticket: Option<Ticket>) {
         let Some(ticket) = ticket else { return };
         let submission = ticket.stage.buffer().map(|buffer| buffer.submission());
+        let asked = ticket.asked;
         let number = queued.data.restore(ticket);
         if let Some(submission) = submission {
-            let then = Continuation::Complete { context: Arc::downgrade(&queued.data), number };
+            let then = Continuation::Complete { context: Arc::downgrade(&queued.data), number, asked };
             self.unawaited.push((submission.device, Wait { index: submission.index, then }));
         }
     }

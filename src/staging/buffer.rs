@@ -28,6 +28,7 @@ use crate::api::report::FrameMemoryKind;
 use crate::gpu::{
     Completed, CopyTarget, FrameMemory, IdleMemory, InFlightMemory, Readable, Submission, Unreadable,
 };
+use crate::sync::catch_panic;
 
 /// The memory of a lent buffer; the implementing type says what state the buffer is in.
 pub(crate) trait BufferMemory {
@@ -206,7 +207,10 @@ impl MappingBuffer {
         let Parts { mut lent, memory } = self.into_parts();
         let hub_id = memory.hub_id();
         let spare = || lent.recycler().take_spare(len);
-        match memory.complete(completed, len, spare) {
+        // wgpu-core panics if the engine has dropped a portable buffer. The buffer must be given back all the same,
+        // or the ring would miss it for ever.
+        let read = catch_panic("reading a frame", || memory.complete(completed, len, spare));
+        match read.unwrap_or(Err(Unreadable::Failed(PresentError::Panicked))) {
             Ok(Readable::InPlace(memory)) => {
                 lent.recount(FrameMemory::KIND, memory.len());
                 Ok(MappedBuffer(Bytes::InPlace(hold(lent, memory))))

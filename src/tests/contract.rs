@@ -103,7 +103,7 @@ fn unknown_and_duplicate_contexts_are_errors(#[values(Owned, Portable)] memory: 
     let contents = Contents::Texture(world.texture(RED, size(4, 2)));
     let present = world.presenter.present(other, contents, CanvasEpoch(1));
     assert!(matches!(present, Err(error) if error == unknown));
-    assert_eq!(world.presenter.set_image_key(other, key(9)), Err(unknown));
+    assert_eq!(world.presenter.set_image_key(other, key(9)), Err(unknown.into()));
     assert_eq!(world.presenter.destroy_context(other), Err(unknown));
     assert!(world.presenter.statistics(other).is_err());
     let id = fake::buffer(1);

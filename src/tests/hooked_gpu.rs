@@ -1,6 +1,8 @@
 //! A fake GPU with hooks, for what happens on another thread in the middle of a call.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -21,9 +23,49 @@ pub(super) struct Hooks {
     pub(super) submit: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     /// Runs when a device is dropped that the presenter no longer needs.
     pub(super) drop_device: Mutex<Option<Box<dyn FnMut() + Send>>>,
+    /// How long each wait takes, whatever its time-out.
+    pub(super) waits_take: Mutex<Duration>,
+    /// How many of the next calls panic.
+    panics: Mutex<HashMap<Call, usize>>,
+}
+
+/// A call of the seam that can panic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Call {
+    Open,
+    CreateBuffer,
+    /// Before anything is submitted.
+    Submit,
+    /// After the submission was accepted.
+    Submitted,
+    Wait,
+    Poll,
+    DropBuffer,
+    DestroyTexture,
+    DropTexture,
+    DestroyDevice,
+    DropDevice,
+    DropQueue,
 }
 
 impl Hooks {
+    /// Lets the next `count` calls panic.
+    pub(super) fn panic_in(&self, call: Call, count: usize) {
+        self.panics.lock().insert(call, count);
+    }
+
+    /// Panics, if that was asked for.
+    fn enter(&self, call: Call) {
+        let panics = match self.panics.lock().get_mut(&call) {
+            Some(count) if *count > 0 => {
+                *count -= 1;
+                true
+            }
+            _ => false,
+        };
+        assert!(!panics, "on purpose, in {call:?}");
+    }
+
     pub(super) fn in_next_submit(&self, hook: impl FnOnce() + Send + 'static) {
         *self.submit.lock() = Some(Box::new(hook));
     }
@@ -49,11 +91,13 @@ impl World {
 }
 
 impl Gpu for HookedGpu {
-    fn open(&self, device: DeviceId) -> Arc<dyn GpuDevice> {
-        Arc::new(HookedDevice { device: self.gpu.open(device), hooks: self.hooks.clone() })
+    fn open(&self, device: DeviceId) -> Option<Arc<dyn GpuDevice>> {
+        self.hooks.enter(Call::Open);
+        Some(Arc::new(HookedDevice { device: self.gpu.open(device)?, hooks: self.hooks.clone() }))
     }
 
     fn drop_buffer(&self, id: BufferId) {
+        self.hooks.enter(Call::DropBuffer);
         self.gpu.drop_buffer(id);
     }
 
@@ -62,22 +106,36 @@ impl Gpu for HookedGpu {
     }
 
     fn destroy_texture(&self, id: TextureId) {
+        self.hooks.enter(Call::DestroyTexture);
         self.gpu.destroy_texture(id);
     }
 
     fn drop_texture(&self, id: TextureId) {
+        self.hooks.enter(Call::DropTexture);
         self.gpu.drop_texture(id);
     }
 
     fn destroy_device(&self, id: DeviceId) {
+        self.hooks.enter(Call::DestroyDevice);
         self.gpu.destroy_device(id);
     }
 
     fn drop_device(&self, id: DeviceId) {
+        self.hooks.enter(Call::DropDevice);
         self.gpu.drop_device(id);
     }
 
+    fn drop_queue(&self, id: QueueId) {
+        self.hooks.enter(Call::DropQueue);
+        self.gpu.drop_queue(id);
+    }
+
+    fn last_submission(&self, device: DeviceId) -> Option<SubmissionIndex> {
+        self.gpu.last_submission(device)
+    }
+
     fn poll(&self, id: DeviceId) -> PollResult {
+        self.hooks.enter(Call::Poll);
         self.gpu.poll(id)
     }
 }
@@ -109,6 +167,7 @@ impl GpuDevice for HookedDevice {
         headroom: usize,
         id: Option<BufferId>,
     ) -> Result<IdleMemory, CreateBufferError> {
+        self.hooks.enter(Call::CreateBuffer);
         self.device.allocate(bytes, headroom, id)
     }
 
@@ -122,10 +181,16 @@ impl GpuDevice for HookedDevice {
         if let Some(hook) = hook {
             hook();
         }
-        self.device.submit(queue, encoder, copies)
+        self.hooks.enter(Call::Submit);
+        let submitted = self.device.submit(queue, encoder, copies);
+        self.hooks.enter(Call::Submitted);
+        submitted
     }
 
     fn wait(&self, index: SubmissionIndex, timeout: Duration) -> WaitResult {
+        self.hooks.enter(Call::Wait);
+        let stuck = *self.hooks.waits_take.lock();
+        thread::sleep(stuck);
         self.device.wait(index, timeout)
     }
 

@@ -56,7 +56,7 @@ fn a_context_lingers_for_the_compositor_alone(#[values(Owned, Portable)] memory:
     let unknown = Err(UnknownContext(ID));
     assert_eq!(presenter.destroy_context(ID), unknown);
     assert_eq!(presenter.destroy_context_after(ID, TransactionId(1)), unknown);
-    assert_eq!(presenter.set_image_key(ID, key(11)), unknown);
+    assert_eq!(presenter.set_image_key(ID, key(11)), Err(UnknownContext(ID).into()));
     assert!(presenter.statistics(ID).is_err());
     assert_eq!(presenter.create_context(ID, descriptor(PAGE)), Err(CreateContextError::Duplicate(ID)));
 

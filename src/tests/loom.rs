@@ -143,7 +143,7 @@ impl Scene {
             Arc::new(ContextData::new(ContextId(id), OWNER, size, generations, outbox, fallback, waiters))
         };
         let context = map.insert(ContextId(id), make).unwrap();
-        context.set_key(key(id));
+        context.set_key(self.map.claim(key(id), &context).unwrap());
         self.outbox.drain();
         Canvas { context, recycler: Arc::default() }
     }

@@ -8,12 +8,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use wgpu_core::id::{BufferId, DeviceId, TextureId};
+use wgpu_core::SubmissionIndex;
+use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 
 use super::hooked_gpu::HookedGpu;
 use super::world::*;
 use crate::gpu::fake::{self, FakeGpu};
-use crate::gpu::{Gpu, GpuDevice, PollResult, UnsupportedDevice};
+use crate::gpu::{ContainedGpu, Gpu, GpuDevice, PollResult, UnsupportedDevice};
 use crate::{Poller, PresenterOptions, UnknownQueue};
 
 /// What a poll does, closures included.
@@ -33,8 +34,8 @@ impl Polling {
 }
 
 impl Gpu for Polling {
-    fn open(&self, device: DeviceId) -> Arc<dyn GpuDevice> {
-        Arc::new(UnsupportedDevice(device))
+    fn open(&self, device: DeviceId) -> Option<Arc<dyn GpuDevice>> {
+        Some(Arc::new(UnsupportedDevice(device)))
     }
 
     fn drop_buffer(&self, _: BufferId) {}
@@ -51,11 +52,21 @@ impl Gpu for Polling {
 
     fn drop_device(&self, _: DeviceId) {}
 
+    fn drop_queue(&self, _: QueueId) {}
+
+    fn last_submission(&self, _: DeviceId) -> Option<SubmissionIndex> {
+        None
+    }
+
     fn poll(&self, _: DeviceId) -> PollResult {
         // A test that has ended counts no more polls.
         let _ = self.polled.lock().send(());
         (self.on_poll.lock())()
     }
+}
+
+fn poller_on(gpu: Arc<dyn Gpu>) -> Poller {
+    Poller::new(Arc::new(ContainedGpu::new(gpu)), Arc::new(|| ()), Duration::MAX)
 }
 
 #[test]
@@ -92,7 +103,7 @@ fn until(condition: impl Fn() -> bool) {
 #[test]
 fn a_closure_that_waits_for_more_is_polled_for() {
     let (gpu, polls) = Polling::new(Box::new(|| PollResult::Idle));
-    let poller = Poller::new(gpu.clone(), Arc::new(|| ()));
+    let poller = poller_on(gpu.clone());
     let mut again = Some(poller.clone());
     *gpu.on_poll.lock() = Box::new(move || {
         if let Some(poller) = again.take() {
@@ -114,7 +125,7 @@ fn a_panicking_closure_ends_no_other_wait() {
         assert!(!std::mem::take(&mut panics), "on purpose");
         PollResult::Idle
     }));
-    let poller = Poller::new(gpu, Arc::new(|| ()));
+    let poller = poller_on(gpu);
     poller.wait_for(device(0), 2);
     for _ in 0..2 {
         polls.recv_timeout(TIMEOUT).expect("it is polled for again");
@@ -139,7 +150,7 @@ fn a_panicking_closure_does_not_unwind_through_the_presenter() {
 #[test]
 fn nothing_is_waited_for_once_the_presenter_is_gone() {
     let (gpu, polls) = Polling::new(Box::new(|| PollResult::Idle));
-    let poller = Poller::new(gpu, Arc::new(|| ()));
+    let poller = poller_on(gpu);
     poller.stop();
     poller.wait_for(device(0), 1);
     assert!(polls.recv_timeout(Duration::from_millis(50)).is_err());
@@ -155,7 +166,7 @@ fn a_presenter_outlives_its_threads_though_their_device_was_dropped() {
         thread::sleep(Duration::from_millis(100));
         is_dropped.store(true, Ordering::SeqCst);
     }));
-    let poller = Poller::new(Arc::new(gpu), Arc::new(|| ()));
+    let poller = poller_on(Arc::new(gpu));
     poller.wait_for(device(0), 0);
     poller.retire(device(0));
     poller.forget(device(0));

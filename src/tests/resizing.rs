@@ -20,7 +20,7 @@ struct Ring {
 impl Ring {
     fn new(memory: FrameMemoryKind) -> Self {
         let gpu = FakeGpu::new(memory);
-        let device = gpu.open(device(0));
+        let device = gpu.open(device(0)).unwrap();
         Self { gpu, device, ring: StagingRing::new(BufferIds::Allocated, Reclaimer::default()), made: 0 }
     }
 

@@ -177,6 +177,13 @@ impl World {
         self.until_ended(sequence);
     }
 
+    /// Lets device 0 finish and waits until a present of another context than [`CONTEXT`] has ended.
+    #[track_caller]
+    pub(super) fn finish_of(&self, context: ContextId, sequence: u64) {
+        self.gpu.finish(device(0));
+        self.recorder.until_ended(context, sequence);
+    }
+
     #[track_caller]
     pub(super) fn until_ended(&self, sequence: u64) {
         self.recorder.until_ended(CONTEXT, sequence);

@@ -126,7 +126,7 @@ fn a_closure_that_panics_in_a_submit_fails_one_present_at_most(#[values(Owned, P
     world.present(red, 2).unwrap();
     let shown = match world.end() {
         PresentEnd::Presented => RED,
-        PresentEnd::Failed(PresentError::DeviceLost) => GREEN,
+        PresentEnd::Failed(PresentError::Panicked) => GREEN,
         end => panic!("{end:?}"),
     };
     world.assert_shows(shown);

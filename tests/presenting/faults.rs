@@ -1,5 +1,7 @@
 //! What goes wrong on real GPUs: textures, contexts and devices that end while they are in use.
 
+use wgpu_core::id::{DeviceId, QueueId, TextureId};
+
 use super::world::*;
 use crate::support::memory::threads;
 
@@ -173,6 +175,86 @@ fn a_bad_texture_hurts_no_neighbour(#[values(Owned, Portable, Gl)] setup: Setup)
             _ => false,
         };
         assert!(is_right, "{context:?}: {end:?}");
+    }
+    world.finish();
+}
+
+// wgpu-core panics at such ids. An engine whose ids come from a page must lose nothing but the present that named them.
+#[rstest]
+fn ids_that_wgpu_core_does_not_know_fail_alone(#[values(Owned, Portable, Gl)] setup: Setup) {
+    let Some(mut world) = World::new(setup) else { return };
+    let ids = |index| EncoderIds {
+        command_encoder: CommandEncoderId::zip(index, 1),
+        command_buffer: CommandBufferId::zip(index, 1),
+    };
+    let with_ids = |texture, index| PendingTexture { encoder_ids: Some(ids(index)), ..texture };
+    let neighbor = ContextId(100);
+    world.presenter.create_context(neighbor, descriptor()).unwrap();
+    let configuration = world.configuration(size(8, 8));
+    let unknown = PendingTexture { texture_id: TextureId::zip(4000, 1), encoder_ids: None, configuration };
+    let known = world.solid(GREEN, size(8, 8));
+    let mut batch = world.presenter.batch();
+    for (context, texture) in [(CONTEXT, with_ids(unknown, 1)), (neighbor, with_ids(known, 2))] {
+        batch.present(context, Contents::Texture(texture), CanvasEpoch(1)).unwrap();
+        batch.destroy_texture(texture.texture_id);
+        batch.drop_texture(texture.texture_id);
+    }
+    batch.submit();
+    for _ in 0..2 {
+        let PresentOutcome { context, end, .. } = world.outcomes.recv_timeout(TIMEOUT).unwrap();
+        let is_right = match end {
+            PresentEnd::Presented => context == neighbor,
+            PresentEnd::Failed(PresentError::Panicked) => context == CONTEXT,
+            _ => false,
+        };
+        assert!(is_right, "{context:?}: {end:?}");
+    }
+    let returned: Vec<_> = world.returned.try_iter().collect();
+    for index in [1, 2] {
+        let EncoderIds { command_encoder, command_buffer } = ids(index);
+        for id in [ReturnedId::CommandEncoder(command_encoder), ReturnedId::CommandBuffer(command_buffer)] {
+            assert_eq!(returned.iter().filter(|returned| **returned == id).count(), 1, "{id:?}");
+        }
+    }
+    // wgpu-core takes the ids for free too.
+    let red = with_ids(world.solid(RED, size(8, 8)), 1);
+    world.present(red, 2).unwrap();
+    assert!(matches!(world.end(), PresentEnd::Presented));
+    world.assert_shows(RED);
+    let (device_id, queue_id) = (DeviceId::zip(4000, 1), QueueId::zip(4000, 1));
+    for configuration in [
+        ContextConfiguration { device_id, ..configuration },
+        ContextConfiguration { queue_id, ..configuration },
+    ] {
+        let texture = PendingTexture { configuration, ..world.solid(GREEN, size(8, 8)) };
+        world.present(with_ids(texture, 3), 3).unwrap();
+        let end = world.end();
+        assert!(matches!(end, PresentEnd::Failed(PresentError::Panicked)), "{end:?}");
+    }
+    world.assert_shows(RED);
+    let green = with_ids(world.solid(GREEN, size(8, 8)), 3);
+    world.present(green, 4).unwrap();
+    assert!(matches!(world.end(), PresentEnd::Presented));
+    world.assert_shows(GREEN);
+    world.finish();
+}
+
+// wgpu-core waits for the device when its queue is dropped.
+#[rstest]
+fn a_queue_is_dropped_when_its_device_is_idle(#[values(Owned, Portable, Gl)] setup: Setup) {
+    let Some(mut world) = World::new(setup) else { return };
+    world.present_solid(GREEN, size(2048, 2048), 1);
+    let device = world.device;
+    world.presenter.drop_queue(device.id, device.queue);
+    world.presenter.destroy_device(device.id);
+    world.presenter.drop_device(device.id);
+    let shown = arrived(setup, &world.end(), GREEN, CLEAR);
+    assert_eq!(world.shown(), shown);
+    let queues = || world.gpu.global.generate_report().hub_report().queues.num_kept_from_user;
+    let deadline = Instant::now() + TIMEOUT;
+    while queues() > 0 {
+        assert!(Instant::now() < deadline, "{} queues", queues());
+        std::thread::sleep(Duration::from_millis(1));
     }
     world.finish();
 }

@@ -316,5 +316,6 @@ fn uniform<'a>(rows: impl IntoIterator<Item = &'a [u8]>) -> [u8; 4] {
 /// The color of the whole snapshot.
 #[track_caller]
 pub fn color_of(snapshot: &Snapshot) -> [u8; 4] {
-    uniform(snapshot.rows().unwrap())
+    let row_len = snapshot.size().width as usize * snapshot.format().bytes_per_pixel();
+    uniform(snapshot.to_vec().unwrap().chunks_exact(row_len))
 }

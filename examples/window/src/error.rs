@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::RecvTimeoutError;
 
-use webgpu_presentation::{Awaited, CreateContextError, UnknownContext};
+use webgpu_presentation::{Awaited, CreateContextError, SetImageKeyError, UnknownContext};
 
 use crate::gfx::GpuError;
 
@@ -26,6 +26,8 @@ pub enum WindowError {
     CreateContext(#[from] CreateContextError),
     #[error(transparent)]
     UnknownContext(#[from] UnknownContext),
+    #[error(transparent)]
+    SetImageKey(#[from] SetImageKeyError),
     #[error("the last frame of a canvas: {0:?}")]
     NotPresented(Awaited),
     #[error("WebRender did not build a frame in time")]

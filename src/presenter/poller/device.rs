@@ -5,6 +5,9 @@
 //! wgpu-core, so that the engine's closures (of `buffer_map_async` and `queue_on_submitted_work_done`) run and destroyed textures are
 //! released. Frames in owned memory are complete before that poll. The thread starts when there is something to wait for, and ends
 //! when there was nothing for a while.
+//!
+//! Every wait for a copy ends. A lost device fails all of them, an error that may pass is tried again for a second, and copies whose time is
+//! up, or whose device was destroyed or dropped and does not answer, are given up between two slices of a wait.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,15 +16,16 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use wgpu_core::SubmissionIndex;
-use wgpu_core::id::DeviceId;
+use wgpu_core::id::QueueId;
 
 use super::Wake;
 use crate::api::error::PresentError;
+use crate::context::ContextData;
 use crate::delivery::Outbox;
-use crate::gpu::{Completed, Gpu, GpuDevice, PollResult, WaitResult};
+use crate::gpu::{Completed, ContainedGpu, Gpu, GpuDevice, PollResult, WaitError, WaitResult};
 use crate::presenter::poller::threads::PollerThreads;
 use crate::presenter::poller::waits::{Continuation, Wait, Waits};
-use crate::sync::contain_panic;
+use crate::sync::catch_panic;
 
 /// Length of one wait for the GPU. In between the thread looks whether it is to end, and whether something older is waited for by now.
 const SLICE: Duration = Duration::from_millis(4);
@@ -43,10 +47,33 @@ const TELL_AFTER: Duration = Duration::from_millis(4);
 /// Shortest and longest sleep between two polls of a device that can only be polled. Each sleep is twice as long as the one before.
 const BACK_OFF: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(1));
 
+/// Length of one wait that is only for the right moment to drop a queue.
+const LAZY_SLICE: Duration = Duration::from_millis(50);
+
+/// Longest wait of a thread that is to end for the right moment to drop a queue.
+const LAST_WAIT: Duration = Duration::from_millis(100);
+
+/// Time after which the copies of a device that was destroyed or dropped are given up. (Usually they are done within milliseconds, and
+/// owned memory still gets their bytes.)
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Time for which a wait is tried again that fails for a reason that may pass. Then it counts as failed for good.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Shortest and longest pause between two tries. Each pause is twice as long as the one before.
+const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
+
+/// Shortest and longest pause before a destroyed device that is busy asks for maintenance. Each pause is twice as long as the one before.
+const REMINDER: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(64));
+
+/// Number of polls in a row that may panic. A closure of the engine's that panics does so once; after this many polls wgpu-core itself
+/// does, and there is nothing to poll for.
+const MOST_PANICS: u32 = 16;
+
 /// The waits for one device, and the thread that does them.
 pub(in crate::presenter) struct DevicePoller {
     device: Arc<dyn GpuDevice>,
-    gpu: Arc<dyn Gpu>,
+    gpu: Arc<ContainedGpu>,
     wake: Arc<Wake>,
     state: Mutex<State>,
     changed: Condvar,
@@ -58,13 +85,23 @@ pub(in crate::presenter) struct DevicePoller {
     may_poll: AtomicBool,
     /// The threads of all devices of the presenter.
     threads: Arc<PollerThreads>,
+    /// Time after which a copy is given up, counted from when it was asked for.
+    copy_timeout: Duration,
 }
 
 #[derive(Default)]
 struct State {
     waits: Waits,
-    /// Maintenance is to be asked for, a moment from now.
-    remind: bool,
+    /// When the copies of the device end that are not done by then, because it was destroyed or dropped.
+    farewell_at: Option<Instant>,
+    /// The queue was dropped. From then on wgpu-core finds the device busy in every poll.
+    has_no_queue: bool,
+    /// When maintenance is to be asked for.
+    remind_at: Option<Instant>,
+    /// The last pause before a reminder.
+    reminder_pause: Duration,
+    /// Number of polls in the maintenance that have panicked since the last one that did not.
+    panics: u32,
     /// The WebGPU thread has completed frames while it was spinning. Their memory will become idle, so maintenance must be asked for
     /// although this thread completed nothing.
     has_spun: bool,
@@ -76,7 +113,8 @@ struct State {
 
 /// What the thread does next.
 enum Next {
-    WaitFor(SubmissionIndex),
+    /// Waits for a submission, for so long at most.
+    WaitFor(SubmissionIndex, Duration),
     Remind,
     End,
 }
@@ -84,9 +122,10 @@ enum Next {
 impl DevicePoller {
     pub(super) fn new(
         device: Arc<dyn GpuDevice>,
-        gpu: Arc<dyn Gpu>,
+        gpu: Arc<ContainedGpu>,
         wake: Arc<Wake>,
         threads: Arc<PollerThreads>,
+        copy_timeout: Duration,
     ) -> Self {
         Self {
             device,
@@ -98,6 +137,7 @@ impl DevicePoller {
             polling: Mutex::new(()),
             may_poll: AtomicBool::new(true),
             threads,
+            copy_timeout,
         }
     }
 
@@ -118,13 +158,15 @@ impl DevicePoller {
             return;
         }
         let completed = loop {
-            match self.wait(index, Duration::ZERO) {
+            match self.device.wait(index, Duration::ZERO) {
                 WaitResult::Done(completed) => break completed,
                 WaitResult::TimedOut if Instant::now() < until => thread::yield_now(),
-                WaitResult::TimedOut | WaitResult::Lost | WaitResult::MustPoll => return,
+                // The device's thread finds the same, and deals with it.
+                _ => return,
             }
         };
-        self.complete(waits, &completed);
+        let queues = self.complete(waits, &completed);
+        debug_assert!(queues.is_empty(), "the WebGPU thread waits for copies");
         if let Some(polling) = self.polling.try_lock() {
             self.poll_locked(polling);
         }
@@ -135,10 +177,18 @@ impl DevicePoller {
         }
     }
 
-    /// Asks for maintenance, a moment from now.
-    pub(super) fn remind(self: &Arc<Self>) {
+    /// Asks for maintenance, after a pause, if the device must be polled again after a poll with this result.
+    pub(super) fn remind_after(self: &Arc<Self>, result: PollResult) {
         let mut state = self.state.lock();
-        state.remind = true;
+        state.panics = if result == PollResult::Panicked { state.panics + 1 } else { 0 };
+        let is_over = matches!(result, PollResult::Idle | PollResult::Lost)
+            || state.panics >= MOST_PANICS
+            || state.has_no_queue;
+        if is_over || state.remind_at.is_some() {
+            return;
+        }
+        state.reminder_pause = (state.reminder_pause * 2).clamp(REMINDER.0, REMINDER.1);
+        state.remind_at = Some(Instant::now() + state.reminder_pause);
         self.start(state);
     }
 
@@ -165,11 +215,13 @@ impl DevicePoller {
         &self.device
     }
 
-    /// Lets the thread call wgpu-core no more, and waits until a poll under way is over. Waits for frames go on.
+    /// Lets the thread poll no more, and waits until a poll under way is over. Waits for frames go on for [`FAREWELL`].
     pub(super) fn retire(&self) {
         self.may_poll.store(false, Ordering::Release);
         drop(self.polling.lock());
-        self.notify();
+        let mut state = self.state.lock();
+        state.farewell_at.get_or_insert_with(|| Instant::now() + FAREWELL);
+        self.changed.notify_one();
     }
 
     pub(super) fn is_retired(&self) -> bool {
@@ -189,14 +241,15 @@ impl DevicePoller {
 
     fn run(&self) {
         let mut pause = BACK_OFF.0;
+        let mut panics = 0;
+        let (mut failing_since, mut retry_pause) = (None, RETRY_PAUSE.0);
         let mut asked = Instant::now();
         // One vector serves all rounds, for its capacity.
         let mut taken = Vec::new();
         loop {
-            let index = match self.next() {
-                Next::WaitFor(index) => index,
+            let (index, slice) = match self.next() {
+                Next::WaitFor(index, slice) => (index, slice),
                 Next::Remind => {
-                    thread::sleep(BACK_OFF.1);
                     self.wake.ask_for_maintenance();
                     continue;
                 }
@@ -206,21 +259,43 @@ impl DevicePoller {
                 asked = Instant::now();
                 self.wake.ask_for_maintenance();
             }
-            match self.wait(index, SLICE) {
+            let waited = self.device.wait(index, slice);
+            if !matches!(waited, WaitResult::Failed(_)) {
+                (failing_since, retry_pause) = (None, RETRY_PAUSE.0);
+            }
+            match waited {
                 WaitResult::Done(completed) => {
                     pause = BACK_OFF.0;
                     self.take_until(index, &mut taken);
                     self.finish(&mut taken, &completed);
                 }
-                WaitResult::TimedOut => {}
+                WaitResult::TimedOut => self.give_up(&mut taken),
                 WaitResult::Lost => {
                     self.take_until(SubmissionIndex::MAX, &mut taken);
                     self.fail(&mut taken, &PresentError::DeviceLost);
                 }
+                WaitResult::Failed(error) => {
+                    let since = *failing_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() < RETRY {
+                        self.give_up(&mut taken);
+                        self.sleep(retry_pause);
+                        retry_pause = (retry_pause * 2).min(RETRY_PAUSE.1);
+                        continue;
+                    }
+                    self.take_until(SubmissionIndex::MAX, &mut taken);
+                    self.fail(&mut taken, &reason(error));
+                }
+                WaitResult::Panicked => {
+                    self.take_until(index, &mut taken);
+                    self.fail(&mut taken, &PresentError::Panicked);
+                    self.poll();
+                }
                 WaitResult::MustPoll => {
                     // The waits are taken before the poll. Those that are added meanwhile need another poll.
                     self.take_until(index, &mut taken);
-                    if self.poll() == PollResult::Busy {
+                    let polled = self.poll();
+                    panics = if polled == PollResult::Panicked { panics + 1 } else { 0 };
+                    if polled == PollResult::Busy || (1..MOST_PANICS).contains(&panics) {
                         let mut state = self.state.lock();
                         taken.drain(..).for_each(|wait| state.waits.insert(wait));
                         drop(state);
@@ -233,7 +308,52 @@ impl DevicePoller {
                 }
             }
         }
+        if self.threads.are_stopped() {
+            self.drop_idle_queues();
+        }
         self.wake.ask_for_maintenance();
+    }
+
+    /// Gives up the copies whose time is up; and all waits of a device that was destroyed or dropped and does not answer. Empties `taken`.
+    fn give_up(&self, taken: &mut Vec<Wait>) {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        let is_gone = state.farewell_at.is_some_and(|time| time <= now);
+        if is_gone {
+            state.waits.take_all_but_queues(taken);
+        } else if let Some(limit) = now.checked_sub(self.copy_timeout) {
+            state.waits.take_asked_until(limit, taken);
+        }
+        if taken.is_empty() {
+            return;
+        }
+        state.is_busy = true;
+        drop(state);
+        log::warn!("webgpu-presentation: {:?} does not answer", self.device.id());
+        self.fail(taken, &if is_gone { PresentError::DeviceLost } else { PresentError::TimedOut });
+    }
+
+    /// Drops the queues that wait for their device, if it is done in a moment. The others stay in wgpu-core's hub. Precondition: all threads
+    /// are to end, so that nothing is waited for any more.
+    fn drop_idle_queues(&self) {
+        let mut left = Vec::new();
+        self.state.lock().waits.take_until(SubmissionIndex::MAX, &mut left);
+        for Wait { index, then } in left {
+            let Continuation::DropQueue(queue) = then else { continue };
+            if let WaitResult::Done(_) | WaitResult::Lost = self.device.wait(index, LAST_WAIT) {
+                self.gpu.drop_queue(queue);
+            } else {
+                log::warn!("webgpu-presentation: {queue:?} is busy, and goes with the `Global`");
+            }
+        }
+    }
+
+    /// Drops queues of the device. Their closures run, as in a poll; wgpu-core releases what the finished submissions used.
+    fn drop_queues(&self, queues: Vec<QueueId>) {
+        for queue in queues {
+            self.state.lock().has_no_queue = true;
+            self.gpu.drop_queue(queue);
+        }
     }
 
     /// Decides what to do next; parks the thread while there is nothing.
@@ -248,11 +368,12 @@ impl DevicePoller {
                 state.is_running = false;
                 return Next::End;
             }
-            if let Some(index) = state.waits.oldest() {
-                return Next::WaitFor(index);
-            }
-            if std::mem::take(&mut state.remind) {
+            if state.remind_at.take_if(|time| *time <= Instant::now()).is_some() {
                 return Next::Remind;
+            }
+            if let Some(index) = state.waits.oldest() {
+                let slice = if state.waits.only_drop_queues() { LAZY_SLICE } else { SLICE };
+                return Next::WaitFor(index, slice);
             }
             if lingered && std::mem::take(&mut state.has_spun) {
                 return Next::Remind;
@@ -261,16 +382,22 @@ impl DevicePoller {
                 state.is_running = false;
                 return Next::End;
             }
-            let linger = if self.may_poll.load(Ordering::Acquire) { LINGER } else { LAST_LINGER };
-            lingered = self.changed.wait_for(&mut state, linger).timed_out();
+            lingered = if let Some(time) = state.remind_at {
+                self.changed.wait_until(&mut state, time);
+                false
+            } else {
+                let linger = if self.may_poll.load(Ordering::Acquire) { LINGER } else { LAST_LINGER };
+                self.changed.wait_for(&mut state, linger).timed_out()
+            };
         }
     }
 
-    fn wait(&self, index: SubmissionIndex, timeout: Duration) -> WaitResult {
-        // The index may be one that the engine made up, and what wgpu-hal does with such an index is not ours to guarantee.
-        let waited =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.device.wait(index, timeout)));
-        waited.unwrap_or(WaitResult::Lost)
+    /// Sleeps, unless all threads are to end.
+    fn sleep(&self, pause: Duration) {
+        let mut state = self.state.lock();
+        if !self.threads.are_stopped() {
+            self.changed.wait_for(&mut state, pause);
+        }
     }
 
     /// Waits until no copy is in flight, or until `deadline`. Returns whether none is.
@@ -293,45 +420,31 @@ impl DevicePoller {
     /// Does waits whose submissions are over, and polls. Empties `done`.
     fn finish(&self, done: &mut Vec<Wait>, completed: &Completed) {
         let poll_first = self.device.must_poll();
-        if poll_first {
+        if poll_first && self.poll() == PollResult::Panicked {
+            // A closure of the engine's panicked, or wgpu-core before it had mapped anything.
             self.poll();
         }
-        self.complete(done, completed);
+        let queues = self.complete(done, completed);
         if !poll_first {
             // The poll runs closures. It also releases canvas textures that were destroyed after their present, so that the next
             // ones can take their (warm) memory.
             self.poll();
         }
+        self.drop_queues(queues);
     }
 
-    /// Completes tickets, and tells of the frames. Empties `done`.
-    fn complete(&self, done: &mut Vec<Wait>, completed: &Completed) {
-        let mut delivery = Delivery::default();
-        for wait in done.drain(..) {
-            if let Continuation::Complete { context, number } = wait.then
-                && let Some(context) = context.upgrade()
-            {
-                context.complete(number, completed);
-                delivery.add(context.outbox());
-            }
-        }
-        drop(delivery);
+    /// Completes tickets, and tells of the frames. Empties `done`. Returns the queues that are to be dropped.
+    fn complete(&self, done: &mut Vec<Wait>, completed: &Completed) -> Vec<QueueId> {
+        let queues = end_tickets(done, |context, number| context.complete(number, completed));
         self.wake.give_room();
+        queues
     }
 
     /// Fails tickets whose submissions will never be over. The engine's closures run in the maintenance that is asked for, which polls
     /// lost devices too. Empties `waits`.
     fn fail(&self, waits: &mut Vec<Wait>, error: &PresentError) {
-        let mut delivery = Delivery::default();
-        for wait in waits.drain(..) {
-            if let Continuation::Complete { context, number } = wait.then
-                && let Some(context) = context.upgrade()
-            {
-                context.fail(number, error);
-                delivery.add(context.outbox());
-            }
-        }
-        drop(delivery);
+        let queues = fail(waits, error);
+        self.drop_queues(queues);
         self.wake.ask_for_maintenance();
     }
 
@@ -342,7 +455,7 @@ impl DevicePoller {
 
     fn poll_locked(&self, polling: MutexGuard<'_, ()>) -> PollResult {
         if self.may_poll.load(Ordering::Acquire) {
-            return poll_contained(&*self.gpu, self.device.id());
+            return self.gpu.poll(self.device.id());
         }
         drop(polling);
         self.wake.ask_for_maintenance();
@@ -373,9 +486,41 @@ impl Drop for Delivery {
     }
 }
 
-/// Polls a device. If a closure of the engine's panics, the device counts as busy: there may be more to poll for.
-pub(in crate::presenter) fn poll_contained(gpu: &dyn Gpu, device: DeviceId) -> PollResult {
-    let mut polled = PollResult::Busy;
-    contain_panic(|| polled = gpu.poll(device));
-    polled
+/// Why a copy fails whose wait has failed for too long.
+fn reason(error: WaitError) -> PresentError {
+    match error {
+        WaitError::OutOfMemory => PresentError::OutOfMemory,
+        WaitError::Unexpected => PresentError::DeviceLost,
+    }
+}
+
+/// Fails the tickets of `waits` and tells of that. Empties `waits`. Returns the queues that are to be dropped.
+pub(super) fn fail(waits: &mut Vec<Wait>, error: &PresentError) -> Vec<QueueId> {
+    end_tickets(waits, |context, number| context.fail(number, error))
+}
+
+/// Ends the tickets of `waits` one by one and tells of their ends. Empties `waits`. Returns the queues that are to be dropped.
+///
+/// A panic while a frame is made of a copy is a bug of this crate. It ends its own ticket, as failed, and no other one.
+fn end_tickets(waits: &mut Vec<Wait>, end: impl Fn(&ContextData, u64)) -> Vec<QueueId> {
+    let mut delivery = Delivery::default();
+    let mut queues = Vec::new();
+    for wait in waits.drain(..) {
+        let (context, number) = match wait.then {
+            Continuation::Complete { context, number, .. } => (context, number),
+            Continuation::RunClosures => continue,
+            Continuation::DropQueue(queue) => {
+                queues.push(queue);
+                continue;
+            }
+        };
+        if let Some(context) = context.upgrade() {
+            let culprit = "the end of a copy";
+            if catch_panic(culprit, || end(&context, number)).is_none() {
+                catch_panic(culprit, || context.fail(number, &PresentError::Panicked));
+            }
+            delivery.add(context.outbox());
+        }
+    }
+    queues
 }

@@ -6,8 +6,16 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+
+/// Longest time for which the end of all threads is waited for. (One test lets a thread hang.)
+const LONGEST_JOIN: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 5 });
+
+/// First and longest pause between two looks at a thread that is to end. Each pause is twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_micros(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 
 #[derive(Default)]
 pub(super) struct PollerThreads {
@@ -46,11 +54,20 @@ impl PollerThreads {
         self.are_stopped.store(true, Ordering::Release);
     }
 
-    /// Waits until all threads have ended; but not for this thread, should a closure of the engine's stop its own poller.
+    /// Waits until all threads have ended; but not for this thread, should a closure of the engine's stop its own poller. A thread that
+    /// does not end in time, because it is stuck in the driver or in a closure of the engine's, is left alone.
     pub(super) fn join(&self) {
         let threads = std::mem::take(&mut *self.running.lock());
+        let deadline = Instant::now() + LONGEST_JOIN;
         for thread in threads.into_iter().filter(|thread| thread.thread().id() != thread::current().id()) {
-            if thread.join().is_err() {
+            let mut pause = FIRST_PAUSE;
+            while !thread.is_finished() && Instant::now() < deadline {
+                thread::sleep(pause);
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            if !thread.is_finished() {
+                log::error!("webgpu-presentation: a poller thread does not end, and is left behind");
+            } else if thread.join().is_err() {
                 log::error!("webgpu-presentation: a poller thread panicked");
             }
         }

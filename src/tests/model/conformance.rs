@@ -133,7 +133,7 @@ impl Both {
         let seat = &self.engine.seats[0];
         seat.parts.gpu.finish(id);
         let context = self.engine.map.find(CONTEXT).expect("it lives");
-        let device = seat.presenter.poller().open(id);
+        let device = seat.presenter.poller().open(id).expect("it is known");
         let Device { tickets, done } = &mut self.devices[index];
         for ticket in tickets.iter().skip(*done).take(count as usize) {
             *done += 1;

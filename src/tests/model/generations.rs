@@ -10,7 +10,8 @@ use webrender_api::ImageDescriptorFlags;
 use super::machine::{CONTEXT, KEY};
 use super::offers::{Table, Weakened};
 use crate::delivery::{
-    CompositorImage, Fallback, Forgotten, Generations, HandlerId, LockAnswer, Locked, Outbox, Recipients,
+    CompositorImage, Fallback, Forgotten, Generations, HandlerId, ImageKeys, LockAnswer, Locked, Outbox,
+    Recipients,
 };
 use crate::frame::testing::{frame_layout, marked_frame};
 use crate::frame::{Frame, FrameLayout, SharedFrame, WeakFrame};
@@ -115,7 +116,8 @@ impl Real {
 
 impl Image for Real {
     fn begin(&mut self, frame: SharedFrame) {
-        self.image.set_key(KEY, || frame);
+        let claim = Arc::<ImageKeys>::default().claim(KEY, CONTEXT, &self.outbox).expect("it is free");
+        self.image.set_key(claim, || frame);
         self.outbox.drain();
     }
 

@@ -1,0 +1,130 @@
+//! A [`Gpu`] whose calls do not unwind.
+//!
+//! wgpu-core panics at an id that it does not know, inside closures of the engine's that it runs, and
+//! where a driver surprises it. Such a panic must not unwind through the presenter, which holds tickets, ids
+//! and buffers in local variables while it calls. So the presenter and its pollers see every [`Gpu`]
+//! through [`ContainedGpu`], which turns a panic into an error. It is the only place where all calls are
+//! guarded; `copy` and `staging::buffer` guard a few more because they must tidy up.
+//!
+//! wgpu-core's locks are not poisoned, so after a panic other calls go on. What the panicking call had begun may
+//! be half done: a submission may be running, and an object may stay in the hub.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wgpu_core::SubmissionIndex;
+use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
+
+use super::{
+    CreateBufferError, Gpu, GpuDevice, HeapUsage, IdleMemory, PollResult, ReadbackCopy, Submission,
+    SubmitError, WaitResult,
+};
+use crate::api::error::PresentError;
+use crate::api::ids::EncoderIds;
+use crate::api::report::FrameMemoryKind;
+use crate::sync::catch_panic;
+
+/// What panicked, for the log.
+const WGPU_CORE: &str = "wgpu-core, or a closure of the engine that it ran,";
+
+/// Passes all calls on to another [`Gpu`] and contains their panics.
+pub(crate) struct ContainedGpu(Arc<dyn Gpu>);
+
+/// A device of a [`ContainedGpu`].
+struct ContainedDevice(Arc<dyn GpuDevice>);
+
+impl ContainedGpu {
+    pub(crate) fn new(gpu: Arc<dyn Gpu>) -> Self {
+        Self(gpu)
+    }
+}
+
+impl Gpu for ContainedGpu {
+    fn open(&self, device: DeviceId) -> Option<Arc<dyn GpuDevice>> {
+        let device = catch_panic(WGPU_CORE, || self.0.open(device)).flatten()?;
+        Some(Arc::new(ContainedDevice(device)))
+    }
+
+    fn drop_buffer(&self, id: BufferId) {
+        catch_panic(WGPU_CORE, || self.0.drop_buffer(id));
+    }
+
+    fn has_buffer(&self, id: BufferId) -> bool {
+        self.0.has_buffer(id)
+    }
+
+    fn destroy_texture(&self, id: TextureId) {
+        catch_panic(WGPU_CORE, || self.0.destroy_texture(id));
+    }
+
+    fn drop_texture(&self, id: TextureId) {
+        catch_panic(WGPU_CORE, || self.0.drop_texture(id));
+    }
+
+    fn destroy_device(&self, id: DeviceId) {
+        catch_panic(WGPU_CORE, || self.0.destroy_device(id));
+    }
+
+    fn drop_device(&self, id: DeviceId) {
+        catch_panic(WGPU_CORE, || self.0.drop_device(id));
+    }
+
+    fn drop_queue(&self, id: QueueId) {
+        catch_panic(WGPU_CORE, || self.0.drop_queue(id));
+    }
+
+    fn last_submission(&self, device: DeviceId) -> Option<SubmissionIndex> {
+        catch_panic(WGPU_CORE, || self.0.last_submission(device)).flatten()
+    }
+
+    fn poll(&self, id: DeviceId) -> PollResult {
+        catch_panic(WGPU_CORE, || self.0.poll(id)).unwrap_or(PollResult::Panicked)
+    }
+}
+
+impl GpuDevice for ContainedDevice {
+    fn id(&self) -> DeviceId {
+        self.0.id()
+    }
+
+    fn memory(&self) -> Option<FrameMemoryKind> {
+        self.0.memory()
+    }
+
+    fn largest_texture(&self) -> u32 {
+        self.0.largest_texture()
+    }
+
+    fn allocate(
+        &self,
+        bytes: usize,
+        headroom: usize,
+        id: Option<BufferId>,
+    ) -> Result<IdleMemory, CreateBufferError> {
+        let allocated = catch_panic(WGPU_CORE, || self.0.allocate(bytes, headroom, id));
+        allocated.unwrap_or(Err(CreateBufferError::Panicked))
+    }
+
+    fn heap(&self) -> HeapUsage {
+        self.0.heap()
+    }
+
+    fn submit(
+        &self,
+        queue: QueueId,
+        encoder: Option<EncoderIds>,
+        copies: &[ReadbackCopy],
+    ) -> Result<Submission, SubmitError> {
+        let submitted = catch_panic(WGPU_CORE, || self.0.submit(queue, encoder, copies));
+        // Nothing tells how far the call had come.
+        submitted.unwrap_or(Err(SubmitError { reason: PresentError::Panicked, may_be_in_flight: true }))
+    }
+
+    fn wait(&self, index: SubmissionIndex, timeout: Duration) -> WaitResult {
+        catch_panic(WGPU_CORE, || self.0.wait(index, timeout)).unwrap_or(WaitResult::Panicked)
+    }
+
+    fn must_poll(&self) -> bool {
+        self.0.must_poll()
+    }
+}
