@@ -67,8 +67,7 @@ const LONGEST_FAREWELL: Duration = Duration::from_millis(if cfg!(test) { 40 } el
 /// - wgpu-core's ids are live during the call and belong to this presenter's `Global`, whose only presenter this is. (wgpu-core panics
 ///   otherwise. The panic goes no further: the present that caused it, or the whole submission, fails as
 ///   [`Panicked`](crate::PresentError::Panicked).)
-/// - Ids that were handed in are used for nothing else until they are handed back, nor are the buffers behind them. Memory safety
-///   rests on that: a command that copies to a staging buffer would write a frame while it is read.
+/// - Ids that were handed in are used for nothing else until they are handed back, as [`new`](Self::new) says.
 /// - A texture is what its configuration says, as far as wgpu-core does not check that.
 /// - Devices are destroyed and dropped through [`destroy_device`](Self::destroy_device) and [`drop_device`](Self::drop_device).
 ///
@@ -90,7 +89,22 @@ pub struct Presenter {
 
 impl Presenter {
     /// Creates a presenter whose contexts live in `map` and whose image updates go to `sink`.
-    pub fn new(
+    ///
+    /// # Safety
+    ///
+    /// Frames are read while wgpu-core could write or free the buffers that they were copied to. So as long as the presenter exists,
+    /// nothing else passes the id of a staging buffer to wgpu-core:
+    ///
+    /// - In [owned](crate::FrameMemoryKind::Owned) memory a staging buffer has an id only while a call of the presenter submits copies. Whoever
+    ///   makes all calls of wgpu-core that name buffers on the WebGPU thread has nothing to do. Another thread could copy to the buffer
+    ///   in that time.
+    /// - In [portable](crate::FrameMemoryKind::Portable) memory, which every device may fall back to, a staging buffer keeps its id. A copy to it
+    ///   would write a frame while it is read, and unmapping or dropping it could free its memory then. Where pages choose the ids that
+    ///   their commands name, the engine refuses commands that name an id for which
+    ///   [`is_staging_buffer`](Self::is_staging_buffer) returns true.
+    ///
+    /// Destroying a staging buffer, or its device, is allowed at any time on any thread.
+    pub unsafe fn new(
         global: Arc<Global>,
         map: &ContextMap,
         sink: impl ImageSink + 'static,

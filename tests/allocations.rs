@@ -153,7 +153,8 @@ fn allocations(
         wake: Arc::new(move || wakes.store(true, Ordering::Relaxed)),
         ..Default::default()
     };
-    let mut presenter = Presenter::new(gpu.global.clone(), &map, Sink(sender), options);
+    // SAFETY: only the presenter names its staging buffers.
+    let mut presenter = unsafe { Presenter::new(gpu.global.clone(), &map, Sink(sender), options) };
     let mut images = ExternalImages::new(&map);
     // One canvas is a single pixel, one is opaque, one has another byte order.
     let kinds: [_; CANVASES] = [

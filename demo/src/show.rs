@@ -85,7 +85,8 @@ impl Show {
             wake: Arc::new(move || wake.store(true, Ordering::Relaxed)),
             ..PresenterOptions::default()
         };
-        let presenter = Presenter::new(gpu.global.clone(), &map, sink, options);
+        // SAFETY: only the presenter names its staging buffers: painters have buffers of their own.
+        let presenter = unsafe { Presenter::new(gpu.global.clone(), &map, sink, options) };
 
         let size = DeviceIntSize::new(size.0 as i32, size.1 as i32);
         let canvas = |(role, index)| Canvas::new(role, ContextId(index), size, &gfx);

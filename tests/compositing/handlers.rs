@@ -52,12 +52,15 @@ fn a_context_destroyed_while_it_is_locked_is_drawn() {
     stage.create_in_corner(CONTEXT, (64, 64));
     stage.present_solid(GREEN, (64, 64));
     stage.assert_corner((64, 64), GREEN);
-    *stage.presenter.borrow_mut() = Presenter::new(
-        stage.gpu.global.clone(),
-        &ContextMap::default(),
-        WebRenderSink::new(stage.page.new_api(), stage.page.document()),
-        PresenterOptions::default(),
-    );
+    // SAFETY: only the presenter names its staging buffers.
+    *stage.presenter.borrow_mut() = unsafe {
+        Presenter::new(
+            stage.gpu.global.clone(),
+            &ContextMap::default(),
+            WebRenderSink::new(stage.page.new_api(), stage.page.document()),
+            PresenterOptions::default(),
+        )
+    };
     stage.page.set_scene(&[]);
     stage.page.render();
     assert_no_validation_errors();

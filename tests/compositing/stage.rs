@@ -109,7 +109,8 @@ impl Stage {
             on_outcome: Box::new(move |outcome| drop(on_outcome.send(outcome))),
             ..PresenterOptions::default()
         };
-        let presenter = Presenter::new(gpu.global.clone(), &map, sink, options);
+        // SAFETY: only the presenter names its staging buffers.
+        let presenter = unsafe { Presenter::new(gpu.global.clone(), &map, sink, options) };
         let presenter = Rc::new(RefCell::new(presenter));
         *slot.borrow_mut() = Some(presenter.clone());
         let mut stage =

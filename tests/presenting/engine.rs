@@ -23,7 +23,8 @@ fn an_engine_brings_its_own_ids(#[values(Owned, Portable, Gl)] setup: Setup) {
         on_id: Box::new(move |id| on_id.send(id).expect("it is awaited")),
         ..setup.options()
     };
-    let mut presenter = Presenter::new(gpu.global.clone(), &map, Sink::default(), options);
+    // SAFETY: only the presenter names its staging buffers.
+    let mut presenter = unsafe { Presenter::new(gpu.global.clone(), &map, Sink::default(), options) };
     let buffers: Vec<_> = (0..3).map(|index| BufferId::zip(index, 1)).collect();
     let descriptor = ContextDescriptor { buffer_ids: BufferIds::Provided(buffers.clone()), ..descriptor() };
     presenter.create_context(CONTEXT, descriptor).unwrap();
@@ -64,8 +65,10 @@ fn two_presenters_share_a_map(#[values(Owned, Portable, Gl)] setup: Setup) {
     let device = second.device();
     let map = ContextMap::default();
     let sink = Sink::default();
-    let mut presenters = [&world.gpu, &second]
-        .map(|gpu| Presenter::new(gpu.global.clone(), &map, sink.clone(), setup.options()));
+    let mut presenters = [&world.gpu, &second].map(|gpu| {
+        // SAFETY: only the presenter names its staging buffers.
+        unsafe { Presenter::new(gpu.global.clone(), &map, sink.clone(), setup.options()) }
+    });
     let mut images = [(); 3].map(|()| ExternalImages::new(&map));
     for (index, (gpu, device, pixel)) in
         [(&world.gpu, world.device, RED), (&second, device, GREEN)].into_iter().enumerate()

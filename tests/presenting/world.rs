@@ -125,7 +125,8 @@ impl World {
             }),
             ..options
         };
-        let presenter = Presenter::new(gpu.global.clone(), &map, sink.clone(), options);
+        // SAFETY: only the presenter names its staging buffers.
+        let presenter = unsafe { Presenter::new(gpu.global.clone(), &map, sink.clone(), options) };
         let images = ExternalImages::new(&map);
         let mut world = Self { device, sink, presenter, images, outcomes, returned, wakes, gpu };
         world.create(BufferIds::Allocated);

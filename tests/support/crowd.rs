@@ -66,7 +66,8 @@ fn image_key(canvas: u64) -> ImageKey {
 }
 
 fn presenter(gpu: &Gpu, map: &ContextMap, sink: Sink, options: PresenterOptions) -> Presenter {
-    Presenter::new(gpu.global.clone(), map, sink, options)
+    // SAFETY: only the presenter names its staging buffers.
+    unsafe { Presenter::new(gpu.global.clone(), map, sink, options) }
 }
 
 /// Canvases of one size, presented from a texture for each color, by an engine that calls `maintain` when it is asked to.

@@ -141,7 +141,8 @@ impl WgpuParts {
 
 impl Parts for WgpuParts {
     fn presenter(&self, map: &ContextMap, sink: Sink, options: PresenterOptions) -> Presenter {
-        Presenter::new(self.gpu.global.clone(), map, sink, options)
+        // SAFETY: only the presenter names its staging buffers.
+        unsafe { Presenter::new(self.gpu.global.clone(), map, sink, options) }
     }
 
     fn another(&self) -> Option<Self> {

@@ -71,7 +71,8 @@ impl Engine {
         let (api, contexts) = (page.new_api(), map.clone());
         let thread = std::thread::Builder::new().name("WebGPU".into()).spawn(move || {
             // A presenter stays on the thread that made it.
-            let presenter = Presenter::new(global.clone(), &contexts, sink, options);
+            // SAFETY: all calls that name buffers are made on this thread, by the presenter: pages cannot name one.
+            let presenter = unsafe { Presenter::new(global.clone(), &contexts, sink, options) };
             let pages = HashMap::new();
             WebGpu { global, adapter, api, created, presenter, pages }.run(&messages);
         })?;

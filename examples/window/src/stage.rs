@@ -64,7 +64,8 @@ impl Stage {
             wake: Arc::new(move || drop(proxy.send_event(Wake::Maintain))),
             ..PresenterOptions::default()
         };
-        let mut presenter = Presenter::new(gpu.global, &map, sink, options);
+        // SAFETY: only the presenter names its staging buffers: the canvases have buffers of their own.
+        let mut presenter = unsafe { Presenter::new(gpu.global, &map, sink, options) };
 
         let canvases = Canvases::new();
         let (mut brushes, mut keys) = (Vec::new(), Vec::new());
