@@ -14,7 +14,8 @@ pub struct BeltDescriptor {
     /// `chunk_size` gets larger chunks, each twice as large as the one before, up to this size.
     pub max_chunk_size: u64,
     /// Most bytes that all chunks together have at any moment. Dropped [`ClosedChunks`](super::ClosedChunks)
-    /// do not count, though wgpu-core keeps their memory until the GPU is done with it.
+    /// do not count, though wgpu-core keeps their memory until the GPU is done with it. Nor do the textures of
+    /// [scattered writes](super#scattered-writes), which are as large as those writes and kept as long.
     pub max_bytes: u64,
     /// Number of frames after which a chunk that was not needed is freed. A chunk of more than twice what a
     /// frame needs is not needed for it, so that the chunks of a burst are freed too. Every successful call of
