@@ -205,7 +205,8 @@ impl Presenter {
     /// epoch no lower than `epoch`, whatever becomes of the present.
     ///
     /// The texture may be destroyed afterwards, through a [`batch`](Self::batch): if reads wait for so many copies that this one must wait too,
-    /// its texture is kept until it is made. Presenting several textures in one batch, and destroying each one after its present as engines do,
+    /// its texture is kept until it is made. An engine that draws to a presented texture again waits until the present has ended, or the
+    /// copy may find what was drawn later. Presenting several textures in one batch, and destroying each one after its present as engines do,
     /// is several times faster.
     ///
     /// # Errors

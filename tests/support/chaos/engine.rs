@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use euclid::default::Size2D;
 use parking_lot::Mutex;
@@ -366,6 +366,12 @@ impl<P: Parts> Engine<P> {
         let number = self.witness.tell(Oracle::new_picture);
         let seat = self.seat_of(at);
         seat.presenter.batch().submit();
+        // A copy that waits for room must find what was presented, not what is drawn next. The presenter tells that copies wait by a deadline
+        // that is close.
+        let deadline = seat.presenter.maintenance_deadline();
+        if deadline.is_some_and(|deadline| deadline <= Instant::now() + Duration::from_millis(2)) {
+            return;
+        }
         let Some(index) = kept.checked_rem(seat.kept.len()) else { return };
         let Drawn { device, mut drawing, mut request, mut pending, .. } = seat.kept[index];
         let is_destroyed = |held: &Held| held.device.id == device.id && held.destroyed;
