@@ -244,6 +244,13 @@ pub(crate) enum CreateBufferError {
     /// The driver refused for another reason than the memory of the device. wgpu-core must not be asked
     /// instead, because it takes such an error for the loss of the device.
     #[error("the driver allocates no more")]
+    #[cfg_attr(
+        not(all(
+            feature = "vulkan",
+            any(windows, target_os = "linux", target_os = "android", target_os = "freebsd")
+        )),
+        expect(dead_code, reason = "only Vulkan devices have memory of their own")
+    )]
     DriverRefused,
     #[error("the device is lost")]
     DeviceLost,
