@@ -14,7 +14,7 @@ use paint_api::{ExternalImageSource, WebRenderExternalImageApi};
 use pixels::SharedSnapshot;
 use servo_base::Epoch;
 use servo_base::generic_channel::{self, GenericReceiver};
-use webgpu_traits::id::{DeviceId, QueueId, TextureId};
+use webgpu_traits::id::{BufferId, DeviceId, QueueId, TextureId};
 use webgpu_traits::{
     ContextConfiguration, PRESENTATION_BUFFER_COUNT, PendingTexture, WebGPUContextId, WebGPURequest,
 };
@@ -27,7 +27,7 @@ use crate::entrant::{
 };
 
 use self::connection::Connection;
-pub use self::connection::Variant;
+pub use self::connection::{Variant, callback};
 use self::long_work::BusyDevice;
 
 pub struct Servo {
@@ -49,6 +49,7 @@ pub struct Device {
 
 struct Canvas {
     context: WebGPUContextId,
+    staging_buffers: Vec<BufferId>,
     alpha_mode: AlphaMode,
     format: ImageFormat,
     drawn: Option<(TextureId, Size2D<u32>)>,
@@ -75,15 +76,17 @@ impl Servo {
     pub fn create(&mut self, size: Size2D<u32>, alpha_mode: AlphaMode, format: ImageFormat) -> usize {
         let canvas = self.canvases.len();
         let (sender, receiver) = generic_channel::channel().expect("a channel can be made");
-        let buffer_ids =
+        let staging_buffers: Vec<_> =
             (0..PRESENTATION_BUFFER_COUNT).map(|_| self.connection.ids.buffers.process()).collect();
+        let buffer_ids = staging_buffers.iter().copied().collect();
         let size = size.cast().cast_unit();
         self.connection.send(WebGPURequest::CreateContext { buffer_ids, size, sender });
         let context_id = receiver.try_recv_timeout(PATIENCE).ok().expect("the context is made in time");
         let image_key = ImageKey(IdNamespace(1), canvas as u32);
         self.connection.send(WebGPURequest::SetImageKey { context_id, image_key });
         self.updates.add_canvas();
-        self.canvases.push(Canvas { context: context_id, alpha_mode, format, drawn: None });
+        let context = context_id;
+        self.canvases.push(Canvas { context, staging_buffers, alpha_mode, format, drawn: None });
         canvas
     }
 
@@ -117,6 +120,11 @@ impl Servo {
 
     fn drawn(&self, canvas: usize) -> (TextureId, Size2D<u32>) {
         self.canvases[canvas].drawn.expect("it was drawn")
+    }
+
+    /// Returns the buffer ids that a canvas was created with.
+    pub fn staging_buffers(&self, canvas: usize) -> &[BufferId] {
+        &self.canvases[canvas].staging_buffers
     }
 
     /// Returns the format of a canvas's textures.

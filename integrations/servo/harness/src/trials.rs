@@ -3,6 +3,7 @@
 //! - `pixels`: what is shown and read, for each format and alpha mode and for odd sizes;
 //! - `order`: what a renderer sees of frames that come faster than they can be copied, and reads that are not awaited;
 //! - `ids`: what script gets back;
+//! - `staging`: commands that name the buffers that frames are copied to;
 //! - `endings`: contexts and devices that end while they are in use;
 //! - `everything`: all of that at once.
 
@@ -11,6 +12,7 @@ mod everything;
 mod ids;
 mod order;
 mod pixels;
+mod staging;
 
 use crate::rows::{Figure, Row};
 use crate::servo::{Servo, Variant};
@@ -35,6 +37,7 @@ pub fn all() -> Vec<Trial> {
     let mut trials = pixels::trials();
     trials.extend(order::trials());
     trials.extend(ids::trials());
+    trials.extend(staging::trials());
     trials.extend(endings::trials());
     trials.extend(everything::trials());
     trials

@@ -18,6 +18,11 @@ pub fn trials() -> Vec<Trial> {
             contexts,
         ),
         Trial::check("check-devices", "devices dropped right after they were destroyed, in use", devices),
+        Trial::check(
+            "check-freed",
+            "devices that were dropped end, and with them their driver's threads",
+            freed,
+        ),
         Trial::check("check-late", "presents on a device that was destroyed are acknowledged", late),
     ]
 }
@@ -57,6 +62,28 @@ fn devices(servo: &mut Servo) {
         let messages = servo.connection.messages();
         freed += messages.iter().filter(|message| matches!(message, WebGPUMsg::FreeDevice { .. })).count();
         std::thread::sleep(Duration::from_millis(5));
+    }
+    still_works(servo);
+}
+
+/// llvmpipe has threads for each device that exists.
+fn freed(servo: &mut Servo) {
+    let threads = || std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
+    let canvas = servo.create(LARGE, AlphaMode::Premultiplied, ImageFormat::BGRA8);
+    let pass = |servo: &mut Servo| {
+        let device = servo.connection.device();
+        let epoch = servo.present_color(canvas, device, LARGE, COLOR);
+        servo.updates.wait_for(canvas, epoch);
+        servo.connection.send(WebGPURequest::DropDevice(device.id));
+        servo.connection.messages();
+    };
+    pass(servo);
+    let before = threads();
+    (0..20).for_each(|_| pass(servo));
+    let deadline = Instant::now() + PATIENCE / 4;
+    while threads() > before + 2 {
+        assert!(Instant::now() < deadline, "{before} threads became {}", threads());
+        std::thread::sleep(Duration::from_millis(20));
     }
     still_works(servo);
 }
