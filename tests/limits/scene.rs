@@ -82,7 +82,7 @@ pub struct Scene {
     returned: Receiver<ReturnedId>,
     wakes: Receiver<()>,
     pages: Vec<Page>,
-    gpu: Gpu,
+    pub gpu: Gpu,
     pub layer: Layer,
 }
 
@@ -251,8 +251,8 @@ impl Scene {
 
     /// Waits until a condition holds.
     #[track_caller]
-    pub fn until(&mut self, condition: impl Fn(&Gpu) -> bool) {
-        self.wait(|scene| condition(&scene.gpu).then_some(()));
+    pub fn until(&mut self, condition: impl Fn(&Self) -> bool) {
+        self.wait(|scene| condition(scene).then_some(()));
     }
 
     /// Receives the ends of presents, of which each has one.

@@ -112,13 +112,14 @@ fn what_was_never_copied_is_neither_shown_nor_read(
     let sequence = scene.present(0, 0, RED, 4);
     let reads = [scene.read(0, None), scene.read(0, Some((0, RED)))];
     lie.tell(&scene);
+    scene.end(0, sequence);
+    assert_eq!((scene.shown(0), scene.acknowledged(0)), (BLUE, Some(4)));
     let error = scene.error(0, sequence);
     assert!(matches!(error, PresentError::DeviceLost), "{error:?}");
     for read in reads {
         let error = scene.read_error(&read);
         assert!(matches!(error, PresentError::DeviceLost), "{error:?}");
     }
-    assert_eq!((scene.shown(0), scene.acknowledged(0)), (BLUE, Some(4)));
     assert!(scene.layer.failed(Call::Submit) > 0, "what was submitted never ran");
     // The canvas goes on with another device.
     scene.show(1, 0, GREEN, 5);
@@ -148,9 +149,10 @@ fn memory_that_another_canvas_had_never_shows_it(
     let reads: Vec<_> = (14..18).map(|canvas| scene.read(canvas, Some((0, GREEN)))).collect();
     lie.tell(&scene);
     for canvas in 10..14 {
+        scene.end(canvas, 1);
+        assert_eq!((scene.shown(canvas), scene.acknowledged(canvas)), (CLEAR, Some(1)));
         let error = scene.error(canvas, 1);
         assert!(matches!(error, PresentError::DeviceLost), "{error:?}");
-        assert_eq!((scene.shown(canvas), scene.acknowledged(canvas)), (CLEAR, Some(1)));
     }
     for read in &reads {
         let error = scene.read_error(read);
