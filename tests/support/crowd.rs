@@ -303,7 +303,7 @@ impl Crowd {
 
 /// The one color of all rows.
 #[track_caller]
-fn uniform<'a>(rows: impl IntoIterator<Item = &'a [u8]>) -> [u8; 4] {
+pub fn uniform<'a>(rows: impl IntoIterator<Item = &'a [u8]>) -> [u8; 4] {
     let mut rows = rows.into_iter().map(|row| {
         let first: [u8; 4] = *row.first_chunk().expect("a pixel");
         assert!(row[4..] == row[..row.len() - 4], "a torn frame");

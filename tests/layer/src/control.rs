@@ -115,10 +115,15 @@ impl Layer {
     /// Lets a GPU hang: its waits time out, and its semaphores keep the values that they had. What is submitted is done all
     /// the same, unseen. Drops of queues and devices wait until [`pass_all`](Self::pass_all) ends it.
     pub fn hang(&self) {
+        self.hang_on(ALL);
+    }
+
+    /// Lets one device hang: see [`hang`](Self::hang) and [`devices`](Self::devices).
+    pub fn hang_on(&self, device: u64) {
         for call in [Call::Wait, Call::Idle] {
-            self.fail(call, vk::Result::TIMEOUT, ..);
+            self.fail_on(device, call, vk::Result::TIMEOUT, ..);
         }
-        self.fail(Call::Counter, vk::Result::SUCCESS, ..);
+        self.fail_on(device, Call::Counter, vk::Result::SUCCESS, ..);
     }
 
     /// Lets all calls of this kind pass again, and those that hang go on.
