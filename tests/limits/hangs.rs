@@ -80,20 +80,28 @@ fn each_present_has_its_own_time(
     assert_eq!(scene.shown(0), BLUE);
 }
 
+/// What the engine does with a device.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Farewell {
+    Destroyed,
+    Dropped,
+    Both,
+}
+
 #[rstest]
 fn copies_of_a_hung_device_that_is_gone_end_in_time(
     #[values(FrameMemoryKind::Owned, FrameMemoryKind::Portable)] memory: FrameMemoryKind,
-    #[values((true, false), (false, true), (true, true))] (is_destroyed, is_dropped): (bool, bool),
+    #[values(Farewell::Destroyed, Farewell::Dropped, Farewell::Both)] farewell: Farewell,
 ) {
     let Some(mut scene) = scene(memory, Duration::MAX) else { return };
     let sequence = scene.present(0, 0, GREEN, 2);
     let reads = [scene.read(0, None), scene.read(0, Some((0, BLUE))), scene.read(0, Some((0, RED)))];
     let (device, _) = scene.device(0);
     let start = Instant::now();
-    if is_destroyed {
+    if farewell != Farewell::Dropped {
         scene.call(LONGEST_WAIT + AT_ONCE, |presenter| presenter.destroy_device(device));
     }
-    if is_dropped {
+    if farewell != Farewell::Destroyed {
         scene.call(LONGEST_WAIT + AT_ONCE, |presenter| presenter.drop_device(device));
     }
     scene.show(1, 1, GREEN, 2);
