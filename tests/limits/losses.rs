@@ -13,16 +13,16 @@ const BUFFERS: u64 = 3;
 /// Where the driver loses the device: in the only submission of a batch; or in the second or the first one of two, which a batch has if it
 /// presents to each canvas twice.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Loss {
-    InTheOnly,
-    InTheSecond,
-    InTheFirst,
+enum LossIn {
+    Only,
+    Second,
+    First,
 }
 
 #[rstest]
 fn a_batch_in_which_the_device_is_lost_ends_each_present_once(
     #[values(FrameMemoryKind::Owned, FrameMemoryKind::Portable)] memory: FrameMemoryKind,
-    #[values(Loss::InTheOnly, Loss::InTheSecond, Loss::InTheFirst)] loss: Loss,
+    #[values(LossIn::Only, LossIn::Second, LossIn::First)] loss: LossIn,
 ) {
     let Some(mut scene) = Scene::new(memory, Duration::MAX) else { return };
     let buffers: Vec<_> = (0..CANVASES * BUFFERS).map(|index| BufferId::zip(index as u32, 1)).collect();
@@ -63,9 +63,9 @@ fn a_batch_in_which_the_device_is_lost_ends_each_present_once(
     shows(&mut scene, 1, RED);
 
     let failed = scene.layer.failed(Call::Submit);
-    let passing = if loss == Loss::InTheSecond { 1 } else { 0 };
+    let passing = if loss == LossIn::Second { 1 } else { 0 };
     scene.layer.fail_on(scene.number(0), Call::Submit, vk::Result::ERROR_DEVICE_LOST, passing..);
-    let rounds: &[_] = if loss == Loss::InTheOnly { &[(GREEN, 2)] } else { &[(GREEN, 2), (BLUE, 3)] };
+    let rounds: &[_] = if loss == LossIn::Only { &[(GREEN, 2)] } else { &[(GREEN, 2), (BLUE, 3)] };
     present_to(&mut scene, 0, rounds);
     let last = 1 + rounds.len() as u64;
     assert!(scene.layer.failed(Call::Submit) > failed);
@@ -74,15 +74,15 @@ fn a_batch_in_which_the_device_is_lost_ends_each_present_once(
         let is_lost = |end: &PresentEnd| matches!(end, PresentEnd::Failed(PresentError::DeviceLost));
         assert!(ends.iter().skip(passing as usize).all(is_lost), "{ends:?}");
         let shown = match (loss, &ends[0]) {
-            (Loss::InTheSecond, PresentEnd::Presented) => GREEN,
+            (LossIn::Second, PresentEnd::Presented) => GREEN,
             // Portable memory can be lost with the device.
-            (Loss::InTheSecond, end) => {
+            (LossIn::Second, end) => {
                 assert!(is_lost(end) && memory == FrameMemoryKind::Portable, "{end:?}");
                 RED
             }
-            (Loss::InTheOnly, _) => RED,
+            (LossIn::Only, _) => RED,
             // What is presented after a device was lost is blank.
-            (Loss::InTheFirst, _) => CLEAR,
+            (LossIn::First, _) => CLEAR,
         };
         assert_eq!((scene.shown(canvas), scene.acknowledged(canvas)), (shown, Some(last)));
     }
