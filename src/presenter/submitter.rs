@@ -160,8 +160,9 @@ impl Submitter {
         entries: &mut Entries,
     ) {
         let is_queued = entries.get(context).is_some_and(|entry| entry.is_queued);
-        let newest = self.queued.iter().rev().find(|queued| queued.context == context);
-        match newest.filter(|queued| is_queued && queued.covers(&texture, &layout)) {
+        // Only then is it worth the search among all that is queued.
+        let newest = is_queued.then(|| self.queued.iter().rev().find(|queued| queued.context == context));
+        match newest.flatten().filter(|queued| queued.covers(&texture, &layout)) {
             Some(queued) => {
                 let (origin, region) = (queued.layout.origin().to_vector(), layout.region());
                 let part = Box2D::new(region.min - origin, region.max - origin);

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::recycler::Recycler;
+use crate::sync::catch_panic;
 
 /// Time between two looks at one recycler.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -92,10 +93,13 @@ impl Shared {
             // Freeing takes long, and the last holder of the recycler may be this one.
             drop(state);
             let now = Instant::now();
-            let again = recycler.upgrade().filter(|recycler| recycler.reclaim(now));
-            let again = again.map(|recycler| (now + INTERVAL, Arc::downgrade(&recycler)));
+            // With its last memory wgpu-core destroys a device, in which it may panic. The thread must go on.
+            let reclaim = || recycler.upgrade().is_some_and(|recycler| recycler.reclaim(now));
+            let is_watched = catch_panic("freeing idle memory", reclaim).unwrap_or(true);
             state = self.state.lock();
-            state.watched.extend(again);
+            if is_watched {
+                state.watched.push_back((now + INTERVAL, recycler));
+            }
         }
         state.is_running = false;
         let rest = mem::take(&mut state.watched);

@@ -175,14 +175,15 @@ impl Recycler {
 
     /// Makes memory of more than `largest` bytes surplus, now and when it returns. `usize::MAX` keeps all.
     pub(super) fn limit(&self, largest: usize) {
-        let mut state = self.state.lock();
+        let mut spares = Vec::new();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
         state.largest_kept = largest;
-        let state = &mut *state;
         let too_large = |resting: &mut RestingMemory| resting.memory.len() > largest;
         state.surplus.extend(state.resting.extract_if(.., too_large).map(|resting| resting.memory));
-        let too_large = |spare: &mut Vec<u8>| spare.capacity() > largest;
-        let spares: Vec<_> = state.spares.extract_if(.., too_large).collect();
-        drop((state, spares));
+        spares.extend(state.spares.extract_if(.., |spare| spare.capacity() > largest));
+        drop(guard);
+        drop(spares);
     }
 
     /// Takes out all that rests.

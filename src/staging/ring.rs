@@ -178,8 +178,10 @@ impl StagingRing {
     /// Frees the resting buffers of a device that is being destroyed or dropped. Those that are lent keep their
     /// memory until they return, but are not used for another copy.
     pub(crate) fn forget_device(&mut self, gpu: &dyn Gpu, gone: DeviceId) {
-        self.collect(gpu);
+        // Of this device no buffer in the hub becomes surplus or lost from here on. Those that are must be dropped first, or they would be
+        // dropped twice, and the second time the id could name another buffer.
         let resting = self.recycler.forget_device(gone);
+        self.collect(gpu);
         let of_device = |(_, device): &mut (BufferId, DeviceId)| *device == gone;
         let dropped: Vec<_> = self.hub_buffers.extract_if(.., of_device).collect();
         dropped.into_iter().for_each(|(id, _)| self.drop_in_hub(gpu, id));

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use wgpu_hal::DeviceError;
+
 use super::hooked_gpu::Call;
 use super::world::*;
 use crate::gpu::fake;
@@ -135,6 +137,24 @@ fn a_queue_is_dropped_once_its_device_is_idle(
     }
     spin_until("the queue is dropped", || !world.gpu.has_queue(device(0)));
     assert_eq!(lock_newest(&mut world.images, id), Some(RED));
+}
+
+// wgpu-core waits for the queue itself when it is dropped. If that wait fails too it panics, and frees what the GPU is using.
+#[rstest]
+fn a_queue_is_not_dropped_because_waits_fail(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::showing_red(memory);
+    let green = world.present(GREEN, 2);
+    world.gpu.end_next_waits(Err(DeviceError::OutOfMemory), usize::MAX);
+    world.presenter.drop_queue(device(0), fake::queue(0));
+    assert!(matches!(world.error_of(green), PresentError::OutOfMemory));
+    let before = world.gpu.waits();
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(world.gpu.has_queue(device(0)), "it is busy");
+    let waits = world.gpu.waits() - before;
+    assert!(waits < 100, "{waits} waits in half a second");
+    world.gpu.end_next_waits(Ok(true), 0);
+    world.gpu.finish(device(0));
+    spin_until("the queue is dropped", || !world.gpu.has_queue(device(0)));
 }
 
 #[rstest]

@@ -21,6 +21,8 @@ use crate::{EncoderIds, PresenterOptions};
 pub(super) struct Hooks {
     /// Runs once, in the middle of the next submission.
     pub(super) submit: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    /// Runs once, before the next buffer is dropped in the hub.
+    pub(super) drop_buffer: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     /// Runs when a device is dropped that the presenter no longer needs.
     pub(super) drop_device: Mutex<Option<Box<dyn FnMut() + Send>>>,
     /// How long each wait takes, whatever its time-out.
@@ -97,6 +99,10 @@ impl Gpu for HookedGpu {
     }
 
     fn drop_buffer(&self, id: BufferId) {
+        let hook = self.hooks.drop_buffer.lock().take();
+        if let Some(hook) = hook {
+            hook();
+        }
         self.hooks.enter(Call::DropBuffer);
         self.gpu.drop_buffer(id);
     }

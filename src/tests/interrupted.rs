@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use super::hooked_gpu::Hooks;
+use super::hooked_gpu::{HookedGpu, Hooks};
 use super::world::*;
-use crate::gpu::fake;
-use crate::{CanvasEpoch, Contents, ContextMap, PresentEnd, PresentError};
+use crate::gpu::Gpu;
+use crate::gpu::fake::{self, FakeGpu};
+use crate::staging::{Reclaimer, StagingRing};
+use crate::{BufferIds, CanvasEpoch, Contents, ContextMap, PresentEnd, PresentError};
 
 /// Destroys all contexts of the page in the middle of the next submission.
 fn destroy_page_in_submit(hooks: &Hooks, map: &ContextMap) {
@@ -82,4 +84,33 @@ fn a_frame_is_shown_while_the_canvases_of_another_device_are_being_submitted(
     }
     batch.submit();
     assert!(hooks.submit.lock().is_none());
+}
+
+// A poller gives a copy up in the moment in which the ring frees what had returned before. The buffer must be dropped once, even
+// though its id may name another one soon.
+#[rstest]
+fn a_buffer_that_returns_while_its_device_is_forgotten_is_dropped_once(
+    #[values(false, true)] is_provided: bool,
+) {
+    let (gpu, hooks) = (FakeGpu::new(Portable), Arc::<Hooks>::default());
+    let hooked = HookedGpu { gpu: gpu.clone(), hooks: hooks.clone() };
+    let opened = hooked.open(device(0)).unwrap();
+    let ids = if is_provided {
+        BufferIds::Provided(vec![fake::buffer(1), fake::buffer(2)])
+    } else {
+        BufferIds::Allocated
+    };
+    let mut ring = StagingRing::new(ids, Reclaimer::default());
+    let mut lend =
+        || ring.acquire(&hooked, &*opened, 1000).unwrap().unwrap().buffer.submitted(fake::submission());
+    let (first, second) = (lend(), lend());
+    drop(first);
+    *hooks.drop_buffer.lock() = Some(Box::new(move || drop(second)));
+    ring.forget_device(&hooked, device(0));
+    assert_eq!(gpu.buffers(), 0);
+    // The ids name buffers of another device from now on.
+    let other = hooked.open(device(1)).unwrap();
+    let _lent = [(); 2].map(|()| ring.acquire(&hooked, &*other, 1000).unwrap().unwrap());
+    ring.collect(&hooked);
+    assert_eq!(gpu.buffers(), 2);
 }

@@ -282,8 +282,11 @@ impl DevicePoller {
                         retry_pause = (retry_pause * 2).min(RETRY_PAUSE.1);
                         continue;
                     }
-                    self.take_until(SubmissionIndex::MAX, &mut taken);
+                    // wgpu-core would wait in the drop of a queue and panic if that fails too, and would free what the GPU uses.
+                    self.take_all_but_queues(&mut taken);
                     self.fail(&mut taken, &reason(error));
+                    // What is waited for next is tried as often.
+                    (failing_since, retry_pause) = (None, RETRY_PAUSE.0);
                 }
                 WaitResult::Panicked => {
                     self.take_until(index, &mut taken);
@@ -414,6 +417,12 @@ impl DevicePoller {
     fn take_until(&self, index: SubmissionIndex, into: &mut Vec<Wait>) {
         let mut state = self.state.lock();
         state.waits.take_until(index, into);
+        state.is_busy = true;
+    }
+
+    fn take_all_but_queues(&self, into: &mut Vec<Wait>) {
+        let mut state = self.state.lock();
+        state.waits.take_all_but_queues(into);
         state.is_busy = true;
     }
 
