@@ -187,7 +187,8 @@ impl<A: Api> PortableDevice<A> {
             usage: BufferUsages::COPY_DST | BufferUsages::MAP_READ,
             mapped_at_creation: false,
         };
-        let (id, error) = self.global.device_create_buffer(self.id, &descriptor, id);
+        let create = || self.global.device_create_buffer(self.id, &descriptor, id);
+        let (id, error) = create_in_hub(&self.global, id, create).ok_or(CreateBufferError::Panicked)?;
         if let Some(error) = error {
             // wgpu-core has put an invalid buffer under the id.
             self.global.buffer_drop(id);
@@ -221,8 +222,10 @@ impl<A: Api> PortableDevice<A> {
         let registered = copies.iter().try_for_each(|copy| {
             buffers.push(match &copy.target {
                 // The buffers before this one must be dropped, whatever happens.
-                CopyTarget::Owned(memory) => catch_panic("wgpu-core", || register(memory, copy.id))
-                    .unwrap_or(Err(PresentError::Panicked))?,
+                CopyTarget::Owned(memory) => {
+                    create_in_hub(&self.global, copy.id, || register(memory, copy.id))
+                        .unwrap_or(Err(PresentError::Panicked))?
+                }
                 CopyTarget::Hub(id) => *id,
             });
             Ok(())
@@ -246,6 +249,20 @@ impl<A: Api> PortableDevice<A> {
         *self.submitted.lock() = buffers;
         submitted
     }
+}
+
+/// Calls `create`, which puts a buffer into the hub under `id`. Returns `None` if wgpu-core panics.
+///
+/// It does so if `id` names another buffer, which the new one has replaced by then. Nothing may be left under
+/// the id: it would keep the memory of the new one, and name it when the engine has the id back.
+fn create_in_hub<T>(global: &Global, id: Option<BufferId>, create: impl FnOnce() -> T) -> Option<T> {
+    let created = catch_panic("wgpu-core", create);
+    if created.is_none()
+        && let Some(id) = id
+    {
+        catch_panic("wgpu-core", || global.buffer_drop(id));
+    }
+    created
 }
 
 impl<A: Api> GpuDevice for PortableDevice<A> {

@@ -1,6 +1,8 @@
 //! What goes wrong on real GPUs: textures, contexts and devices that end while they are in use.
 
 use wgpu_core::id::{DeviceId, QueueId, TextureId};
+use wgpu_core::resource::BufferDescriptor;
+use wgpu_types::BufferUsages;
 
 use super::world::*;
 use crate::support::memory::threads;
@@ -237,6 +239,36 @@ fn ids_that_wgpu_core_does_not_know_fail_alone(#[values(Owned, Portable, Gl)] se
     assert!(matches!(world.end(), PresentEnd::Presented));
     world.assert_shows(GREEN);
     world.finish();
+}
+
+// A page chooses the ids. wgpu-core puts the staging buffer in the place of the page's own before it panics.
+#[rstest]
+fn a_staging_id_that_names_another_buffer_costs_one_present(#[values(Owned, Portable, Gl)] setup: Setup) {
+    let Some(gpu) = setup.gpu() else { return };
+    let device = gpu.device();
+    let id = BufferId::zip(7, 1);
+    let descriptor = BufferDescriptor {
+        label: None,
+        size: 64,
+        usage: BufferUsages::COPY_DST | BufferUsages::MAP_READ,
+        mapped_at_creation: false,
+    };
+    let (_, error) = gpu.global.device_create_buffer(device.id, &descriptor, Some(id));
+    assert!(error.is_none(), "{error:?}");
+    let mut world = World::on(gpu, setup.options());
+    world.presenter.destroy_context(CONTEXT).unwrap();
+    world.create(BufferIds::Provided(vec![id]));
+    world.present_solid(RED, size(64, 64), 1);
+    let end = world.end();
+    assert!(matches!(end, PresentEnd::Failed(PresentError::Panicked)), "{end:?}");
+    world.show(GREEN, size(64, 64), 2);
+    assert_eq!(world.shown(), GREEN);
+    world.presenter.destroy_context(CONTEXT).unwrap();
+    let buffers = world.gpu.global.generate_report().hub_report().buffers.num_kept_from_user;
+    assert_eq!(buffers, 0, "no buffer is left under an id that the page has again");
+    // wgpu-core goes on counting the id of the buffer that was replaced, so `finish` would find one.
+    drop(world);
+    assert_no_validation_errors();
 }
 
 // wgpu-core waits for the device when its queue is dropped.
