@@ -79,6 +79,20 @@ fn a_device_that_is_lost_while_a_wait_succeeds_fails_its_presents(
     assert_eq!(world.acknowledged(), Some(2));
 }
 
+// The frame of a submission that is made while the poller waits for an unknown one must not end with it.
+#[rstest]
+fn an_unknown_index_ends_no_wait_that_is_added_meanwhile(#[values(Owned, Portable)] memory: FrameMemoryKind) {
+    let mut world = World::showing_red(memory);
+    world.gpu.have_fence_pool();
+    for round in 2..200 {
+        world.presenter.poller().wait_for(device(0), 1_000_000);
+        let pixel = [round as u8; 4];
+        let sequence = world.show(pixel, round);
+        world.assert_presented(sequence);
+        world.assert_shows(pixel);
+    }
+}
+
 // A wrong index is a mistake of one caller, perhaps one page's. It must not fail the frames of the device.
 #[rstest]
 fn an_unknown_index_ends_its_own_wait_alone(#[values(Owned, Portable)] memory: FrameMemoryKind) {

@@ -289,7 +289,8 @@ impl DevicePoller {
                     (failing_since, retry_pause) = (None, RETRY_PAUSE.0);
                 }
                 WaitResult::Panicked => {
-                    self.take_until(index, &mut taken);
+                    // A submission before it may have been added meanwhile, and is waited for next.
+                    self.take_only(index, &mut taken);
                     self.fail(&mut taken, &PresentError::Panicked);
                     self.poll();
                 }
@@ -417,6 +418,12 @@ impl DevicePoller {
     fn take_until(&self, index: SubmissionIndex, into: &mut Vec<Wait>) {
         let mut state = self.state.lock();
         state.waits.take_until(index, into);
+        state.is_busy = true;
+    }
+
+    fn take_only(&self, index: SubmissionIndex, into: &mut Vec<Wait>) {
+        let mut state = self.state.lock();
+        state.waits.take_only(index, into);
         state.is_busy = true;
     }
 

@@ -72,6 +72,11 @@ impl Waits {
         self.take_where(|wait| !matches!(wait.then, Continuation::DropQueue(_)), into);
     }
 
+    /// Moves the waits for one submission to the end of `into`, in order.
+    pub(super) fn take_only(&mut self, index: SubmissionIndex, into: &mut Vec<Wait>) {
+        self.take_where(|wait| wait.index == index, into);
+    }
+
     fn take_where(&mut self, condition: impl Fn(&Wait) -> bool, into: &mut Vec<Wait>) {
         // It is rare that any wait ends in this way.
         if self.0.iter().any(&condition) {
