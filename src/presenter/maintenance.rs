@@ -20,7 +20,8 @@ const IN_FLIGHT: Duration = Duration::from_millis(30);
 
 impl Presenter {
     /// Does what must happen on the WebGPU thread from time to time: submits copies that waited for room, takes ids back, runs the closures
-    /// of destroyed devices, lets wgpu-core release what finished submissions used, and frees the memory of idle contexts.
+    /// of destroyed devices, lets wgpu-core release what finished submissions used, and bounds the memory that rests. (Idle memory is freed without
+    /// it, except buffers of portable memory.)
     ///
     /// Maintenance that is due is also done at the beginning of each call that creates, presents, reads or destroys. In between, an engine
     /// calls this in one of two ways; more calls do no harm:
@@ -29,7 +30,7 @@ impl Presenter {
     /// - or, if its messages have no place for that, its loop waits for the next message until
     ///   [`maintenance_deadline`](Self::maintenance_deadline), which does what is due.
     ///
-    /// Otherwise copies that wait for room, the closures of destroyed devices, memory and ids wait for the next call. wgpu-core's closures can
+    /// Otherwise copies that wait for room, the closures of destroyed devices, portable memory and ids wait for the next call. wgpu-core's closures can
     /// run in it, so an engine holds no lock there that they take.
     pub fn maintain(&mut self) {
         self.maintenance_due.store(false, Ordering::Release);
