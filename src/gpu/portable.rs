@@ -232,9 +232,10 @@ impl<A: Api> PortableDevice<A> {
         });
         let submitted = match registered {
             Ok(()) if self.must_poll() => {
-                self.buffers.unmap(&self.global, self.id, copies);
+                // wgpu-core panics if the engine has dropped a portable buffer. What was registered must leave the hub all the same.
+                catch_panic("wgpu-core", || self.buffers.unmap(&self.global, self.id, copies));
                 let submitted = super::copy::submit(&self.global, self.id, queue, encoder, copies, &buffers);
-                self.buffers.map(copies);
+                catch_panic("wgpu-core", || self.buffers.map(copies));
                 submitted
             }
             Ok(()) => super::copy::submit(&self.global, self.id, queue, encoder, copies, &buffers),

@@ -151,8 +151,13 @@ impl Recycler {
     }
 
     /// Lets memory rest that was taken.
-    pub(super) fn put_back(&self, device: DeviceId, memory: IdleMemory) {
-        self.state.lock().resting.push(RestingMemory { device, memory, since: Instant::now() });
+    pub(super) fn put_back(self: &Arc<Self>, device: DeviceId, memory: IdleMemory) {
+        let mut state = self.state.lock();
+        state.resting.push(RestingMemory { device, memory, since: Instant::now() });
+        // The reclaimer may have looked in between, and found nothing.
+        let is_new = state.watch();
+        drop(state);
+        self.watch(is_new);
     }
 
     /// Takes the memory that has rested longest, of any size and device. With `in_hub`, takes portable memory
