@@ -40,7 +40,7 @@ use self::reading::ReplacedBuffer;
 use self::tickets::{Present, Tickets};
 use crate::api::error::{GetImageError, PresentError};
 use crate::api::ids::{CanvasEpoch, ContextId, OwnerId};
-use crate::api::report::Statistics;
+use crate::api::report::{ReadbackReason, Statistics};
 use crate::delivery::{Callback, CompositorImage, Fallback, Generations, KeyClaim, Outbox, Waiters};
 use crate::frame::{CopyLayout, Frame, FramePool};
 use crate::pixels::AlphaMode;
@@ -150,7 +150,8 @@ impl ContextData {
         state.sequence += 1;
         state.promised = state.promised.max(epoch);
         let ContextState { sequence, promised, .. } = *state;
-        Some(Present { sequence, epoch, promised, alpha_mode, readers: Vec::new() })
+        let readback = Some(ReadbackReason::OrdinaryTexture);
+        Some(Present { sequence, epoch, promised, alpha_mode, readback, readers: Vec::new() })
     }
 
     /// Ends a present by showing the cleared drawing buffer.
@@ -180,6 +181,9 @@ impl ContextData {
             }
             purpose => purpose,
         };
+        if let Purpose::Present(present) = &purpose {
+            state.outcomes.copies(present.readback);
+        }
         let sequence = state.sequence;
         let ticket = Ticket { number, purpose, layout, asked: Instant::now(), stage: Stage::Queued };
         if !state.is_alive() {

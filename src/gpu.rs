@@ -20,10 +20,12 @@ use euclid::default::{Point2D, Size2D};
 use thiserror::Error;
 use wgpu_core::SubmissionIndex;
 use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
+use wgpu_core::resource::{CreateTextureError, TextureDescriptor};
+use wgpu_types::{TextureDimension, TextureFormat, TextureUsages};
 
 use crate::api::error::PresentError;
 use crate::api::ids::EncoderIds;
-use crate::api::report::FrameMemoryKind;
+use crate::api::report::{FrameMemoryKind, ReadbackReason};
 
 /// Expands a macro once for each backend that wgpu-core has on this platform and this crate's features
 /// enable. The argument is the name of the backend's type in `wgpu_core::api`. `Noop` comes last and is
@@ -51,6 +53,7 @@ pub(crate) use each_backend;
 
 mod contained;
 mod copy;
+mod discards;
 mod memory;
 mod portable;
 #[cfg(all(
@@ -65,7 +68,10 @@ mod wgpu;
 pub(crate) mod fake;
 
 pub(crate) use self::contained::ContainedGpu;
-pub(crate) use self::memory::{CopyTarget, FrameMemory, IdleMemory, InFlightMemory, Readable, Unreadable};
+pub use self::discards::DiscardedAttachments;
+pub(crate) use self::memory::{
+    CopyTarget, DrawnMemory, FrameMemory, IdleMemory, ImageLayout, InFlightMemory, Readable, Unreadable,
+};
 pub(crate) use self::waiting::{WaitError, WaitResult};
 #[cfg(test)]
 pub(crate) use self::wgpu::UnsupportedDevice;
@@ -90,6 +96,14 @@ pub(crate) trait Gpu: Send + Sync {
 
     /// Returns whether `id` names a buffer of portable memory.
     fn has_buffer(&self, id: BufferId) -> bool;
+
+    /// Creates an ordinary texture, under `id` or one that wgpu-core allocates.
+    fn create_texture(
+        &self,
+        device: DeviceId,
+        descriptor: &TextureDescriptor<'_>,
+        id: Option<TextureId>,
+    ) -> (TextureId, Option<CreateTextureError>);
 
     /// Frees the memory of a texture once the submissions that use it are done. Its id stays in the hub.
     fn destroy_texture(&self, id: TextureId);
@@ -143,12 +157,31 @@ pub(crate) trait GpuDevice: Send + Sync {
         id: Option<BufferId>,
     ) -> Result<IdleMemory, CreateBufferError>;
 
+    /// Allocates an image: owned memory that a texture of this shape can be drawn in.
+    fn allocate_image(&self, _shape: &ImageShape) -> Result<IdleMemory, ReadbackReason> {
+        Err(ReadbackReason::Device)
+    }
+
+    /// Creates a texture, transparent black, whose memory is an image. Returns `None` if the image is not this
+    /// device's. The descriptor has the image's shape.
+    fn create_texture_in(
+        &self,
+        _image: &IdleMemory,
+        _descriptor: &TextureDescriptor<'_>,
+        _id: Option<TextureId>,
+    ) -> Option<(TextureId, Option<CreateTextureError>)> {
+        None
+    }
+
     /// Returns what the device's owned memory takes of the driver.
     fn heap(&self) -> HeapUsage {
         HeapUsage::default()
     }
 
     /// Records all copies in one command encoder and submits it.
+    ///
+    /// Once the submission is accepted, the textures of copies [in place](CopyTarget::InPlace) are destroyed, so
+    /// that nothing draws in a frame.
     ///
     /// The ids of `encoder` are free again when this returns. Without any, wgpu-core allocates them. The same
     /// holds for the ids of copies to owned memory, which is in the hub only during this call.
@@ -170,7 +203,8 @@ pub(crate) trait GpuDevice: Send + Sync {
     fn must_poll(&self) -> bool;
 }
 
-/// A copy of a texture, or of a part of it, to the beginning of memory.
+/// A copy of a texture, or of a part of it, to the beginning of memory; or a texture whose own memory becomes the
+/// frame.
 #[derive(Clone)]
 pub(crate) struct ReadbackCopy {
     pub(crate) texture: TextureId,
@@ -184,6 +218,52 @@ pub(crate) struct ReadbackCopy {
     pub(crate) size: Size2D<u32>,
     /// Distance of two rows in the buffer, in bytes.
     pub(crate) stride: u32,
+}
+
+/// The properties of a texture that decide whether an image can be its memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ImageShape {
+    /// In pixels; neither side is zero.
+    pub(crate) size: Size2D<u32>,
+    pub(crate) format: TextureFormat,
+    pub(crate) usage: TextureUsages,
+    /// Views may have another format than the texture.
+    pub(crate) has_view_formats: bool,
+}
+
+impl ImageShape {
+    /// Returns the shape of a texture, or `None` if wgpu-core must decide whether there can be such a texture:
+    /// it does not validate the descriptor of a texture that it does not allocate.
+    pub(crate) fn of(descriptor: &TextureDescriptor<'_>) -> Option<Self> {
+        let TextureDescriptor { size, format, usage, .. } = *descriptor;
+        let is_flat = (descriptor.dimension, size.depth_or_array_layers) == (TextureDimension::D2, 1)
+            && (descriptor.mip_level_count, descriptor.sample_count) == (1, 1);
+        let known = TextureUsages::COPY_SRC
+            | TextureUsages::COPY_DST
+            | TextureUsages::TEXTURE_BINDING
+            | TextureUsages::RENDER_ATTACHMENT
+            | TextureUsages::STORAGE_BINDING;
+        // A device needs a feature for storage textures of this format.
+        let is_storage = usage.contains(TextureUsages::STORAGE_BINDING);
+        let is_usual = !usage.is_empty()
+            && known.contains(usage)
+            && !(is_storage && (format == TextureFormat::Bgra8Unorm || !descriptor.view_formats.is_empty()));
+        let is_canvas_format = match format {
+            TextureFormat::Bgra8Unorm | TextureFormat::Rgba8Unorm => {
+                let same = |view: &TextureFormat| view.remove_srgb_suffix() == format;
+                descriptor.view_formats.iter().all(same)
+            }
+            TextureFormat::Rgba16Float => descriptor.view_formats.iter().all(|view| *view == format),
+            _ => false,
+        };
+        let has_pixels = size.width > 0 && size.height > 0;
+        (is_flat && is_usual && is_canvas_format && has_pixels).then(|| Self {
+            size: Size2D::new(size.width, size.height),
+            format,
+            usage,
+            has_view_formats: !descriptor.view_formats.is_empty(),
+        })
+    }
 }
 
 /// A submission that wgpu-core has accepted.

@@ -36,11 +36,14 @@ pub use self::api::ids::{CanvasEpoch, ContextId, EncoderIds, OwnerId, ReturnedId
 pub use self::api::image_sink::ImageSink;
 pub use self::api::options::PresenterOptions;
 pub use self::api::outcome::{Awaited, PresentEnd, PresentOutcome};
-pub use self::api::report::{DeviceMemoryReport, FrameMemoryKind, MemoryKind, MemoryReport, Statistics};
+pub use self::api::report::{
+    DeviceMemoryReport, FrameMemoryKind, MemoryKind, MemoryReport, ReadbackReason, Statistics,
+};
 #[cfg(feature = "webrender")]
 pub use self::api::webrender_sink::WebRenderSink;
 pub use self::context::ContextMap;
 pub use self::external_images::ExternalImages;
 pub use self::frame::{Rows, Snapshot};
+pub use self::gpu::DiscardedAttachments;
 pub use self::pixels::{AlphaEncoding, AlphaMode, PixelEncoding, PixelFormat, PredefinedColorSpace};
 pub use self::presenter::{Batch, Poller, Presenter};

@@ -10,6 +10,7 @@
 
 mod batch;
 mod budget;
+mod canvas_textures;
 mod entries;
 mod maintenance;
 mod poller;
@@ -380,6 +381,7 @@ impl Presenter {
     /// 64 ms.
     pub fn destroy_device(&mut self, device: DeviceId) {
         self.maintain_if_due();
+        self.keep_canvas_textures(device);
         self.finish_copies(device);
         self.poller.retire(device);
         self.gpu.destroy_device(device);
@@ -393,7 +395,9 @@ impl Presenter {
     /// What becomes of frames is said at [`destroy_device`](Self::destroy_device).
     pub fn drop_device(&mut self, device: DeviceId) {
         self.maintain_if_due();
+        self.keep_canvas_textures(device);
         self.finish_copies(device);
+        self.release_kept(device);
         self.poller.retire(device);
         self.forget_buffers(device);
         // This runs what closures it can: wgpu-core cannot be asked for the device afterwards.

@@ -17,9 +17,11 @@ mod ring;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub(crate) use self::buffer::{CountedBytes, MappedBuffer, MappingBuffer, NotMapped, PooledBytes};
+pub(crate) use self::buffer::{
+    AvailableBuffer, CountedBytes, DrawnBuffer, MappedBuffer, MappingBuffer, NotMapped, PooledBytes,
+};
 
 pub(crate) use self::reclaimer::Reclaimer;
 pub(crate) use self::recycler::{IDLE, Recycler};
 pub(crate) use self::ring::{LentBuffer, StagingRing};
-pub(crate) use crate::gpu::Completed;
+pub(crate) use crate::gpu::{Completed, ImageLayout};

@@ -24,6 +24,35 @@ pub struct Statistics {
     pub buffers: usize,
     /// The kind of memory that the latest completed copy was read from; `None` before the first one.
     pub frame_memory: Option<FrameMemoryKind>,
+    /// Presents whose texture became the frame without a copy.
+    pub direct: u64,
+    /// Why the latest present was none of those; `None` if it was, and before the first one.
+    pub readback: Option<ReadbackReason>,
+}
+
+/// Why a present is a copy to host memory, and not a [direct](crate::Presenter::create_canvas_texture) frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum ReadbackReason {
+    /// The texture was not made by [`Presenter::create_canvas_texture`](crate::Presenter::create_canvas_texture), or
+    /// was presented before.
+    OrdinaryTexture,
+    /// The device is none on which textures can be drawn where frames are read: it is not a Vulkan device of a CPU
+    /// adapter, its frames are in portable memory, or it was destroyed.
+    Device,
+    /// The driver has no textures of this size, format and usage that can be drawn in such memory; or the
+    /// texture's descriptor is none of a canvas texture.
+    Texture,
+    /// As many images of the canvas as there may be are drawn in, shown, locked by renderers, or held by
+    /// snapshots.
+    ImagesInUse,
+    /// Memory for another image was missing.
+    OutOfMemory,
+    /// The configuration that the texture was presented with is not the one that it has.
+    Configuration,
+    /// A copy of the texture, for a read, was waiting for room when the texture was presented.
+    ReadsWait,
 }
 
 /// The memory that the GPU copies frames to.
@@ -81,7 +110,9 @@ pub struct DeviceMemoryReport {
 pub enum MemoryKind {
     /// Unused memory that is kept for the next present. [`Presenter::trim`](crate::Presenter::trim) frees it.
     Recycled,
-    /// Memory that the GPU copies to.
+    /// Canvas textures that are drawn in memory which frames are read from. (wgpu-core has those that are not.)
+    CanvasTextures,
+    /// Memory that the GPU copies to, or in which it finishes a texture that was presented.
     InFlight,
     /// Frames that are shown, are about to be shown, are locked by a renderer, or belong to snapshots; and longer copies of frames, for
     /// renderers that lag far behind. (Zeros that a renderer has locked cost no memory.)

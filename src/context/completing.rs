@@ -37,8 +37,9 @@ impl ContextData {
         }
     }
 
-    fn complete_present(&self, number: u64, layout: CopyLayout, buffer: MappedBuffer) {
-        let memory = buffer.memory();
+    /// Makes the frame of a present of these bytes, and shows it unless a newer one is shown already.
+    pub(crate) fn complete_present(&self, number: u64, layout: CopyLayout, buffer: MappedBuffer) {
+        let (memory, is_direct) = (buffer.memory(), buffer.is_image());
         let Some((mut frame, readback)) = self.make_frame(layout, buffer) else {
             return self.fail(number, &PresentError::OutOfMemory);
         };
@@ -52,7 +53,7 @@ impl ContextData {
         let Some((sequence, promised)) = state.tickets.promise(number) else { return };
         let frame = SharedFrame::new(frame, &self.pool);
         let content = CanvasContent::Frame { frame: frame.clone(), readback: readback.map(Arc::new) };
-        state.outcomes.completed(memory);
+        state.outcomes.completed(memory, is_direct);
         let snapshot = content.snapshot();
         let newest = state.current.sequence;
         if sequence > newest {
@@ -81,7 +82,7 @@ impl ContextData {
         let Some(Ticket { purpose: Purpose::Capture(replies), .. }) = state.tickets.remove(number) else {
             return;
         };
-        state.outcomes.completed(memory);
+        state.outcomes.completed(memory, false);
         for reply in replies {
             self.outbox.answer(reply, Ok(Snapshot::of_readback(readback.clone())));
         }

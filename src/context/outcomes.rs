@@ -9,7 +9,7 @@ use super::tickets::Present;
 use crate::api::error::PresentError;
 use crate::api::ids::{CanvasEpoch, ContextId};
 use crate::api::outcome::{Awaited, PresentEnd, PresentOutcome};
-use crate::api::report::{FrameMemoryKind, Statistics};
+use crate::api::report::{FrameMemoryKind, ReadbackReason, Statistics};
 use crate::delivery::{Callback, Message, Outbox, Waiters};
 
 /// The ends of the presents of one context.
@@ -20,6 +20,8 @@ pub(crate) struct Outcomes {
     /// Whether the list of waiters may have some of this context. Kept here so that a present need not take the lock of the list.
     may_be_awaited: bool,
     statistics: Statistics,
+    /// It was logged why a present was a copy. Pages can cause it, so it is logged once.
+    has_logged_copies: bool,
     /// The newest end.
     newest: Option<LastOutcome>,
     /// The newest end among those with the highest epoch. Epochs may fall, and a wait for a high epoch must still be answered.
@@ -39,16 +41,37 @@ impl Outcomes {
     pub(crate) fn new(id: ContextId, outbox: Arc<Outbox>, waiters: Arc<Waiters>) -> Self {
         let may_be_awaited = waiters.any(id);
         let statistics = Statistics::default();
-        Self { id, outbox, waiters, may_be_awaited, statistics, newest: None, highest: None }
+        Self {
+            id,
+            outbox,
+            waiters,
+            may_be_awaited,
+            statistics,
+            has_logged_copies: false,
+            newest: None,
+            highest: None,
+        }
     }
 
     pub(crate) fn statistics(&self) -> Statistics {
         self.statistics
     }
 
-    /// Notes the kind of memory that a frame was read from.
-    pub(crate) fn completed(&mut self, memory: FrameMemoryKind) {
+    /// Notes the kind of memory that a frame was read from, and whether its texture was drawn there.
+    pub(crate) fn completed(&mut self, memory: FrameMemoryKind, is_direct: bool) {
         self.statistics.frame_memory = Some(memory);
+        self.statistics.direct += u64::from(is_direct);
+    }
+
+    /// Notes why a present is a copy, or that it is none.
+    pub(crate) fn copies(&mut self, reason: Option<ReadbackReason>) {
+        self.statistics.readback = reason;
+        let unexpected = reason.filter(|reason| *reason != ReadbackReason::OrdinaryTexture);
+        if let Some(reason) = unexpected
+            && !std::mem::replace(&mut self.has_logged_copies, true)
+        {
+            log::debug!("webgpu-presentation: a frame of {:?} is copied: {reason:?}", self.id);
+        }
     }
 
     pub(crate) fn presented(&mut self, present: &Present) {

@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use wgpu_core::id::DeviceId;
 
 use crate::api::ids::CanvasEpoch;
+use crate::api::report::ReadbackReason;
 use crate::delivery::Reply;
 use crate::frame::CopyLayout;
 use crate::pixels::AlphaMode;
@@ -36,6 +37,8 @@ pub(crate) struct Present {
     pub(crate) promised: CanvasEpoch,
     /// Alpha mode of the cleared frame, should that be shown instead.
     pub(crate) alpha_mode: AlphaMode,
+    /// Why it is a copy; `None` if it is none.
+    pub(crate) readback: Option<ReadbackReason>,
     /// Reads that wait for the frame of this present. While there are any, it cannot be superseded.
     pub(crate) readers: Vec<Reply>,
 }

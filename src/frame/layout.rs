@@ -14,6 +14,7 @@ use crate::api::canvas::ContextConfiguration;
 use crate::api::error::PresentError;
 use crate::pixels::CanvasPixels;
 use crate::pixels::{AlphaEncoding, AlphaMode, PixelEncoding, PixelFormat, PredefinedColorSpace};
+use crate::staging::ImageLayout;
 
 /// Bytes of a pixel that WebRender can show.
 const BYTES_PER_PIXEL: u32 = 4;
@@ -130,6 +131,15 @@ impl CopyLayout {
         let format = PixelFormat::of(format).ok_or(PresentError::UnsupportedFormat(format))?;
         let stride = checked_stride(size, format).ok_or(PresentError::TooLarge(size))?;
         Ok(Self { origin, size, stride, pixels: CanvasPixels { format, color_space, alpha_mode } })
+    }
+
+    /// Returns the layout of the same pixels where the texture lies in an image. `None` if the image is of another size or
+    /// format, or has 2³¹ bytes or more.
+    pub(crate) fn in_place(self, image: &ImageLayout) -> Option<Self> {
+        let ImageLayout { shape, stride } = *image;
+        let is_same = shape.size == self.size && PixelFormat::of(shape.format) == Some(self.pixels.format);
+        let bytes = stride.checked_mul(self.size.height).map(i32::try_from);
+        (is_same && matches!(bytes, Some(Ok(_)))).then_some(Self { stride, ..self })
     }
 
     /// The first pixel of the texture that is copied.

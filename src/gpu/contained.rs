@@ -14,14 +14,15 @@ use std::time::Duration;
 
 use wgpu_core::SubmissionIndex;
 use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
+use wgpu_core::resource::{CreateTextureError, TextureDescriptor};
 
 use super::{
-    CreateBufferError, Gpu, GpuDevice, HeapUsage, IdleMemory, PollResult, ReadbackCopy, Submission,
-    SubmitError, WaitResult,
+    CreateBufferError, Gpu, GpuDevice, HeapUsage, IdleMemory, ImageShape, PollResult, ReadbackCopy,
+    Submission, SubmitError, WaitResult,
 };
 use crate::api::error::PresentError;
 use crate::api::ids::EncoderIds;
-use crate::api::report::FrameMemoryKind;
+use crate::api::report::{FrameMemoryKind, ReadbackReason};
 use crate::sync::catch_panic;
 
 /// What panicked, for the log.
@@ -51,6 +52,16 @@ impl Gpu for ContainedGpu {
 
     fn has_buffer(&self, id: BufferId) -> bool {
         self.0.has_buffer(id)
+    }
+
+    /// Unwinds as wgpu-core does, because there is no id to return then. The caller holds nothing meanwhile.
+    fn create_texture(
+        &self,
+        device: DeviceId,
+        descriptor: &TextureDescriptor<'_>,
+        id: Option<TextureId>,
+    ) -> (TextureId, Option<CreateTextureError>) {
+        self.0.create_texture(device, descriptor, id)
     }
 
     fn destroy_texture(&self, id: TextureId) {
@@ -103,6 +114,20 @@ impl GpuDevice for ContainedDevice {
     ) -> Result<IdleMemory, CreateBufferError> {
         let allocated = catch_panic(WGPU_CORE, || self.0.allocate(bytes, headroom, id));
         allocated.unwrap_or(Err(CreateBufferError::Panicked))
+    }
+
+    fn allocate_image(&self, shape: &ImageShape) -> Result<IdleMemory, ReadbackReason> {
+        let allocated = catch_panic(WGPU_CORE, || self.0.allocate_image(shape));
+        allocated.unwrap_or(Err(ReadbackReason::Device))
+    }
+
+    fn create_texture_in(
+        &self,
+        image: &IdleMemory,
+        descriptor: &TextureDescriptor<'_>,
+        id: Option<TextureId>,
+    ) -> Option<(TextureId, Option<CreateTextureError>)> {
+        catch_panic(WGPU_CORE, || self.0.create_texture_in(image, descriptor, id)).flatten()
     }
 
     fn heap(&self) -> HeapUsage {

@@ -18,20 +18,27 @@ use crate::api::ids::EncoderIds;
 use crate::sync::catch_panic;
 
 /// Records `copies` in one command encoder and submits it. Each copy goes to the buffer with the id that has
-/// its place in `buffers`.
+/// its place in `buffers`; where there is none, nothing is copied. If there is none at all, the submission is
+/// empty: it still follows all that was submitted and written before.
 pub(super) fn submit(
     global: &Global,
     device: DeviceId,
     queue: QueueId,
     ids: Option<EncoderIds>,
     copies: &[ReadbackCopy],
-    buffers: &[BufferId],
+    buffers: &[Option<BufferId>],
 ) -> Result<Submission, SubmitError> {
     let refused = |reason| SubmitError { reason, may_be_in_flight: false };
-    let command_buffer = record(global, device, ids, copies, buffers).map_err(refused)?;
-    let submit = || global.queue_submit(queue, &[command_buffer]).map_err(|(_, error)| submit_error(error));
+    let command_buffer = match buffers.iter().any(Option::is_some) {
+        true => Some(record(global, device, ids, copies, buffers).map_err(refused)?),
+        false => None,
+    };
+    let command_buffers = command_buffer.as_slice();
+    let submit = || global.queue_submit(queue, command_buffers).map_err(|(_, error)| submit_error(error));
     let submitted = catch_panic("wgpu-core, or a closure of the engine in queue_submit,", submit);
-    catch_panic("wgpu-core", || global.command_buffer_drop(command_buffer));
+    if let Some(command_buffer) = command_buffer {
+        catch_panic("wgpu-core", || global.command_buffer_drop(command_buffer));
+    }
     match submitted {
         Some(Ok(index)) => Ok(Submission { device, index }),
         Some(Err(error)) => Err(error),
@@ -48,7 +55,7 @@ fn record(
     device: DeviceId,
     ids: Option<EncoderIds>,
     copies: &[ReadbackCopy],
-    buffers: &[BufferId],
+    buffers: &[Option<BufferId>],
 ) -> Result<CommandBufferId, PresentError> {
     let label = wgt::CommandEncoderDescriptor { label: Some("canvas present".into()) };
     let create = || global.device_create_command_encoder(device, &label, ids.map(|ids| ids.command_encoder));
@@ -81,13 +88,15 @@ fn record_copies(
     global: &Global,
     encoder: CommandEncoderId,
     copies: &[ReadbackCopy],
-    buffers: &[BufferId],
+    buffers: &[Option<BufferId>],
 ) -> Result<(), PresentError> {
-    copies.iter().zip(buffers).try_for_each(|(copy, buffer)| record_copy(global, encoder, copy, *buffer))?;
+    let mut copied = copies.iter().zip(buffers).filter_map(|(copy, buffer)| Some((copy, (*buffer)?)));
+    copied.try_for_each(|(copy, buffer)| record_copy(global, encoder, copy, buffer))?;
     // The barrier to MAP_READ makes the copied bytes visible to the CPU. wgpu-core inserts none for owned
     // memory, because it never maps that.
     let readable = buffers
         .iter()
+        .flatten()
         .map(|buffer| wgt::BufferTransition { buffer: *buffer, state: wgt::BufferUses::MAP_READ });
     let recorded = global.command_encoder_transition_resources(encoder, readable, std::iter::empty());
     recorded.map_err(|error| encoder_error(error.into()))

@@ -9,6 +9,13 @@
 //!     └──────────────────────── complete(Completed) ───┴───▶ a copy of the bytes                    (portable)
 //! ```
 //!
+//! An *image* is owned memory that a texture of script's has for its own. While script can draw there it is
+//! [`DrawnMemory`]; a submission after which the texture is destroyed takes the place of the copy.
+//!
+//! ```text
+//! IdleMemory ── drawn_in() ──▶ DrawnMemory ── presented_by(Submission) ──▶ InFlightMemory
+//! ```
+//!
 //! The WebGPU thread moves memory from idle to in flight when a submission was accepted. A poller completes
 //! it with the proof that the submission is done. From then on any thread may read the frame.
 //!
@@ -22,7 +29,7 @@ use std::sync::Arc;
 
 use wgpu_core::id::BufferId;
 
-use super::{Completed, Submission};
+use super::{Completed, ImageShape, Submission};
 use crate::api::error::PresentError;
 
 /// Owned memory, which stays mapped for as long as it exists.
@@ -34,8 +41,9 @@ use crate::api::error::PresentError;
 /// - `pointer()` always returns the same pointer, which is valid for reads and writes of `len()` bytes, and
 ///   these are initialized.
 /// - Nothing accesses the bytes but the GPU and the holder of `self`.
-/// - The GPU writes the bytes only for submissions with a copy to [`target`](Self::target), and the end of
-///   such a submission makes them visible to the CPU.
+/// - The GPU writes the bytes of a buffer only for submissions with a copy to [`target`](Self::target); those of
+///   an image only for submissions that were accepted before its texture was destroyed. The end of such a
+///   submission makes them visible to the CPU.
 pub(super) unsafe trait HostMemory: Send + Sync {
     fn pointer(&self) -> NonNull<u8>;
 
@@ -44,6 +52,19 @@ pub(super) unsafe trait HostMemory: Send + Sync {
 
     /// Returns what the device that allocated the memory knows it by.
     fn target(&self) -> Arc<dyn Any + Send + Sync>;
+
+    /// Returns how the pixels of an image lie in the memory; `None` for a buffer.
+    fn image(&self) -> Option<ImageLayout> {
+        None
+    }
+}
+
+/// How the pixels of an image lie in its memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ImageLayout {
+    pub(crate) shape: ImageShape,
+    /// Distance of two rows, in bytes.
+    pub(crate) stride: u32,
 }
 
 /// Portable memory: a buffer in wgpu-core's hub, which wgpu-core maps and may free.
@@ -79,6 +100,7 @@ impl Memory {
 
     fn target(&self) -> CopyTarget {
         match self {
+            Self::Owned(memory) if memory.image().is_some() => CopyTarget::InPlace(memory.target()),
             Self::Owned(memory) => CopyTarget::Owned(memory.target()),
             Self::Portable(memory) => CopyTarget::Hub(memory.id()),
         }
@@ -90,6 +112,13 @@ impl Memory {
             Self::Portable(memory) => Some(memory.id()),
         }
     }
+
+    fn image(&self) -> Option<ImageLayout> {
+        match self {
+            Self::Owned(memory) => memory.image(),
+            Self::Portable(_) => None,
+        }
+    }
 }
 
 /// Where a copy goes.
@@ -99,6 +128,8 @@ pub(crate) enum CopyTarget {
     Owned(Arc<dyn Any + Send + Sync>),
     /// A buffer in the hub.
     Hub(BufferId),
+    /// Nothing is copied: the texture was drawn in this image.
+    InPlace(Arc<dyn Any + Send + Sync>),
 }
 
 /// Memory that no submission writes and nothing reads.
@@ -128,8 +159,43 @@ impl IdleMemory {
         self.0.target()
     }
 
+    /// Returns how an image lies in the memory; `None` for a buffer.
+    pub(crate) fn image(&self) -> Option<ImageLayout> {
+        self.0.image()
+    }
+
+    /// Notes that the image is the memory of a texture.
+    pub(crate) fn drawn_in(self) -> DrawnMemory {
+        DrawnMemory(self.0)
+    }
+
     /// Notes that `submission`, which copies to the memory, was accepted.
     pub(crate) fn written_by(self, submission: Submission) -> InFlightMemory {
+        InFlightMemory { memory: self.0, submission }
+    }
+}
+
+/// An image that is the memory of a texture, so that the GPU may be writing it at any time.
+pub(crate) struct DrawnMemory(Memory);
+
+impl DrawnMemory {
+    /// Capacity in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn image(&self) -> Option<ImageLayout> {
+        self.0.image()
+    }
+
+    /// Returns the target that stands for the image in a submission.
+    pub(crate) fn target(&self) -> CopyTarget {
+        self.0.target()
+    }
+
+    /// Notes that `submission`, which presents the texture in place, was accepted. The texture is destroyed, so
+    /// nothing that is submitted later draws in the image.
+    pub(crate) fn presented_by(self, submission: Submission) -> InFlightMemory {
         InFlightMemory { memory: self.0, submission }
     }
 }
@@ -232,7 +298,7 @@ impl FrameMemory {
         // - The GPU writes them only for submissions that copy to the memory.
         //   `InFlightMemory::complete`, which alone makes a `FrameMemory`, demands proof that the last one is
         //   done. A further submission needs `IdleMemory`, and only `into_idle` makes that of a frame; it
-        //   consumes `self`.
+        //   consumes `self`. The texture of an image was destroyed after that submission was accepted.
         // - The CPU writes them only in `edit`, which borrows `self` exclusively.
         unsafe { std::slice::from_raw_parts(self.0.pointer().as_ptr(), self.0.len()) }
     }
@@ -244,6 +310,11 @@ impl FrameMemory {
         // reference to them exists: references are made here and in `bytes` only, and `self` is borrowed
         // exclusively.
         change(unsafe { std::slice::from_raw_parts_mut(self.0.pointer().as_ptr(), self.0.len()) });
+    }
+
+    /// Returns whether the memory is an image, in which a texture was drawn.
+    pub(crate) fn is_image(&self) -> bool {
+        self.0.image().is_some()
     }
 
     /// Gives up the bytes, so that the memory can be written again.

@@ -96,7 +96,7 @@ impl PortableBuffers {
     ) -> impl Iterator<Item = Arc<PortableBuffer>> + 'a {
         copies.iter().filter_map(|copy| match &copy.target {
             CopyTarget::Hub(id) => self.0.lock().get(id).cloned(),
-            CopyTarget::Owned(_) => None,
+            CopyTarget::Owned(_) | CopyTarget::InPlace(_) => None,
         })
     }
 
@@ -160,9 +160,9 @@ pub(super) struct PortableDevice<A: Api> {
     /// A portable buffer was created, so the device must be polled from now on. A Vulkan device with enough
     /// owned memory never creates one.
     has_portable: AtomicBool,
-    /// The buffers of one submission. Empty between calls; kept for its capacity. Accessed only on the WebGPU
+    /// The buffers of one submission, with `None` for each texture that is presented in place. Empty between calls; kept for its capacity. Accessed only on the WebGPU
     /// thread.
-    submitted: Mutex<Vec<BufferId>>,
+    submitted: Mutex<Vec<Option<BufferId>>>,
 }
 
 impl<A: Api> PortableDevice<A> {
@@ -223,10 +223,11 @@ impl<A: Api> PortableDevice<A> {
             buffers.push(match &copy.target {
                 // The buffers before this one must be dropped, whatever happens.
                 CopyTarget::Owned(memory) => {
-                    create_in_hub(&self.global, copy.id, || register(memory, copy.id))
-                        .unwrap_or(Err(PresentError::Panicked))?
+                    let registered = create_in_hub(&self.global, copy.id, || register(memory, copy.id));
+                    Some(registered.unwrap_or(Err(PresentError::Panicked))?)
                 }
-                CopyTarget::Hub(id) => *id,
+                CopyTarget::Hub(id) => Some(*id),
+                CopyTarget::InPlace(_) => None,
             });
             Ok(())
         });
@@ -241,10 +242,21 @@ impl<A: Api> PortableDevice<A> {
             Ok(()) => super::copy::submit(&self.global, self.id, queue, encoder, copies, &buffers),
             Err(reason) => Err(SubmitError { reason, may_be_in_flight: false }),
         };
+        let mut submitted = submitted;
         // After an error of `register` there are fewer buffers than copies.
         for (copy, buffer) in copies.iter().zip(buffers.drain(..)) {
-            if let CopyTarget::Owned(_) = copy.target {
-                catch_panic("wgpu-core", || self.global.buffer_drop(buffer));
+            match (&copy.target, buffer) {
+                (CopyTarget::Owned(_), Some(buffer)) => {
+                    catch_panic("wgpu-core", || self.global.buffer_drop(buffer));
+                }
+                (CopyTarget::InPlace(_), _) if submitted.is_ok() => {
+                    if catch_panic("wgpu-core", || self.global.texture_destroy(copy.texture)).is_none() {
+                        // The GPU may be told to draw in the image again, so it must not become a frame.
+                        submitted =
+                            Err(SubmitError { reason: PresentError::Panicked, may_be_in_flight: true });
+                    }
+                }
+                _ => {}
             }
         }
         *self.submitted.lock() = buffers;

@@ -10,6 +10,7 @@
 //! or cannot be had, a Vulkan device has portable memory like any other.
 
 mod heap;
+mod image;
 
 use std::any::Any;
 use std::ptr::NonNull;
@@ -18,24 +19,27 @@ use std::time::Duration;
 
 use wgpu_core::SubmissionIndex;
 use wgpu_core::api::Vulkan;
-use wgpu_core::id::{BufferId, DeviceId, QueueId};
-use wgpu_core::resource::{BufferDescriptor, CreateBufferError as CoreError};
+use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
+use wgpu_core::resource::{
+    BufferDescriptor, CreateBufferError as CoreError, CreateTextureError, TextureDescriptor,
+};
 use wgpu_hal::Device as _;
 use wgpu_hal::vulkan as hal;
-use wgpu_types::BufferUsages;
+use wgpu_types::{BufferUsages, TextureUses};
 
 use self::heap::{FrameHeap, HeapBuffer};
+use self::image::{HeapImage, OwnedImage};
 use super::copy::device_error;
 use super::memory::HostMemory;
 use super::portable::PortableDevice;
 use super::waiting::judge;
 use super::{
-    CreateBufferError, GpuDevice, HeapUsage, IdleMemory, ReadbackCopy, Submission, SubmitError, WaitResult,
-    with_headroom,
+    CopyTarget, CreateBufferError, GpuDevice, HeapUsage, IdleMemory, ImageShape, ReadbackCopy, Submission,
+    SubmitError, WaitResult, with_headroom,
 };
 use crate::api::error::PresentError;
 use crate::api::ids::EncoderIds;
-use crate::api::report::FrameMemoryKind;
+use crate::api::report::{FrameMemoryKind, ReadbackReason};
 
 /// A Vulkan device.
 pub(super) struct VulkanDevice {
@@ -125,6 +129,40 @@ impl GpuDevice for VulkanDevice {
             }
         }
         self.device.allocate(bytes, headroom, id)
+    }
+
+    fn allocate_image(&self, shape: &ImageShape) -> Result<IdleMemory, ReadbackReason> {
+        let heap = self.heap.as_ref().ok_or(ReadbackReason::Device)?;
+        let image = heap.allocate_image(shape)?;
+        Ok(IdleMemory::owned(Box::new(OwnedImage(image))))
+    }
+
+    fn create_texture_in(
+        &self,
+        image: &IdleMemory,
+        descriptor: &TextureDescriptor<'_>,
+        id: Option<TextureId>,
+    ) -> Option<(TextureId, Option<CreateTextureError>)> {
+        let CopyTarget::InPlace(image) = image.target() else { return None };
+        let image = image.downcast::<HeapImage>().ok()?;
+        let ours = self.heap.as_ref().is_some_and(|heap| Arc::ptr_eq(heap, image.heap()));
+        if !ours || Some(image.shape()) != ImageShape::of(descriptor).as_ref() {
+            return None;
+        }
+        image.clear();
+        let texture = image.texture(&self.device.device);
+        // SAFETY: the texture was made for this device and respects the descriptor, whose shape the image has.
+        // The image was cleared. Vulkan lets the change from the layout UNDEFINED, which this state stands for, discard
+        // the zeros; but only CPU adapters have images, and there a layout says nothing about where pixels lie.
+        Some(unsafe {
+            self.device.global.create_texture_from_hal(
+                Box::new(texture),
+                self.device.id,
+                descriptor,
+                TextureUses::UNINITIALIZED,
+                id,
+            )
+        })
     }
 
     fn heap(&self) -> HeapUsage {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use wgpu_core::device::WaitIdleError;
 use wgpu_core::global::Global;
 use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
+use wgpu_core::resource::{CreateTextureError, TextureDescriptor};
 use wgpu_core::{SubmissionIndex, api};
 use wgpu_hal::Api;
 use wgpu_types as wgt;
@@ -87,6 +88,15 @@ impl Gpu for WgpuCore {
 
     fn has_buffer(&self, id: BufferId) -> bool {
         self.portable_buffers.has(id)
+    }
+
+    fn create_texture(
+        &self,
+        device: DeviceId,
+        descriptor: &TextureDescriptor<'_>,
+        id: Option<TextureId>,
+    ) -> (TextureId, Option<CreateTextureError>) {
+        self.global.device_create_texture(device, descriptor, id)
     }
 
     fn destroy_texture(&self, id: TextureId) {

@@ -39,8 +39,13 @@ pub(super) fn enforce(entries: &mut Entries, gpu: &dyn Gpu) {
             owner.resting += len;
             resting.push((len, id));
         }
-        owner.lent +=
-            entry.ring.recycler().lent().iter().map(|lent| lent.in_flight + lent.frames).sum::<usize>();
+        owner.lent += entry
+            .ring
+            .recycler()
+            .lent()
+            .iter()
+            .map(|lent| lent.in_flight + lent.drawn + lent.frames)
+            .sum::<usize>();
     }
     if !owners.values().any(OwnerMemory::is_too_much) {
         return;

@@ -7,7 +7,10 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use wgpu_core::id::BufferId;
+use smallvec::SmallVec;
+use wgpu_core::id::{BufferId, TextureId};
+
+use super::canvas_textures::{CanvasTexture, MOST_TEXTURES};
 
 use crate::api::canvas::BufferIds;
 use crate::api::ids::{ContextId, OwnerId};
@@ -23,6 +26,8 @@ pub(super) struct Entries {
     by_owner: FxHashMap<OwnerId, FxHashSet<ContextId>>,
     /// The buffer ids that the engine provided for these contexts.
     provided: FxHashSet<BufferId>,
+    /// The context of each canvas texture.
+    canvas_textures: FxHashMap<TextureId, ContextId>,
     /// Contexts that were removed and whose frames may live on.
     ended: Vec<EndedContext>,
 }
@@ -31,6 +36,8 @@ pub(super) struct Entries {
 pub(super) struct ContextEntry {
     pub(super) data: Arc<ContextData>,
     pub(super) ring: StagingRing,
+    /// Textures that were made for the context and are not presented yet, oldest first.
+    pub(super) canvas_textures: SmallVec<[CanvasTexture; 1]>,
     pub(super) last_used: Instant,
     /// A copy was asked for since the last flush.
     pub(super) is_queued: bool,
@@ -72,6 +79,7 @@ impl Entries {
         let entry = ContextEntry {
             data,
             ring,
+            canvas_textures: SmallVec::new(),
             last_used: Instant::now(),
             is_queued: false,
             round: 0,
@@ -106,6 +114,43 @@ impl Entries {
         ids.filter_map(|id| Some((*id, self.by_id.get(id)?)))
     }
 
+    /// Adds a texture of a context. If there is none with this id, does nothing.
+    pub(super) fn add_canvas_texture(&mut self, context: ContextId, texture: CanvasTexture) {
+        let Some(entry) = self.by_id.get_mut(&context) else { return };
+        // The id can name an earlier texture that the engine has dropped itself.
+        entry.canvas_textures.retain(|known| known.id != texture.id);
+        if entry.canvas_textures.len() >= MOST_TEXTURES {
+            let oldest = entry.canvas_textures.remove(0);
+            self.canvas_textures.remove(&oldest.id);
+        }
+        self.canvas_textures.insert(texture.id, context);
+        entry.canvas_textures.push(texture);
+    }
+
+    /// Takes out a texture of a context.
+    pub(super) fn take_canvas_texture(&mut self, context: ContextId, id: TextureId) -> Option<CanvasTexture> {
+        let entry = self.by_id.get_mut(&context)?;
+        let index = entry.canvas_textures.iter().position(|texture| texture.id == id)?;
+        self.canvas_textures.remove(&id);
+        Some(entry.canvas_textures.remove(index))
+    }
+
+    /// Forgets a texture that is destroyed or dropped, if it is a canvas texture.
+    pub(super) fn forget_canvas_texture(&mut self, id: TextureId) {
+        if let Some(context) = self.canvas_textures.get(&id).copied() {
+            drop(self.take_canvas_texture(context, id));
+        }
+    }
+
+    /// Returns the contexts that have a canvas texture for which `condition` is true.
+    pub(super) fn with_canvas_textures(&self, condition: impl Fn(&CanvasTexture) -> bool) -> Vec<ContextId> {
+        if self.canvas_textures.is_empty() {
+            return Vec::new();
+        }
+        let has_one = |entry: &ContextEntry| entry.canvas_textures.iter().any(&condition);
+        self.iter().filter(|(_, entry)| has_one(entry)).map(|(id, _)| id).collect()
+    }
+
     /// Number of bytes that the contexts of an owner have in flight.
     pub(super) fn bytes_in_flight(&self, owner: OwnerId) -> usize {
         self.of_owner(owner).map(|(_, entry)| entry.ring.recycler().in_flight()).sum()
@@ -118,7 +163,12 @@ impl Entries {
 
     /// Removes an ended context and drops what wgpu-core knows of its buffers. Returns the buffer ids that the engine had provided.
     pub(super) fn remove(&mut self, id: ContextId, gpu: &dyn Gpu) -> Vec<BufferId> {
-        let Some(ContextEntry { data, ring, .. }) = self.by_id.remove(&id) else { return Vec::new() };
+        let Some(ContextEntry { data, ring, canvas_textures, .. }) = self.by_id.remove(&id) else {
+            return Vec::new();
+        };
+        for texture in canvas_textures {
+            self.canvas_textures.remove(&texture.id);
+        }
         let owner = data.owner();
         if let Some(ids) = self.by_owner.get_mut(&owner) {
             ids.remove(&id);

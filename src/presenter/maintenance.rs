@@ -157,6 +157,7 @@ impl Presenter {
             for lent in recycler.lent() {
                 let frames =
                     if lent.device_gone { MemoryKind::FramesOfLostDevices } else { MemoryKind::Frames };
+                report(owner, context, MemoryKind::CanvasTextures, lent.drawn);
                 report(owner, context, MemoryKind::InFlight, lent.in_flight);
                 report(owner, context, frames, lent.frames);
             }

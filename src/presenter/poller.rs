@@ -212,6 +212,12 @@ impl Poller {
         Some(self.device(device)?.device().clone())
     }
 
+    /// Returns what is kept of a device, unless it was destroyed or dropped.
+    pub(super) fn open_living(&self, device: DeviceId) -> Option<Arc<dyn GpuDevice>> {
+        let poller = self.device(device).filter(|poller| !poller.is_retired())?;
+        Some(poller.device().clone())
+    }
+
     /// Returns the devices that were waited for or presented on, and were not dropped.
     pub(super) fn devices(&self) -> Vec<DeviceId> {
         self.0.devices.lock().pollers.keys().copied().collect()

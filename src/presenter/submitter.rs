@@ -14,17 +14,19 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::smallvec;
 use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 
+use super::canvas_textures::{CanvasTexture, KeptPixels, TextureContent};
 use super::entries::{Entries, Waiting};
 use super::poller::Poller;
 use super::poller::waits::{Continuation, Wait};
 use crate::api::canvas::PendingTexture;
 use crate::api::error::PresentError;
 use crate::api::ids::{ContextId, EncoderIds, OwnerId, ReturnedId};
+use crate::api::report::ReadbackReason;
 use crate::context::{Admission, ContextData, Purpose, Stage, Ticket};
 use crate::delivery::{Message, Outbox, Reply, reply_with_region};
 use crate::frame::CopyLayout;
 use crate::gpu::{ContainedGpu, CopyTarget, Gpu, GpuDevice, ReadbackCopy, SubmitError};
-use crate::staging::{LentBuffer, StagingRing};
+use crate::staging::{DrawnBuffer, LentBuffer, StagingRing};
 
 /// Upper bound of the bytes of one owner in flight. What goes beyond it waits, unless a canvas has fewer than two presents and no capture in
 /// flight.
@@ -81,6 +83,9 @@ pub(super) struct QueuedCopy {
     pub(super) texture: PendingTexture,
     pub(super) layout: CopyLayout,
     pub(super) asked: Instant,
+    /// The image that the texture was drawn in, if it need not be copied. It is taken when a place for the copy is looked
+    /// for.
+    pub(super) drawn: Option<DrawnBuffer>,
 }
 
 /// Why a queued copy has no buffer.
@@ -108,6 +113,8 @@ enum Destination {
     Fresh(LentBuffer, Option<Ticket>),
     /// The buffer of the present that the copy supersedes. The queue copies in order, so the newer bytes stay.
     Taken(Ticket),
+    /// The image that the texture was drawn in. Nothing is copied.
+    Drawn(DrawnBuffer),
 }
 
 impl Submitter {
@@ -140,13 +147,63 @@ impl Submitter {
         if entries.get(context).is_some_and(|entry| entry.is_queued) {
             self.flush(entries);
         }
+        let (mut purpose, mut layout, mut drawn) = (purpose, layout, None);
+        let is_present = matches!(purpose, Purpose::Present(_));
+        if let Purpose::Present(present) = &mut purpose
+            && let Some(CanvasTexture { content, .. }) =
+                entries.take_canvas_texture(context, texture.texture_id)
+        {
+            let reads_wait = entries.get(context).is_some_and(|entry| entry.waiting >= Waiting::Captures);
+            present.readback = match content {
+                TextureContent::Kept(pixels, layout) => {
+                    present.readback = None;
+                    self.return_encoder_ids(texture.encoder_ids);
+                    return self.present_kept(data, purpose, pixels, layout);
+                }
+                TextureContent::Lost => {
+                    self.return_encoder_ids(texture.encoder_ids);
+                    let number = data.ask(purpose, layout);
+                    return data.fail(number, &PresentError::DeviceLost);
+                }
+                TextureContent::Ordinary(reason) => Some(reason),
+                // The copies that wait need the texture.
+                TextureContent::Image(_) if reads_wait => Some(ReadbackReason::ReadsWait),
+                TextureContent::Image(buffer) => match CanvasTexture::in_place(&buffer, layout) {
+                    Some(in_place) => {
+                        (layout, drawn) = (in_place, Some(buffer));
+                        None
+                    }
+                    None => Some(ReadbackReason::Configuration),
+                },
+            };
+        }
         if let Some(entry) = entries.get_mut(context) {
             entry.is_queued = true;
         }
-        let is_present = matches!(purpose, Purpose::Present(_));
         let number = data.ask(purpose, layout);
         let asked = Instant::now();
-        self.queued.push(QueuedCopy { context, data, number, is_present, texture, layout, asked });
+        self.queued.push(QueuedCopy { context, data, number, is_present, texture, layout, asked, drawn });
+    }
+
+    /// Presents what is kept of a texture whose device was destroyed.
+    fn present_kept(
+        &mut self,
+        data: Arc<ContextData>,
+        purpose: Purpose,
+        pixels: KeptPixels,
+        layout: CopyLayout,
+    ) {
+        let number = data.ask(purpose, layout);
+        match pixels {
+            KeptPixels::InFlight(buffer) => {
+                let submission = buffer.submission();
+                data.submitted(number, buffer, None);
+                let context = Arc::downgrade(&data);
+                let then = Continuation::Complete { context, number, asked: Instant::now() };
+                self.unawaited.push((submission.device, Wait { index: submission.index, then }));
+            }
+            KeptPixels::Done(buffer) => data.complete_present(number, layout, buffer),
+        }
     }
 
     /// Asks for a copy that a read waits for. If the same texture is copied for the same context in the next flush already, and the region
@@ -196,6 +253,7 @@ impl Submitter {
         // Without copies that wait this set is empty, and allocates nothing.
         let kept: FxHashSet<_> = self.queued.iter().map(|queued| queued.texture.texture_id).collect();
         for (texture, fate) in self.held_back.extract_if(.., |(texture, _)| !kept.contains(texture)) {
+            entries.forget_canvas_texture(texture);
             match fate {
                 TextureFate::Destroy => self.gpu.destroy_texture(texture),
                 TextureFate::Drop => {
@@ -277,8 +335,8 @@ impl Submitter {
         let Some(device) = self.poller.open(device) else {
             return group.drain(..).for_each(|queued| self.refuse(queued, &PresentError::Panicked, false));
         };
-        for queued in group.drain(..) {
-            match self.find_destination(&queued, &device, entries) {
+        for mut queued in group.drain(..) {
+            match self.find_destination(&mut queued, &device, entries) {
                 Ok(destination) => {
                     let id = entries.get(queued.context).and_then(|entry| entry.ring.unused_id());
                     prepared.push(PreparedCopy { queued, destination, id });
@@ -311,10 +369,18 @@ impl Submitter {
     /// Finds a buffer for a copy.
     fn find_destination(
         &mut self,
-        queued: &QueuedCopy,
+        queued: &mut QueuedCopy,
         device: &Arc<dyn GpuDevice>,
         entries: &mut Entries,
     ) -> Result<Destination, NotNow> {
+        if let Some(drawn) = queued.drawn.take() {
+            // It needs no memory and takes no other present's place: there are few images.
+            return if queued.data.has(queued.number) {
+                Ok(Destination::Drawn(drawn))
+            } else {
+                Err(NotNow::Ended)
+            };
+        }
         let size = queued.layout.size();
         if size.width.max(size.height) > device.largest_texture() {
             // The device has no such texture, so memory for it is not even looked for.
@@ -401,6 +467,7 @@ impl Submitter {
                     let buffer = std::mem::replace(&mut ticket.stage, Stage::Completing).into_buffer();
                     (buffer.map(|buffer| buffer.resubmitted(submission)), Some(ticket))
                 }
+                Destination::Drawn(drawn) => (Some(drawn.presented(submission)), None),
             };
             let QueuedCopy { data, number, asked, .. } = queued;
             if let Some(buffer) = buffer {
@@ -432,6 +499,8 @@ impl Submitter {
                 queued.data.fail_taken(ticket, &error.reason)
             }
             Destination::Taken(ticket) => self.restore(&queued, Some(ticket)),
+            // Its texture may be drawn in again, so the image is not used for another one.
+            Destination::Drawn(_) => {}
         }
         self.refuse(queued, &error.reason, error.may_be_in_flight);
     }
@@ -512,6 +581,7 @@ impl Destination {
         match self {
             Self::Fresh(lent, _) => Some(lent.buffer.target()),
             Self::Taken(ticket) => ticket.stage.buffer().map(|buffer| buffer.target()),
+            Self::Drawn(drawn) => Some(drawn.target()),
         }
     }
 }

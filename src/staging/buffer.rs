@@ -9,6 +9,9 @@
 //!       └────────────────────── dropped while the GPU writes ───┘
 //! ```
 //!
+//! An [image](crate::gpu::DrawnMemory) goes another way to Mapping: `AvailableBuffer ── drawn_in ──▶ DrawnBuffer ──
+//! presented ──▶ MappingBuffer`. In between it is the memory of a canvas texture.
+//!
 //! The states are those of Servo's canvas contexts. The ring lends a buffer on the WebGPU thread, where it is
 //! also submitted; a poller completes it; any thread may drop it. When it is dropped, what is left of it goes
 //! back to the ring's [`Recycler`]. What has an id in wgpu-core is said in `ring`.
@@ -26,7 +29,8 @@ use super::recycler::{LentBytesGuard, LentKind, Recycler};
 use crate::api::error::PresentError;
 use crate::api::report::FrameMemoryKind;
 use crate::gpu::{
-    Completed, CopyTarget, FrameMemory, IdleMemory, InFlightMemory, Readable, Submission, Unreadable,
+    Completed, CopyTarget, DrawnMemory, FrameMemory, IdleMemory, ImageLayout, InFlightMemory, Readable,
+    Submission, Unreadable,
 };
 use crate::sync::catch_panic;
 
@@ -80,6 +84,23 @@ impl BufferMemory for InFlightMemory {
     }
 }
 
+impl BufferMemory for DrawnMemory {
+    const KIND: LentKind = LentKind::Drawn;
+
+    fn len(&self) -> usize {
+        DrawnMemory::len(self)
+    }
+
+    fn hub_id(&self) -> Option<BufferId> {
+        None
+    }
+
+    /// The texture may still be drawn in, so the memory is not used again. The texture keeps it alive.
+    fn into_idle(self) -> Option<IdleMemory> {
+        None
+    }
+}
+
 impl BufferMemory for FrameMemory {
     const KIND: LentKind = LentKind::Frame;
 
@@ -99,7 +120,10 @@ impl BufferMemory for FrameMemory {
 /// A lent buffer that no submission copies to.
 pub(crate) type AvailableBuffer = Buffer<IdleMemory>;
 
-/// A lent buffer in flight: the GPU copies into it.
+/// A lent image that is the memory of a canvas texture.
+pub(crate) type DrawnBuffer = Buffer<DrawnMemory>;
+
+/// A lent buffer in flight: the GPU copies into it, or finishes what is drawn in it.
 pub(crate) type MappingBuffer = Buffer<InFlightMemory>;
 
 /// A lent staging buffer in the state that `M` names. Dropping it gives it back to the recycler, on any
@@ -159,6 +183,16 @@ impl AvailableBuffer {
         self.transition(|memory| memory.written_by(submission))
     }
 
+    /// Returns the image that the buffer is, if it is one.
+    pub(crate) fn memory(&self) -> &IdleMemory {
+        &self.parts.memory
+    }
+
+    /// Notes that the image is the memory of a texture.
+    pub(crate) fn drawn_in(self) -> DrawnBuffer {
+        self.transition(IdleMemory::drawn_in)
+    }
+
     /// Gives the buffer back without its memory. So it is not used again, as is necessary after a submission
     /// that failed although the GPU may have accepted it, and nothing of it rests.
     pub(crate) fn abandon(self) {
@@ -166,6 +200,23 @@ impl AvailableBuffer {
         let hub_id = memory.hub_id();
         drop(memory);
         lent.give_back(None, hub_id);
+    }
+}
+
+impl DrawnBuffer {
+    /// Returns how the pixels lie in the image.
+    pub(crate) fn image(&self) -> Option<ImageLayout> {
+        self.parts.memory.image()
+    }
+
+    /// Returns what stands for the image in a submission.
+    pub(crate) fn target(&self) -> CopyTarget {
+        self.parts.memory.target()
+    }
+
+    /// Notes that `submission` was accepted, which presents the texture in place.
+    pub(crate) fn presented(self, submission: Submission) -> MappingBuffer {
+        self.transition(|memory| memory.presented_by(submission))
     }
 }
 
@@ -253,6 +304,14 @@ impl MappedBuffer {
         match &self.0 {
             Bytes::InPlace(buffer) => buffer.parts.memory.bytes(),
             Bytes::Copied(pooled) => pooled.bytes(),
+        }
+    }
+
+    /// Returns whether the pixels lie where the texture was drawn.
+    pub(crate) fn is_image(&self) -> bool {
+        match &self.0 {
+            Bytes::InPlace(buffer) => buffer.parts.memory.is_image(),
+            Bytes::Copied(_) => false,
         }
     }
 

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use wgpu_core::id::{BufferId, DeviceId};
 
 use super::reclaimer::Reclaimer;
-use crate::gpu::IdleMemory;
+use crate::gpu::{IdleMemory, ImageShape};
 use crate::sync::{Mutex, rank};
 
 /// How many spares survive [`Recycler::collect`]: one to copy into while one frame is shown and another is
@@ -90,6 +90,8 @@ pub(super) struct Freed {
 pub(crate) struct LentBytes {
     /// Bytes of buffers that the GPU writes, or that were acquired to be submitted.
     pub(crate) in_flight: usize,
+    /// Bytes of images that are the memory of canvas textures.
+    pub(crate) drawn: usize,
     /// Bytes of frames: shown, about to be shown, locked by a renderer, or held by snapshots.
     pub(crate) frames: usize,
     /// The device was destroyed or dropped. Frames in owned memory keep alive what is left of it.
@@ -108,6 +110,7 @@ struct DeviceEntry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LentKind {
     InFlight,
+    Drawn,
     Frame,
 }
 
@@ -134,7 +137,7 @@ impl Recycler {
         Self { state: Mutex::default(), reclaimer: Some(reclaimer) }
     }
 
-    /// Takes the smallest resting memory of a device that has room for `bytes` bytes and is not far too large.
+    /// Takes the smallest resting buffer of a device that has room for `bytes` bytes and is not far too large.
     /// Among equal ones it takes the one that came last, so that what is not needed is left to age.
     pub(super) fn take(&self, device: DeviceId, bytes: usize) -> Option<IdleMemory> {
         let fits = bytes..=bytes.max(SMALLEST).saturating_mul(LARGEST_EXCESS);
@@ -145,9 +148,28 @@ impl Recycler {
             .iter()
             .enumerate()
             .rev()
-            .filter(|(_, resting)| resting.device == device && fits.contains(&resting.memory.len()));
+            .filter(|(_, resting)| resting.device == device && fits.contains(&resting.memory.len()))
+            .filter(|(_, resting)| resting.memory.image().is_none());
         let index = fitting.min_by_key(|(_, resting)| resting.memory.len()).map(|(index, _)| index)?;
         Some(state.resting.remove(index).memory)
+    }
+
+    /// Takes a resting image of a device and a shape: the one that came last, whose bytes a core may still have.
+    pub(super) fn take_image(&self, device: DeviceId, shape: &ImageShape) -> Option<IdleMemory> {
+        let mut state = self.state.lock();
+        state.last_request = Instant::now();
+        let fits = |resting: &RestingMemory| {
+            resting.device == device && resting.memory.image().is_some_and(|image| image.shape == *shape)
+        };
+        let index = state.resting.iter().rposition(fits)?;
+        Some(state.resting.remove(index).memory)
+    }
+
+    /// Takes out all resting images.
+    pub(super) fn take_images(&self) -> Vec<IdleMemory> {
+        let mut state = self.state.lock();
+        let is_image = |resting: &mut RestingMemory| resting.memory.image().is_some();
+        state.resting.extract_if(.., is_image).map(|resting| resting.memory).collect()
     }
 
     /// Lets memory rest that was taken.
@@ -160,11 +182,14 @@ impl Recycler {
         self.watch(is_new);
     }
 
-    /// Takes the memory that has rested longest, of any size and device. With `in_hub`, takes portable memory
+    /// Takes the buffer that has rested longest, of any size and device. With `in_hub`, takes portable memory
     /// alone.
     pub(super) fn take_oldest(&self, in_hub: bool) -> Option<IdleMemory> {
         let mut state = self.state.lock();
-        let wanted = |resting: &RestingMemory| !in_hub || resting.memory.hub_id().is_some();
+        let wanted = |resting: &RestingMemory| match in_hub {
+            true => resting.memory.hub_id().is_some(),
+            false => resting.memory.image().is_none(),
+        };
         let index = state.resting.iter().position(wanted)?;
         Some(state.resting.remove(index).memory)
     }
@@ -390,6 +415,7 @@ impl LentBytes {
     fn of(&mut self, kind: LentKind) -> &mut usize {
         match kind {
             LentKind::InFlight => &mut self.in_flight,
+            LentKind::Drawn => &mut self.drawn,
             LentKind::Frame => &mut self.frames,
         }
     }
@@ -466,7 +492,7 @@ impl LentBytesGuard {
         };
         let bytes = &mut state.lent[index].bytes;
         change(bytes);
-        if (bytes.in_flight, bytes.frames) == (0, 0) {
+        if (bytes.in_flight, bytes.drawn, bytes.frames) == (0, 0, 0) {
             state.lent.swap_remove(index);
         }
     }

@@ -20,7 +20,8 @@
 //! larger than everything that was requested lately are freed by [`StagingRing::shrink_to_demand`], within
 //! two seconds after the canvas has stopped growing.
 
-use std::sync::Arc;
+use std::any::Any;
+use std::sync::{Arc, Weak};
 
 use wgpu_core::id::{BufferId, DeviceId};
 
@@ -29,7 +30,8 @@ use super::reclaimer::Reclaimer;
 use super::recycler::{Freed, Recycler};
 use crate::api::canvas::BufferIds;
 use crate::api::error::PresentError;
-use crate::gpu::{CopyTarget, Gpu, GpuDevice, IdleMemory};
+use crate::api::report::ReadbackReason;
+use crate::gpu::{CopyTarget, Gpu, GpuDevice, IdleMemory, ImageShape};
 
 /// Buffer sizes are multiples of this many bytes.
 const GRANULE: usize = 4096;
@@ -40,6 +42,10 @@ const HEADROOM: usize = 4;
 /// Requests for more than this many bytes get no headroom: hardly any canvas is much larger than a screen.
 const LARGEST_WITH_HEADROOM: usize = 64 << 20;
 
+/// Upper bound of the images of a context: one that script draws in, two in flight or about to be shown, and one that is
+/// shown. Whatever else holds images, such as snapshots, takes of these.
+const MOST_IMAGES: usize = 4;
+
 /// The staging buffers of a context.
 pub(crate) struct StagingRing {
     recycler: Arc<Recycler>,
@@ -47,6 +53,8 @@ pub(crate) struct StagingRing {
     hub_buffers: Vec<(BufferId, DeviceId)>,
     ids: IdSource,
     demand: RecentDemand,
+    /// All images that exist: resting, lent, or kept alive by a texture that is not presented.
+    images: Vec<Weak<dyn Any + Send + Sync>>,
 }
 
 /// A buffer that was lent for a copy.
@@ -80,7 +88,7 @@ impl StagingRing {
             BufferIds::Provided(ids) => IdSource::Provided(ids),
         };
         let recycler = Arc::new(Recycler::new(reclaimer));
-        Self { recycler, hub_buffers: Vec::new(), ids, demand: RecentDemand::default() }
+        Self { recycler, hub_buffers: Vec::new(), ids, demand: RecentDemand::default(), images: Vec::new() }
     }
 
     /// Lends a buffer of `device` with at least `bytes` bytes: a resting one that fits, or a new one. Returns
@@ -92,13 +100,8 @@ impl StagingRing {
         bytes: usize,
     ) -> Result<Option<LentBuffer>, PresentError> {
         self.collect(gpu);
-        let largest_recent = self.demand.current.max(self.demand.previous);
-        if bytes > largest_recent {
-            // The canvas grows, so its largest buffers may be needed soon.
-            self.recycler.limit(usize::MAX);
-        }
+        let largest_recent = self.request(bytes);
         let grows = largest_recent > 0 && bytes > largest_recent && bytes <= LARGEST_WITH_HEADROOM;
-        self.demand.current = self.demand.current.max(bytes);
         if let Some(memory) = self.recycler.take(device.id(), bytes) {
             if memory.hub_id().is_none() && !self.vacate_id(gpu) {
                 self.recycler.put_back(device.id(), memory);
@@ -126,11 +129,52 @@ impl StagingRing {
         Ok(Some(LentBuffer { buffer: self.lend(device.id(), memory), is_new: true }))
     }
 
-    /// Returns whether a copy to `target` can be submitted now: an id is left for it, or it needs none.
+    /// Lends an image of `device` that a texture of this shape can be drawn in: a resting one, or a new one.
+    pub(crate) fn acquire_image(
+        &mut self,
+        gpu: &dyn Gpu,
+        device: &dyn GpuDevice,
+        shape: &ImageShape,
+    ) -> Result<AvailableBuffer, ReadbackReason> {
+        self.collect(gpu);
+        let memory = match self.recycler.take_image(device.id(), shape) {
+            Some(memory) => memory,
+            None => {
+                // Resting images are of another shape or device than what is drawn now.
+                drop(self.recycler.take_images());
+                self.images.retain(|image| image.strong_count() > 0);
+                if self.images.len() >= MOST_IMAGES {
+                    return Err(ReadbackReason::ImagesInUse);
+                }
+                let memory = device.allocate_image(shape)?;
+                if let CopyTarget::InPlace(image) = memory.target() {
+                    self.images.push(Arc::downgrade(&image));
+                }
+                memory
+            }
+        };
+        self.request(memory.len());
+        Ok(self.lend(device.id(), memory))
+    }
+
+    /// Notes a request for memory. Returns the largest recent one before it.
+    fn request(&mut self, bytes: usize) -> usize {
+        let largest_recent = self.demand.current.max(self.demand.previous);
+        if bytes > largest_recent {
+            // The canvas grows, so its largest buffers may be needed soon.
+            self.recycler.limit(usize::MAX);
+        }
+        self.demand.current = self.demand.current.max(bytes);
+        largest_recent
+    }
+
+    /// Returns whether a copy to `target` can be submitted now: an id is left for it, or it needs none. Nothing can be
+    /// copied to an image.
     pub(crate) fn can_submit(&self, target: &CopyTarget) -> bool {
         match (target, &self.ids) {
             (CopyTarget::Owned(_), IdSource::Provided(unused)) => !unused.is_empty(),
             (CopyTarget::Owned(_), IdSource::Allocated) | (CopyTarget::Hub(_), _) => true,
+            (CopyTarget::InPlace(_), _) => false,
         }
     }
 
@@ -141,6 +185,11 @@ impl StagingRing {
             IdSource::Allocated => None,
             IdSource::Provided(unused) => unused.last().copied(),
         }
+    }
+
+    /// Whether wgpu-core allocates ids, for lack of ids of the engine's.
+    pub(crate) fn allocates_ids(&self) -> bool {
+        matches!(self.ids, IdSource::Allocated)
     }
 
     /// Frees the resting buffers that are larger than every recent request, and lent buffers of such a size

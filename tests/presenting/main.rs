@@ -5,6 +5,7 @@
 mod support;
 mod world;
 
+mod direct;
 mod engine;
 mod faults;
 mod frames;

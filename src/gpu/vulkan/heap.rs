@@ -1,4 +1,4 @@
-//! The heap of owned frame memory of one Vulkan device.
+//! The heap of owned frame memory of one Vulkan device, for staging buffers and [images](super::image).
 //!
 //! A driver allows only so many memory objects (`VkDeviceMemory`): often 4,096 for a device, and what exceeds
 //! that is an error that wgpu-core takes for the loss of the device. So small staging buffers share objects of
@@ -21,8 +21,10 @@ use gpu_allocator::{AllocationError, AllocationSizes, AllocatorDebugSettings, Me
 use parking_lot::Mutex;
 use wgpu_hal::vulkan as hal;
 
+use super::image::HeapImage;
+use crate::api::report::ReadbackReason;
 use crate::gpu::portable::Guard;
-use crate::gpu::{CreateBufferError, HeapUsage};
+use crate::gpu::{CreateBufferError, HeapUsage, ImageShape};
 
 /// Bytes of a memory object that small staging buffers share. It is the smallest that the allocator can have,
 /// so that a device with few small canvases takes little.
@@ -34,7 +36,9 @@ const SHARE: u32 = 4;
 /// The frame memory of one device.
 pub(super) struct FrameHeap {
     state: Mutex<HeapState>,
-    /// The index of the memory type of all buffers.
+    /// The device is a CPU.
+    is_on_cpu: bool,
+    /// The index of the memory type of all buffers and images.
     memory_type: u32,
     /// Upper bound of the memory objects of either kind.
     most_objects: usize,
@@ -77,9 +81,10 @@ impl FrameHeap {
         let allocator = allocator
             .map_err(|error| log::error!("webgpu-presentation: no heap for owned memory: {error}"))
             .ok()?;
+        let is_on_cpu = properties.device_type == vk::PhysicalDeviceType::CPU;
         let most_objects = (properties.limits.max_memory_allocation_count / SHARE).max(1) as usize;
         let state = Mutex::new(HeapState { allocator, blocks: 0, dedicated: 0, used: 0 });
-        Some(Arc::new(Self { state, memory_type, most_objects, device }))
+        Some(Arc::new(Self { state, is_on_cpu, memory_type, most_objects, device }))
     }
 
     /// Allocates a buffer of `len` bytes, at least one, that textures can be copied to.
@@ -91,9 +96,23 @@ impl FrameHeap {
             .sharing_mode(vk::SharingMode::EXCLUSIVE);
         // SAFETY: the description is valid, and the guard keeps the device alive.
         let buffer = unsafe { raw.create_buffer(&info, None) }.map_err(creation_error)?;
-        match self.bind(buffer, len) {
-            Ok((allocation, pointer)) => {
-                Ok(Arc::new(HeapBuffer { heap: self.clone(), buffer, allocation, pointer, len }))
+        // SAFETY: the buffer was created from this device.
+        let requirements = unsafe { raw.get_buffer_memory_requirements(buffer) };
+        let bound = self.bind_memory(requirements, |memory, offset| {
+            // SAFETY: the memory is new, of this device, and has the size, the alignment and the type that the
+            // buffer requires.
+            unsafe { raw.bind_buffer_memory(buffer, memory, offset) }
+        });
+        match bound {
+            Ok(bound) => {
+                if requirements.size <= BLOCK {
+                    // Another canvas may have had the memory. Its bytes must not be seen, even if a driver that lost
+                    // the device says that the copy is done.
+                    // SAFETY: the memory is mapped there and has at least `len` bytes, which no other allocation
+                    // overlaps, and nothing accesses it yet.
+                    unsafe { bound.pointer().write_bytes(0, len) };
+                }
+                Ok(Arc::new(HeapBuffer { heap: self.clone(), buffer, bound, len }))
             }
             Err(error) => {
                 // SAFETY: the buffer was created above from this device, and nothing uses it.
@@ -103,18 +122,24 @@ impl FrameHeap {
         }
     }
 
-    /// Binds memory to a buffer of `len` bytes. Returns it, and where it is mapped.
-    ///
-    /// Precondition: `buffer` was created from the heap's device and has no memory yet.
-    fn bind(&self, buffer: vk::Buffer, len: usize) -> Result<(Allocation, NonNull<u8>), CreateBufferError> {
-        let raw = self.device.raw_device();
-        // SAFETY: the buffer was created from this device.
-        let mut requirements = unsafe { raw.get_buffer_memory_requirements(buffer) };
+    /// Creates an image that textures of `shape` can be drawn in.
+    pub(super) fn allocate_image(
+        self: &Arc<Self>,
+        shape: &ImageShape,
+    ) -> Result<Arc<HeapImage>, ReadbackReason> {
+        HeapImage::new(self, shape)
+    }
+
+    /// Allocates memory for a buffer or a linear image with these requirements, which `bind` binds to it.
+    pub(super) fn bind_memory(
+        &self,
+        mut requirements: vk::MemoryRequirements,
+        bind: impl FnOnce(vk::DeviceMemory, vk::DeviceSize) -> Result<(), vk::Result>,
+    ) -> Result<Bound, CreateBufferError> {
         requirements.memory_type_bits &= 1 << self.memory_type;
         if requirements.memory_type_bits == 0 {
             return Err(CreateBufferError::OutOfMemory);
         }
-        let is_small = requirements.size <= BLOCK;
         let allocation = self.state.lock().allocate(
             &AllocationCreateDesc {
                 name: "canvas frame",
@@ -125,26 +150,53 @@ impl FrameHeap {
             },
             self.most_objects,
         )?;
-        // SAFETY: the allocation is new, of this device, and has the size, the alignment and the type that the
-        // buffer requires.
-        let bound = unsafe { raw.bind_buffer_memory(buffer, allocation.memory(), allocation.offset()) };
+        // SAFETY: the caller binds the memory as a whole, and frees it with the heap.
+        let bound = bind(unsafe { allocation.memory() }, allocation.offset());
         // The memory is mapped as a whole, because its type is host-visible.
         match (bound, allocation.mapped_ptr().map(NonNull::cast::<u8>)) {
             (Ok(()), Some(pointer)) => {
-                if is_small {
-                    // Another canvas may have had it. Its bytes must not be seen, even if a driver that lost
-                    // the device says that the copy is done.
-                    // SAFETY: the allocation is mapped at `pointer` and has at least `len` bytes, which no
-                    // other allocation overlaps, and nothing accesses it yet.
-                    unsafe { pointer.write_bytes(0, len) };
-                }
-                Ok((allocation, pointer))
+                let len = usize::try_from(requirements.size).unwrap_or(usize::MAX);
+                Ok(Bound { allocation, pointer, len })
             }
             (bound, _) => {
                 self.state.lock().free(allocation);
                 Err(bound.err().map_or(CreateBufferError::OutOfMemory, creation_error))
             }
         }
+    }
+
+    /// Frees memory. Precondition: what it was bound to is destroyed.
+    pub(super) fn free(&self, bound: Bound) {
+        self.state.lock().free(bound.allocation);
+    }
+
+    pub(super) fn device(&self) -> &hal::Device {
+        &self.device
+    }
+
+    /// Whether the device is a CPU, which draws in ordinary memory.
+    pub(super) fn is_on_cpu(&self) -> bool {
+        self.is_on_cpu
+    }
+
+    /// Whether the driver supports an image.
+    pub(super) fn supports(&self, info: &vk::ImageCreateInfo<'_>) -> bool {
+        let hal: &hal::Device = &self.device;
+        // SAFETY: the physical device belongs to this instance, which the device keeps alive.
+        let limits = unsafe {
+            hal.shared_instance().raw_instance().get_physical_device_image_format_properties(
+                hal.raw_physical_device(),
+                info.format,
+                info.image_type,
+                info.tiling,
+                info.usage,
+                info.flags,
+            )
+        };
+        limits.is_ok_and(|limits| {
+            let largest = limits.max_extent;
+            info.extent.width <= largest.width && info.extent.height <= largest.height
+        })
     }
 
     pub(super) fn usage(&self) -> HeapUsage {
@@ -199,22 +251,47 @@ impl HeapState {
     }
 }
 
-/// A `VkBuffer` and the mapped memory that is bound to it. Dropping it frees both, on any thread.
-pub(super) struct HeapBuffer {
-    heap: Arc<FrameHeap>,
-    buffer: vk::Buffer,
+/// Mapped memory that is bound to a buffer or an image. It is [freed](FrameHeap::free) by whatever has it.
+pub(super) struct Bound {
     allocation: Allocation,
     pointer: NonNull<u8>,
     len: usize,
 }
 
-// SAFETY: the pointer is valid on every thread, and it is dereferenced only through `OwnedMemory`, of which
-// each buffer has one. Vulkan's handles may be used on any thread; those that demand exclusive access are used
-// in `drop` and under the lock of the heap.
-unsafe impl Send for HeapBuffer {}
-// SAFETY: a shared reference gives access to the memory only through `OwnedMemory`, of which each buffer has
-// one.
-unsafe impl Sync for HeapBuffer {}
+// SAFETY: the pointer is valid on every thread, and it is dereferenced only through `OwnedMemory` and `OwnedImage`, of
+// which each buffer and each image has one. Vulkan's handles may be used on any thread; those that demand exclusive
+// access are used when the memory is freed, under the lock of the heap.
+unsafe impl Send for Bound {}
+// SAFETY: a shared reference gives access to the memory only through `OwnedMemory` and `OwnedImage`, of which each
+// buffer and each image has one.
+unsafe impl Sync for Bound {}
+
+impl Bound {
+    /// Returns where the memory is mapped, until it is freed.
+    pub(super) fn pointer(&self) -> NonNull<u8> {
+        self.pointer
+    }
+
+    /// Capacity in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+}
+
+impl Default for Bound {
+    /// Makes a value without memory.
+    fn default() -> Self {
+        Self { allocation: Allocation::default(), pointer: NonNull::dangling(), len: 0 }
+    }
+}
+
+/// A `VkBuffer` and the mapped memory that is bound to it. Dropping it frees both, on any thread.
+pub(super) struct HeapBuffer {
+    heap: Arc<FrameHeap>,
+    buffer: vk::Buffer,
+    bound: Bound,
+    len: usize,
+}
 
 impl HeapBuffer {
     pub(super) fn heap(&self) -> &Arc<FrameHeap> {
@@ -227,7 +304,7 @@ impl HeapBuffer {
 
     /// Returns where the memory is mapped, for as long as `self` exists.
     pub(super) fn pointer(&self) -> NonNull<u8> {
-        self.pointer
+        self.bound.pointer()
     }
 
     /// Capacity in bytes.
@@ -243,7 +320,7 @@ impl Drop for HeapBuffer {
         // both are gone. wgpu-core drops what it knows only after the submissions that use it are done, so the
         // GPU does not write; without `OwnedMemory` the CPU does not read.
         unsafe { self.heap.device.raw_device().destroy_buffer(self.buffer, None) };
-        self.heap.state.lock().free(std::mem::take(&mut self.allocation));
+        self.heap.free(std::mem::take(&mut self.bound));
     }
 }
 
