@@ -16,17 +16,18 @@ use euclid::default::Size2D;
 use parking_lot::{Condvar, Mutex};
 use wgpu_core::SubmissionIndex;
 use wgpu_core::id::{BufferId, CommandBufferId, CommandEncoderId, DeviceId, Id, QueueId, TextureId};
+use wgpu_core::resource::{CreateTextureError, TextureDescriptor};
 use wgpu_hal::DeviceError;
 
-use super::memory::{HostMemory, HubMemory, Unmapped};
+use super::memory::{HostMemory, HubMemory, ImageLayout, Unmapped};
 use super::waiting::judge;
 use super::{
-    Completed, CopyTarget, CreateBufferError, Gpu, GpuDevice, IdleMemory, PollResult, ReadbackCopy,
-    Submission, SubmitError, WaitResult,
+    Completed, CopyTarget, CreateBufferError, Gpu, GpuDevice, IdleMemory, ImageShape, PollResult,
+    ReadbackCopy, Submission, SubmitError, WaitResult,
 };
 use crate::api::error::PresentError;
 use crate::api::ids::EncoderIds;
-use crate::api::report::FrameMemoryKind;
+use crate::api::report::{FrameMemoryKind, ReadbackReason};
 
 /// Returns the id of a device, which need not be created first.
 pub(crate) fn device(index: u32) -> DeviceId {
@@ -55,7 +56,7 @@ pub(crate) fn encoder_ids(index: u32) -> EncoderIds {
 pub(crate) fn memory(bytes: &[u8]) -> IdleMemory {
     let memory = Arc::new(FakeMemory::new(bytes.len(), Arc::default()));
     memory.write(0, bytes);
-    IdleMemory::owned(Box::new(FakeBuffer(memory)))
+    IdleMemory::owned(Box::new(FakeBuffer { memory, image: None }))
 }
 
 /// Returns the first submission to device 0.
@@ -107,6 +108,8 @@ struct FakeGpuState {
     /// All owned memory.
     owned: Vec<Weak<FakeMemory>>,
     textures: HashMap<TextureId, FakeTexture>,
+    /// Devices have images, as those of CPU adapters do.
+    has_images: bool,
     devices: HashMap<DeviceId, DeviceState>,
     encoders: HashSet<EncoderIds>,
     /// How many of the next buffers cannot be created.
@@ -131,6 +134,8 @@ struct FakeTexture {
     device: DeviceId,
     pixel: Pixel,
     fault: Option<Fault>,
+    /// The image that it is drawn in.
+    image: Option<Weak<FakeMemory>>,
 }
 
 /// The bytes of one pixel: 4, or 8 of half floats.
@@ -181,8 +186,24 @@ impl FakeGpu {
         let mut state = self.0.state.lock();
         state.next_id += 1;
         let id = TextureId::zip(state.next_id, 1);
-        state.textures.insert(id, FakeTexture { device, pixel, fault });
+        state.textures.insert(id, FakeTexture { device, pixel, fault, image: None });
         id
+    }
+
+    /// Lets devices with owned memory have images.
+    pub(crate) fn have_images(&self) {
+        self.0.state.lock().has_images = true;
+    }
+
+    /// Draws all pixels of a texture that is not destroyed. A frame that lies in its image would change too.
+    pub(crate) fn draw(&self, id: TextureId, pixel: &[u8]) {
+        let mut state = self.0.state.lock();
+        let texture = state.textures.get_mut(&id).unwrap_or_else(|| panic!("{id:?} is not in the hub"));
+        assert_eq!(texture.fault, None, "{id:?} cannot be drawn");
+        texture.pixel = pixel.iter().copied().collect();
+        let Some(memory) = texture.image.as_ref().and_then(Weak::upgrade) else { return };
+        let pixel = texture.pixel.clone();
+        memory.write(0, &pixel.iter().copied().cycle().take(memory.len).collect::<Vec<_>>());
     }
 
     /// Finishes all submissions to a device, in order.
@@ -322,6 +343,21 @@ impl Gpu for FakeGpu {
         self.0.state.lock().buffers.contains_key(&id)
     }
 
+    fn create_texture(
+        &self,
+        device: DeviceId,
+        descriptor: &TextureDescriptor<'_>,
+        id: Option<TextureId>,
+    ) -> (TextureId, Option<CreateTextureError>) {
+        let pixel = vec![0; descriptor.format.block_copy_size(None).unwrap_or(4) as usize];
+        let new = self.texture_of(device, &pixel, None);
+        let Some(id) = id else { return (new, None) };
+        let mut state = self.0.state.lock();
+        let texture = state.textures.remove(&new).expect("it was created");
+        assert!(state.textures.insert(id, texture).is_none(), "{id:?} is in the hub already");
+        (id, None)
+    }
+
     fn destroy_texture(&self, id: TextureId) {
         let mut state = self.0.state.lock();
         let texture = state.textures.get_mut(&id).unwrap_or_else(|| panic!("{id:?} is not in the hub"));
@@ -380,7 +416,7 @@ impl FakeDevice {
         }
         state.created += 1;
         let memory = Arc::new(FakeMemory::new(bytes, self.gpu.0.panics.clone()));
-        let buffer = FakeBuffer(memory.clone());
+        let buffer = FakeBuffer { memory: memory.clone(), image: None };
         if self.gpu.0.memory == FrameMemoryKind::Owned {
             state.owned.retain(|memory| memory.strong_count() > 0);
             state.owned.push(Arc::downgrade(&memory));
@@ -418,6 +454,42 @@ impl GpuDevice for FakeDevice {
         super::with_headroom(bytes, headroom, |bytes| self.create(bytes, id))
     }
 
+    fn allocate_image(&self, shape: &ImageShape) -> Result<IdleMemory, ReadbackReason> {
+        let mut state = self.gpu.0.state.lock();
+        if !state.has_images || self.gpu.0.memory != FrameMemoryKind::Owned {
+            return Err(ReadbackReason::Device);
+        }
+        if state.fail_next_creations > 0 {
+            state.fail_next_creations -= 1;
+            return Err(ReadbackReason::OutOfMemory);
+        }
+        state.created += 1;
+        let row = shape.size.width * shape.format.block_copy_size(None).unwrap_or(4);
+        // As on lavapipe.
+        let stride = row.next_multiple_of(64);
+        let len = stride as usize * shape.size.height as usize;
+        let memory = Arc::new(FakeMemory::new(len, self.gpu.0.panics.clone()));
+        state.owned.retain(|memory| memory.strong_count() > 0);
+        state.owned.push(Arc::downgrade(&memory));
+        let image = Some(ImageLayout { shape: *shape, stride });
+        Ok(IdleMemory::owned(Box::new(FakeBuffer { memory, image })))
+    }
+
+    fn create_texture_in(
+        &self,
+        image: &IdleMemory,
+        descriptor: &TextureDescriptor<'_>,
+        id: Option<TextureId>,
+    ) -> Option<(TextureId, Option<CreateTextureError>)> {
+        let CopyTarget::InPlace(memory) = image.target() else { return None };
+        let memory: Arc<FakeMemory> = memory.downcast().expect("it is memory of the fake GPU");
+        memory.write(0, &vec![0; memory.len]);
+        let (id, error) = self.gpu.create_texture(self.id, descriptor, id);
+        let mut state = self.gpu.0.state.lock();
+        state.textures.get_mut(&id)?.image = Some(Arc::downgrade(&memory));
+        Some((id, error))
+    }
+
     fn submit(
         &self,
         queue: QueueId,
@@ -433,17 +505,23 @@ impl GpuDevice for FakeDevice {
         let buffers: Vec<_> = copies
             .iter()
             .map(|copy| match &copy.target {
-                CopyTarget::Hub(id) => *id,
+                CopyTarget::Hub(id) => Some(*id),
                 CopyTarget::Owned(memory) => {
                     let memory = memory.clone().downcast().expect("it is memory of the fake GPU");
-                    state.register(self.id, memory, copy.id)
+                    Some(state.register(self.id, memory, copy.id))
                 }
+                CopyTarget::InPlace(_) => None,
             })
             .collect();
         let submitted = self.submit_to(state, copies, &buffers);
         for (copy, buffer) in copies.iter().zip(buffers) {
-            if let CopyTarget::Owned(_) = copy.target {
-                state.buffers.remove(&buffer);
+            match (&copy.target, buffer) {
+                (CopyTarget::Owned(_), Some(buffer)) => drop(state.buffers.remove(&buffer)),
+                (CopyTarget::InPlace(_), _) if submitted.is_ok() => {
+                    let texture = state.textures.get_mut(&copy.texture).expect("it was submitted");
+                    texture.fault = Some(Fault::Destroyed);
+                }
+                _ => {}
             }
         }
         submitted
@@ -487,7 +565,7 @@ impl FakeDevice {
         &self,
         state: &mut FakeGpuState,
         copies: &[ReadbackCopy],
-        buffers: &[BufferId],
+        buffers: &[Option<BufferId>],
     ) -> Result<Submission, SubmitError> {
         let refused = |reason| SubmitError { reason, may_be_in_flight: false };
         let device = state.devices.entry(self.id).or_default();
@@ -496,20 +574,27 @@ impl FakeDevice {
         }
         // As with wgpu-core, a submission unmaps portable memory even if it is refused then. A poll maps it
         // again.
-        for buffer in buffers {
+        for buffer in buffers.iter().flatten() {
             state.buffers[buffer].1.unmapped.store(device.polls, Ordering::Relaxed);
         }
         let mut resolved = Vec::new();
         for (copy, buffer) in copies.iter().zip(buffers) {
             let texture = &state.textures[&copy.texture];
-            let (owner, memory) = &state.buffers[buffer];
-            if texture.device != self.id || *owner != self.id {
+            let (owner, memory) = match (buffer, &copy.target) {
+                (Some(buffer), _) => state.buffers[buffer].clone(),
+                (None, CopyTarget::InPlace(memory)) => {
+                    let memory = memory.clone().downcast().expect("it is memory of the fake GPU");
+                    (texture.device, memory)
+                }
+                (None, _) => panic!("a copy goes to a buffer"),
+            };
+            if texture.device != self.id || owner != self.id {
                 return Err(refused(PresentError::WrongDevice));
             }
             match texture.fault {
                 Some(Fault::Invalid) => return Err(refused(PresentError::TextureInvalid)),
                 Some(Fault::Destroyed) => return Err(refused(PresentError::TextureDestroyed)),
-                None => resolved.push((memory.clone(), copy.size, copy.stride, texture.pixel.clone())),
+                None => resolved.push((memory, copy.size, copy.stride, texture.pixel.clone())),
             }
         }
         device.submitted += 1;
@@ -550,9 +635,9 @@ impl HubMemory for FakeHubBuffer {
     /// Fails unless the buffer is in the hub, its device lives, and a poll has mapped it since it was last
     /// unmapped.
     fn copy_out(&self, len: usize, into: &mut Vec<u8>) -> Result<(), Unmapped> {
-        ReadPanics::enter(&self.buffer.0.panics.completions);
+        ReadPanics::enter(&self.buffer.memory.panics.completions);
         let mut state = self.gpu.0.state.lock();
-        let memory = &self.buffer.0;
+        let memory = &self.buffer.memory;
         let ours = state.buffers.get(&self.id).is_some_and(|(_, known)| Arc::ptr_eq(known, memory));
         let mapped = state.devices.get(&self.device).is_some_and(|device| {
             !device.destroyed
@@ -630,22 +715,29 @@ impl Drop for FakeMemory {
 }
 
 /// Owned memory: the bytes can be read where they are.
-struct FakeBuffer(Arc<FakeMemory>);
+struct FakeBuffer {
+    memory: Arc<FakeMemory>,
+    image: Option<ImageLayout>,
+}
 
 // SAFETY: the allocation lives as long as the `Arc`, and is initialized. The fake GPU writes it only when it
 // finishes a submission that copies to its buffer. Besides that only the holder of this value accesses it:
 // `FakeHubBuffer`, which reads it too, holds one.
 unsafe impl HostMemory for FakeBuffer {
     fn pointer(&self) -> NonNull<u8> {
-        ReadPanics::enter(&self.0.panics.reads);
-        self.0.pointer
+        ReadPanics::enter(&self.memory.panics.reads);
+        self.memory.pointer
     }
 
     fn len(&self) -> usize {
-        self.0.len
+        self.memory.len
     }
 
     fn target(&self) -> Arc<dyn Any + Send + Sync> {
-        self.0.clone()
+        self.memory.clone()
+    }
+
+    fn image(&self) -> Option<ImageLayout> {
+        self.image
     }
 }

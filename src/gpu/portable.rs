@@ -250,11 +250,10 @@ impl<A: Api> PortableDevice<A> {
                     catch_panic("wgpu-core", || self.global.buffer_drop(buffer));
                 }
                 (CopyTarget::InPlace(_), _) if submitted.is_ok() => {
-                    if catch_panic("wgpu-core", || self.global.texture_destroy(copy.texture)).is_none() {
-                        // The GPU may be told to draw in the image again, so it must not become a frame.
-                        submitted =
-                            Err(SubmitError { reason: PresentError::Panicked, may_be_in_flight: true });
-                    }
+                    let destroyed = catch_panic("wgpu-core", || self.global.texture_destroy(copy.texture));
+                    // If it is not, the GPU may be told to draw in the image again, so it must not become a frame.
+                    let error = SubmitError { reason: PresentError::Panicked, may_be_in_flight: true };
+                    submitted = submitted.and_then(|submission| destroyed.map(|()| submission).ok_or(error));
                 }
                 _ => {}
             }

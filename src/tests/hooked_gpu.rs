@@ -8,12 +8,13 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use wgpu_core::SubmissionIndex;
 use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
+use wgpu_core::resource::{CreateTextureError, TextureDescriptor};
 
 use super::world::*;
 use crate::gpu::fake::FakeGpu;
 use crate::gpu::{
-    CreateBufferError, Gpu, GpuDevice, IdleMemory, PollResult, ReadbackCopy, Submission, SubmitError,
-    WaitResult,
+    CreateBufferError, Gpu, GpuDevice, IdleMemory, ImageShape, PollResult, ReadbackCopy, Submission,
+    SubmitError, WaitResult,
 };
 use crate::{EncoderIds, PresenterOptions};
 
@@ -111,6 +112,15 @@ impl Gpu for HookedGpu {
         self.gpu.has_buffer(id)
     }
 
+    fn create_texture(
+        &self,
+        device: DeviceId,
+        descriptor: &TextureDescriptor<'_>,
+        id: Option<TextureId>,
+    ) -> (TextureId, Option<CreateTextureError>) {
+        self.gpu.create_texture(device, descriptor, id)
+    }
+
     fn destroy_texture(&self, id: TextureId) {
         self.hooks.enter(Call::DestroyTexture);
         self.gpu.destroy_texture(id);
@@ -175,6 +185,19 @@ impl GpuDevice for HookedDevice {
     ) -> Result<IdleMemory, CreateBufferError> {
         self.hooks.enter(Call::CreateBuffer);
         self.device.allocate(bytes, headroom, id)
+    }
+
+    fn allocate_image(&self, shape: &ImageShape) -> Result<IdleMemory, crate::ReadbackReason> {
+        self.device.allocate_image(shape)
+    }
+
+    fn create_texture_in(
+        &self,
+        image: &IdleMemory,
+        descriptor: &TextureDescriptor<'_>,
+        id: Option<TextureId>,
+    ) -> Option<(TextureId, Option<CreateTextureError>)> {
+        self.device.create_texture_in(image, descriptor, id)
     }
 
     fn submit(

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use wgpu_core::SubmissionIndex;
 use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
+use wgpu_core::resource::{CreateTextureError, TextureDescriptor};
 
 use super::hooked_gpu::HookedGpu;
 use super::world::*;
@@ -42,6 +43,15 @@ impl Gpu for Polling {
 
     fn has_buffer(&self, _: BufferId) -> bool {
         false
+    }
+
+    fn create_texture(
+        &self,
+        _: DeviceId,
+        _: &TextureDescriptor<'_>,
+        _: Option<TextureId>,
+    ) -> (TextureId, Option<CreateTextureError>) {
+        (TextureId::zip(0, 1), None)
     }
 
     fn destroy_texture(&self, _: TextureId) {}
