@@ -49,7 +49,8 @@ use crate::sync::{Mutex, rank};
 
 pub(crate) use self::locking::NotLocked;
 pub use self::map::ContextMap;
-pub(crate) use self::tickets::{Admission, Purpose, Stage, Ticket};
+pub(crate) use self::reading::Unread;
+pub(crate) use self::tickets::{Admission, OfFrame, Purpose, Stage, Ticket};
 
 /// One canvas context, as the presenter, pollers and renderers share it. What only the WebGPU thread touches, the ring of staging
 /// buffers, lies with the presenter.
@@ -87,6 +88,8 @@ struct ContextState {
     tickets: Tickets,
     current: CurrentContent,
     replaced: Option<ReplacedBuffer>,
+    /// Reads that waited for a present whose frame has turned out to be an image. The WebGPU thread copies it.
+    unread: Vec<Unread>,
     image: CompositorImage,
     outcomes: Outcomes,
 }
@@ -112,6 +115,7 @@ impl ContextData {
             tickets: Tickets::default(),
             current: CurrentContent { sequence: 0, content },
             replaced: None,
+            unread: Vec::new(),
             image: CompositorImage::new(id, generations, outbox.clone(), fallback.clone()),
             outcomes: Outcomes::new(id, outbox.clone(), waiters),
         };
@@ -168,7 +172,7 @@ impl ContextData {
     /// Asks for a copy: makes a ticket that is queued. Returns the name of the ticket.
     ///
     /// A present can supersede an older one that is queued too. A capture is refused if too many reads wait already.
-    pub(crate) fn ask(&self, purpose: Purpose, layout: CopyLayout) -> u64 {
+    pub(crate) fn ask(&self, purpose: Purpose, layout: CopyLayout, of_frame: Option<OfFrame>) -> u64 {
         let mut state = self.state.lock();
         state.number += 1;
         let number = state.number;
@@ -185,13 +189,24 @@ impl ContextData {
             state.outcomes.copies(present.readback);
         }
         let sequence = state.sequence;
-        let ticket = Ticket { number, purpose, layout, asked: Instant::now(), stage: Stage::Queued };
+        let ticket =
+            Ticket { number, purpose, layout, of_frame, asked: Instant::now(), stage: Stage::Queued };
         if !state.is_alive() {
             let _ = self.fail_ticket(&mut state, ticket, &PresentError::ContextDestroyed);
         } else if let Some(superseded) = state.tickets.push(ticket) {
             state.end_superseded(&superseded, sequence);
         }
         number
+    }
+
+    /// Notes that the newest present is a shared image.
+    pub(crate) fn is_shared(&self) {
+        self.state.lock().outcomes.copies(None);
+    }
+
+    /// Whether reads wait for a copy.
+    pub(crate) fn is_read(&self, number: u64) -> bool {
+        self.state.lock().tickets.is_read(number)
     }
 
     /// Whether this ticket has not ended.

@@ -12,11 +12,13 @@ mod fallback;
 mod generations;
 mod image_keys;
 mod outbox;
+mod sharing;
 mod waiters;
 
 pub(crate) use self::compositor_image::{CompositorImage, HandlerId};
 pub(crate) use self::fallback::{Fallback, LockAnswer, Locked};
-pub(crate) use self::generations::{Forgotten, Generation, Generations};
+pub(crate) use self::generations::{Forgotten, Generation, Generations, place_of};
 pub(crate) use self::image_keys::{ImageKeys, KeyClaim};
 pub(crate) use self::outbox::{Callback, Message, Outbox, Recipients, Reply, reply_with_region};
+pub(crate) use self::sharing::Sharing;
 pub(crate) use self::waiters::Waiters;

@@ -52,7 +52,7 @@ struct ImageLock {
 impl ExternalImages {
     /// Makes the handler of one WebRender instance. Several handlers may share a map.
     pub fn new(map: &ContextMap) -> Self {
-        Self { map: map.clone(), id: map.new_handler(), locks: FxHashMap::default(), threads: Vec::new() }
+        Self { map: map.clone(), id: map.new_handler(None), locks: FxHashMap::default(), threads: Vec::new() }
     }
 
     /// Returns the bytes of an image: those of the image update with this generation, or of a newer frame with the same layout. They stay

@@ -14,13 +14,15 @@ mod snapshot;
 #[cfg(test)]
 pub(crate) mod testing;
 
+use std::sync::Arc;
+
 use crate::pixels::{AlphaMode, Conversion, swap_in_place};
 use crate::staging::{MappedBuffer, PooledBytes};
 
-pub(crate) use crate::staging::CountedBytes;
+pub(crate) use crate::staging::{CountedBytes, DeviceUuids, SharedImage};
 
-pub(crate) use self::layout::{ByteOrder, CopyLayout, FrameLayout, check_size};
-pub(crate) use self::readback::Readback;
+pub(crate) use self::layout::{ByteOrder, CopyLayout, FrameLayout, Place, check_size};
+pub(crate) use self::readback::{ImageRead, Readback};
 #[cfg(test)]
 pub(crate) use self::shared::WeakFrame;
 pub(crate) use self::shared::{FramePool, SharedFrame};
@@ -37,11 +39,27 @@ enum Pixels {
     Staged(MappedBuffer),
     /// Bytes that were converted from those that the GPU copied.
     Converted(PooledBytes),
+    /// Bytes that script reads too.
+    Read(Arc<Readback>),
+    /// A texture, and the layout of a copy of it. There are no bytes.
+    Texture(MappedBuffer, CopyLayout),
     /// The only pixel of a frame of one pixel.
     Single([u8; 4]),
 }
 
 impl Frame {
+    /// Makes a frame of a texture that another API can sample. `layout` is that of the texture that was copied to it. Returns
+    /// `None` if WebRender cannot show its pixels as they are.
+    pub(crate) fn of_texture(layout: &CopyLayout, texture: MappedBuffer) -> Option<Self> {
+        Some(Self { layout: layout.as_texture()?, pixels: Pixels::Texture(texture, *layout) })
+    }
+
+    /// Makes a frame of bytes that script reads too. Returns `None` if WebRender cannot show them as they are.
+    pub(crate) fn of_read(readback: &Arc<Readback>) -> Option<Self> {
+        let layout = readback.layout().shown_as_it_is()?;
+        Some(Self { layout, pixels: Pixels::Read(readback.clone()) })
+    }
+
     /// Makes a frame of the copied bytes, in place. Returns them if WebRender cannot show them as they are.
     pub(crate) fn of(readback: Readback) -> Result<Self, Readback> {
         match readback.layout().shown_as_it_is() {
@@ -69,6 +87,8 @@ impl Frame {
                 }
                 Pixels::Converted(pooled) => swap_red_and_blue(&self.layout, pooled.bytes_mut()),
                 Pixels::Single(pixel) => pixel.swap(0, 2),
+                // Bytes that others read are not changed, and a texture has its order for good.
+                Pixels::Read(_) | Pixels::Texture(..) => return self,
             }
             self.layout = self.layout.with_order(order);
         }
@@ -97,7 +117,7 @@ impl Frame {
         match &self.pixels {
             Pixels::Staged(buffer) => Some(buffer.count_more(len)),
             Pixels::Converted(pooled) => Some(pooled.count_more(len)),
-            Pixels::Single(_) => None,
+            Pixels::Read(_) | Pixels::Texture(..) | Pixels::Single(_) => None,
         }
     }
 
@@ -105,10 +125,35 @@ impl Frame {
     /// context of the frame is gone.
     pub(crate) fn is_orphan(&self) -> bool {
         match &self.pixels {
-            Pixels::Staged(buffer) => buffer.is_orphan(),
+            Pixels::Staged(buffer) | Pixels::Texture(buffer, _) => buffer.is_orphan(),
+            Pixels::Read(readback) => readback.is_orphan(),
             Pixels::Converted(pooled) => pooled.is_orphan(),
             Pixels::Single(_) => false,
         }
+    }
+
+    /// Returns the image that a renderer samples; `None` if it reads bytes.
+    pub(crate) fn texture(&self) -> Option<Arc<dyn SharedImage>> {
+        match &self.pixels {
+            Pixels::Texture(buffer, _) => buffer.shared_image(),
+            _ => None,
+        }
+    }
+
+    /// Returns what it takes to read the frame's texture; `None` if the frame is bytes.
+    pub(crate) fn image_read(&self) -> Option<ImageRead> {
+        match &self.pixels {
+            Pixels::Texture(buffer, layout) => {
+                let (source, device) = (buffer.copy_source()?, buffer.shared_image()?.device());
+                Some(ImageRead { source, device, layout: *layout })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a renderer can have the frame that reads `len` bytes, if it reads bytes.
+    pub(crate) fn serves(&self, len: usize) -> bool {
+        self.layout.place() == Place::Texture || self.bytes().len() >= len
     }
 
     /// Returns the `layout().byte_len()` bytes of the frame.
@@ -119,6 +164,8 @@ impl Frame {
                 bytes.get(..self.layout.byte_len()).unwrap_or(bytes)
             }
             Pixels::Converted(pooled) => pooled.bytes(),
+            Pixels::Read(readback) => readback.bytes(),
+            Pixels::Texture(..) => &[],
             Pixels::Single(pixel) => pixel,
         }
     }

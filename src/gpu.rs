@@ -13,6 +13,7 @@
 //! Only the upload belt calls wgpu-core outside this folder. It has calls of its own in `belt/device.rs` and
 //! `belt/upload.rs`, and shares [`each_backend`] alone.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -162,6 +163,20 @@ pub(crate) trait GpuDevice: Send + Sync {
         Err(ReadbackReason::Device)
     }
 
+    /// Returns the names of the device, if it can allocate shared images.
+    fn uuids(&self) -> Option<DeviceUuids> {
+        None
+    }
+
+    /// Allocates an image that textures of this size and format can be copied to, and that another API can import.
+    fn allocate_shared(
+        &self,
+        _size: Size2D<u32>,
+        _format: TextureFormat,
+    ) -> Result<IdleMemory, ReadbackReason> {
+        Err(ReadbackReason::Device)
+    }
+
     /// Creates a texture, transparent black, whose memory is an image. Returns `None` if the image is not this
     /// device's. The descriptor has the image's shape.
     fn create_texture_in(
@@ -183,12 +198,12 @@ pub(crate) trait GpuDevice: Send + Sync {
     /// Once the submission is accepted, the textures of copies [in place](CopyTarget::InPlace) are destroyed, so
     /// that nothing draws in a frame.
     ///
-    /// The ids of `encoder` are free again when this returns. Without any, wgpu-core allocates them. The same
+    /// All `ids` are free again when this returns. Without any, wgpu-core allocates them. The same
     /// holds for the ids of copies to owned memory, which is in the hub only during this call.
     fn submit(
         &self,
         queue: QueueId,
-        encoder: Option<EncoderIds>,
+        ids: SubmissionIds,
         copies: &[ReadbackCopy],
     ) -> Result<Submission, SubmitError>;
 
@@ -203,11 +218,55 @@ pub(crate) trait GpuDevice: Send + Sync {
     fn must_poll(&self) -> bool;
 }
 
-/// A copy of a texture, or of a part of it, to the beginning of memory; or a texture whose own memory becomes the
-/// frame.
+/// What is copied.
+#[derive(Clone)]
+pub(crate) enum CopySource {
+    /// A texture of the page's.
+    Texture(TextureId),
+    /// A shared image, which only the device that allocated it knows.
+    Image(Arc<dyn Any + Send + Sync>),
+}
+
+/// An image in memory that another graphics API imports. Usable on any thread.
+pub(crate) trait SharedImage: Send + Sync {
+    /// The device that allocated it, whose id may name another one by now.
+    fn device(&self) -> DeviceId;
+
+    fn uuids(&self) -> DeviceUuids;
+
+    /// In pixels.
+    fn size(&self) -> Size2D<u32>;
+
+    fn format(&self) -> TextureFormat;
+
+    /// Bytes of the memory, which the import must name.
+    fn memory_size(&self) -> u64;
+
+    /// Returns a handle to the memory, which is the caller's; `None` if the driver gives none.
+    #[cfg(unix)]
+    fn export(&self) -> Option<std::os::fd::OwnedFd>;
+}
+
+/// Names the device and the driver to another graphics API: memory can be shared if both are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DeviceUuids {
+    pub(crate) device: [u8; 16],
+    pub(crate) driver: [u8; 16],
+}
+
+/// The ids of the command encoders of a submission; `None` where wgpu-core allocates them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SubmissionIds {
+    pub(crate) first: Option<EncoderIds>,
+    /// Used only if something is copied to or from a shared image.
+    pub(crate) second: Option<EncoderIds>,
+}
+
+/// A copy of a texture, or of a part of it, to the beginning of memory or to a shared image; or a texture whose own
+/// memory becomes the frame.
 #[derive(Clone)]
 pub(crate) struct ReadbackCopy {
-    pub(crate) texture: TextureId,
+    pub(crate) source: CopySource,
     pub(crate) target: CopyTarget,
     /// The id under which wgpu-core knows owned memory while the copy is submitted. `None` lets wgpu-core
     /// allocate one. Portable memory has an id of its own.
@@ -263,6 +322,21 @@ impl ImageShape {
             usage,
             has_view_formats: !descriptor.view_formats.is_empty(),
         })
+    }
+}
+
+impl ReadbackCopy {
+    /// Whether it is to or from a shared image.
+    fn is_shared(&self) -> bool {
+        matches!((&self.source, &self.target), (CopySource::Image(_), _) | (_, CopyTarget::Shared(_)))
+    }
+
+    /// Returns the texture that is copied to a shared image.
+    fn shared_texture(&self) -> Option<TextureId> {
+        match (&self.source, &self.target) {
+            (CopySource::Texture(texture), CopyTarget::Shared(_)) => Some(*texture),
+            _ => None,
+        }
     }
 }
 

@@ -37,9 +37,9 @@ use crate::api::ids::{CanvasEpoch, ContextId, OwnerId, ReturnedId, TransactionId
 use crate::api::image_sink::ImageSink;
 use crate::api::options::PresenterOptions;
 use crate::api::report::Statistics;
-use crate::context::{ContextData, ContextMap};
+use crate::context::{ContextData, ContextMap, OfFrame, Unread};
 use crate::delivery::{Message, Outbox, Recipients, Reply};
-use crate::frame::{CopyLayout, Snapshot};
+use crate::frame::{CopyLayout, ImageRead, Snapshot};
 use crate::gpu::{ContainedGpu, Gpu, WgpuCore};
 use crate::pixels::AlphaMode;
 use crate::staging::Reclaimer;
@@ -85,6 +85,8 @@ pub struct Presenter {
     maintenance_due: Arc<AtomicBool>,
     /// When the memory of all contexts was looked at last.
     last_settled: Option<Instant>,
+    /// Wakes the engine when frames can be shared no more.
+    _wake: Arc<dyn Fn() + Send + Sync>,
     _not_sync: PhantomData<Cell<()>>,
 }
 
@@ -128,10 +130,18 @@ impl Presenter {
             wake();
         });
         let gpu = Arc::new(ContainedGpu::new(gpu));
+        map.sharing().add_presenter(&wake);
+        let own_wake = wake.clone();
         let poller = Poller::new(gpu.clone(), wake.clone(), copy_timeout);
         let outbox = Arc::new(Outbox::new(Recipients { sink, on_outcome, on_id, wake }));
         Self {
-            submitter: Submitter::new(gpu.clone(), poller.clone(), outbox.clone(), spin),
+            submitter: Submitter::new(
+                gpu.clone(),
+                poller.clone(),
+                outbox.clone(),
+                map.sharing().clone(),
+                spin,
+            ),
             gpu,
             outbox,
             poller,
@@ -140,6 +150,7 @@ impl Presenter {
             map: map.clone(),
             maintenance_due,
             last_settled: None,
+            _wake: own_wake,
             _not_sync: PhantomData,
         }
     }
@@ -255,8 +266,9 @@ impl Presenter {
                 self.get_image(id, Some(*texture), reply);
             }
             (Some(data), None) => {
-                data.take(Box::new(reply));
-                self.outbox.drain();
+                let unread = data.take(Box::new(reply));
+                self.read_image(id, data, unread);
+                self.flush();
             }
             (None, _) => self.get_image(id, texture, reply),
         }
@@ -382,6 +394,7 @@ impl Presenter {
     pub fn destroy_device(&mut self, device: DeviceId) {
         self.maintain_if_due();
         self.keep_canvas_textures(device);
+        self.keep_shared_images(device);
         self.finish_copies(device);
         self.poller.retire(device);
         self.gpu.destroy_device(device);
@@ -396,6 +409,7 @@ impl Presenter {
     pub fn drop_device(&mut self, device: DeviceId) {
         self.maintain_if_due();
         self.keep_canvas_textures(device);
+        self.keep_shared_images(device);
         self.finish_copies(device);
         self.release_kept(device);
         self.poller.retire(device);
@@ -485,7 +499,11 @@ impl Presenter {
                 let data = entry.data.clone();
                 self.capture(id, data, (texture, region), reply);
             }
-            (Some(entry), None) => entry.data.read(reply),
+            (Some(entry), None) => {
+                let data = entry.data.clone();
+                let unread = data.read(reply);
+                return self.read_image(id, data, unread);
+            }
             (None, texture) => {
                 self.submitter.return_encoder_ids(texture.and_then(|(texture, _)| texture.encoder_ids));
                 let error = GetImageError::UnknownContext(UnknownContext(id));
@@ -493,6 +511,52 @@ impl Presenter {
             }
         }
         self.outbox.drain();
+    }
+
+    /// Copies the shared image that a read is of, if it is of one.
+    fn read_image(&mut self, id: ContextId, data: Arc<ContextData>, unread: Option<Unread>) {
+        if let Some((reply, read, of_frame)) = unread {
+            let read = (read, of_frame);
+            self.submitter.enqueue_image_read(id, data, Some(reply), read, &mut self.entries);
+        }
+        self.outbox.drain();
+    }
+
+    /// Copies the shared images of a device that is about to be destroyed, for reads. Renderers can sample them all the same.
+    fn keep_shared_images(&mut self, device: DeviceId) {
+        self.copy_shared_images(|data| data.image_to_copy(false).filter(|(read, _)| read.device == device));
+    }
+
+    /// Copies shared images of all contexts for which `choose` returns one.
+    fn copy_shared_images(&mut self, choose: impl Fn(&ContextData) -> Option<(ImageRead, OfFrame)>) {
+        if !self.submitter.has_shared() {
+            return;
+        }
+        let chosen = self
+            .entries
+            .iter()
+            .filter_map(|(id, entry)| choose(&entry.data).map(|read| (id, entry.data.clone(), read)));
+        for (id, data, read) in chosen.collect::<Vec<_>>() {
+            self.submitter.enqueue_image_read(id, data, None, read, &mut self.entries);
+        }
+        self.flush();
+    }
+
+    /// Copies the shared images that reads wait for; and, if renderers can sample them no more, those that are shown.
+    fn copy_unread_images(&mut self) {
+        if !self.submitter.has_shared() {
+            return;
+        }
+        let unread = self.entries.iter().flat_map(|(id, entry)| {
+            entry.data.take_unread().into_iter().map(move |unread| (id, entry.data.clone(), unread))
+        });
+        for (id, data, unread) in unread.collect::<Vec<_>>() {
+            self.read_image(id, data, Some(unread));
+        }
+        self.flush();
+        if self.map.sharing().device().is_none() {
+            self.copy_shared_images(|data| data.image_to_copy(true));
+        }
     }
 
     /// Asks for a copy of a part of a texture.
@@ -587,6 +651,8 @@ impl Drop for Presenter {
         self.flush();
         self.map.destroy_all(&self.outbox);
         self.forget_ended();
+        self.submitter.return_spare_ids();
+        self.outbox.drain();
         self.poller.stop();
         self.reclaimer.close();
         self.outbox.close();

@@ -24,4 +24,4 @@ pub(crate) use self::buffer::{
 pub(crate) use self::reclaimer::Reclaimer;
 pub(crate) use self::recycler::{IDLE, Recycler};
 pub(crate) use self::ring::{LentBuffer, StagingRing};
-pub(crate) use crate::gpu::{Completed, ImageLayout};
+pub(crate) use crate::gpu::{Completed, CopySource, DeviceUuids, ImageLayout, SharedImage};

@@ -26,6 +26,8 @@ pub struct Statistics {
     pub frame_memory: Option<FrameMemoryKind>,
     /// Presents whose texture became the frame without a copy.
     pub direct: u64,
+    /// Presents whose frame is a copy in an image that the renderer samples.
+    pub shared: u64,
     /// Why the latest present was none of those; `None` if it was, and before the first one.
     pub readback: Option<ReadbackReason>,
 }

@@ -7,9 +7,10 @@
 use std::sync::Arc;
 
 use super::drawing_buffer::{CanvasContent, CurrentContent};
-use super::tickets::{Purpose, TakenBuffer, Ticket};
+use super::tickets::{OfFrame, Purpose, TakenBuffer, Ticket};
 use super::{ContextData, ContextState};
 use crate::api::error::{GetImageError, PresentError, UnknownContext};
+use crate::delivery::Message;
 use crate::frame::{ByteOrder, CopyLayout, Frame, Readback, SharedFrame, Snapshot};
 use crate::staging::{Completed, MappedBuffer, MappingBuffer, NotMapped};
 use crate::sync::catch_panic;
@@ -23,10 +24,10 @@ impl ContextData {
     /// Does nothing if the ticket has ended or another thread is completing it.
     pub(crate) fn complete(&self, number: u64, completed: &Completed) {
         let taken = self.state.lock().tickets.take_buffer(number);
-        let Some(TakenBuffer { layout, buffer, is_present }) = taken else { return };
+        let Some(TakenBuffer { layout, buffer, is_present, of_frame }) = taken else { return };
         match buffer.complete(completed, layout.byte_len()) {
             Ok(buffer) if is_present => self.complete_present(number, layout, buffer),
-            Ok(buffer) => self.complete_capture(number, layout, buffer),
+            Ok(buffer) => self.complete_capture(number, layout, buffer, of_frame.is_some()),
             Err(NotMapped::Failed(error)) => self.fail(number, &error),
             Err(NotMapped::InFlight(buffer)) => {
                 debug_assert!(false, "a poller waits for the submission that wrote the buffer");
@@ -53,8 +54,9 @@ impl ContextData {
         let Some((sequence, promised)) = state.tickets.promise(number) else { return };
         let frame = SharedFrame::new(frame, &self.pool);
         let content = CanvasContent::Frame { frame: frame.clone(), readback: readback.map(Arc::new) };
-        state.outcomes.completed(memory, is_direct);
-        let snapshot = content.snapshot();
+        state.outcomes.completed(memory, is_direct, content.unread().is_some());
+        let unread = content.unread();
+        let snapshot = unread.is_none().then(|| content.snapshot());
         let newest = state.current.sequence;
         if sequence > newest {
             state.current = CurrentContent { sequence, content };
@@ -71,26 +73,76 @@ impl ContextData {
             state.outcomes.superseded(&present, newest);
         }
         for reply in present.readers {
-            self.outbox.answer(reply, snapshot.clone());
+            match (&snapshot, &unread) {
+                (Some(snapshot), _) => self.outbox.answer(reply, snapshot.clone()),
+                (None, Some(read)) => {
+                    state.unread.push((reply, read.clone(), OfFrame { sequence, is_shown: false }));
+                }
+                (None, None) => {}
+            }
+        }
+        if !state.unread.is_empty() {
+            self.outbox.message(Message::Wake);
         }
     }
 
-    fn complete_capture(&self, number: u64, layout: CopyLayout, buffer: MappedBuffer) {
+    /// Answers reads of a texture; or of a shared image, of which the copy is kept, and shown if it is to be.
+    fn complete_capture(&self, number: u64, layout: CopyLayout, buffer: MappedBuffer, is_of_frame: bool) {
         let memory = buffer.memory();
-        let readback = Arc::new(Readback::captured(layout, buffer));
+        let readback = Arc::new(match is_of_frame {
+            true => Readback::shown(layout, buffer),
+            false => Readback::captured(layout, buffer),
+        });
         let mut state = self.state.lock();
-        let Some(Ticket { purpose: Purpose::Capture(replies), .. }) = state.tickets.remove(number) else {
+        let Some(Ticket { purpose: Purpose::Capture(replies), of_frame, .. }) = state.tickets.remove(number)
+        else {
             return;
         };
-        state.outcomes.completed(memory, false);
+        let replaced = of_frame.and_then(|of_frame| self.keep_copy(&mut state, of_frame, &readback));
+        state.outcomes.completed(memory, false, false);
         for reply in replies {
             self.outbox.answer(reply, Ok(Snapshot::of_readback(readback.clone())));
         }
+        drop(state);
+        drop(replaced);
+    }
+
+    /// Keeps the copy of a shared image for reads, and shows it if it is to be, unless the image is not current any more. Returns the
+    /// frame that it replaces, to be dropped without the lock.
+    fn keep_copy(
+        &self,
+        state: &mut ContextState,
+        OfFrame { sequence, is_shown }: OfFrame,
+        copy: &Arc<Readback>,
+    ) -> Option<SharedFrame> {
+        let order = state.image.order();
+        let is_current = state.is_alive() && state.current.sequence == sequence;
+        let ContextState { current, image, promised, .. } = state;
+        let CanvasContent::Frame { frame, readback } = &mut current.content else { return None };
+        if !is_current {
+            return None;
+        }
+        *readback = Some(copy.clone());
+        is_shown.then(|| {
+            // A canvas that has changed its format needs another byte order. The bytes that script reads are not touched, and this
+            // is rare enough to be done under the lock.
+            let of_read = Frame::of_read(copy);
+            let of_read = of_read.filter(|shown| order.is_none_or(|order| order == shown.layout().order()));
+            let shown = of_read.or_else(|| Some(Frame::converted(copy)?.in_order(order?)));
+            // Without memory for it the canvas is blank until the next present.
+            let shown = shown.unwrap_or_else(|| Frame::cleared(frame.layout().alpha_mode()));
+            let replaced = std::mem::replace(frame, SharedFrame::new(shown, &self.pool));
+            image.show(frame.clone(), *promised);
+            replaced
+        })
     }
 
     /// Makes the frame that WebRender is to show; and keeps what was copied, if script must read that instead. `None` if no memory
     /// can be had for the frame.
     fn make_frame(&self, layout: CopyLayout, buffer: MappedBuffer) -> Option<(Frame, Option<Readback>)> {
+        if buffer.shared_image().is_some() {
+            return Some((Frame::of_texture(&layout, buffer)?, None));
+        }
         match Frame::of(Readback::shown(layout, buffer)) {
             Ok(frame) => Some((frame, None)),
             Err(readback) => {

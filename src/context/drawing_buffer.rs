@@ -8,7 +8,7 @@ use std::sync::Arc;
 use euclid::default::Size2D;
 
 use crate::api::error::GetImageError;
-use crate::frame::{Frame, Readback, SharedFrame, Snapshot, check_size};
+use crate::frame::{Frame, ImageRead, Readback, SharedFrame, Snapshot, check_size};
 use crate::pixels::AlphaMode;
 
 /// The contents of a drawing buffer at the moment of its present.
@@ -16,7 +16,8 @@ pub(crate) enum CanvasContent {
     Frame {
         /// What WebRender shows.
         frame: SharedFrame,
-        /// What was copied from the texture, if the frame had to be converted from it. Script reads this then.
+        /// What was copied from the texture, if the frame had to be converted from it; or what was copied from the frame, if it is
+        /// a texture. Script reads this then.
         readback: Option<Arc<Readback>>,
     },
     Cleared(ClearedBuffer),
@@ -45,7 +46,15 @@ impl CanvasContent {
         }
     }
 
-    /// Returns the image that script reads.
+    /// Returns the image that must be copied before script can read it.
+    pub(crate) fn unread(&self) -> Option<ImageRead> {
+        match self {
+            Self::Frame { frame, readback: None } => frame.image_read(),
+            _ => None,
+        }
+    }
+
+    /// Returns the image that script reads. Precondition: it is not [unread](Self::unread).
     pub(crate) fn snapshot(&self) -> Result<Snapshot, GetImageError> {
         match self {
             Self::Frame { readback: Some(readback), .. } => Ok(Snapshot::of_readback(readback.clone())),

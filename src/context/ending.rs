@@ -12,7 +12,7 @@ use webrender_api::IdNamespace;
 
 use super::drawing_buffer::{CanvasContent, ClearedBuffer};
 use super::{ContextData, ContextState, Life};
-use crate::api::error::PresentError;
+use crate::api::error::{GetImageError, PresentError, UnknownContext};
 use crate::delivery::Generations;
 use crate::pixels::AlphaMode;
 use crate::staging::{MappingBuffer, Recycler};
@@ -81,6 +81,10 @@ impl ContextData {
         let tickets = state.tickets.take_all().into_iter();
         let buffers = tickets.map(|ticket| self.fail_ticket(state, ticket, &PresentError::ContextDestroyed));
         let buffers = buffers.collect();
+        for (reply, ..) in std::mem::take(&mut state.unread) {
+            let error = GetImageError::UnknownContext(UnknownContext(self.id));
+            self.outbox.answer(reply, Err(error));
+        }
         state.outcomes.gone();
         buffers
     }

@@ -19,8 +19,10 @@ use super::ContextData;
 use crate::api::ids::{CanvasEpoch, ContextId, OwnerId, ReturnedId, TransactionId};
 use crate::api::outcome::Awaited;
 use crate::delivery::{
-    Callback, Fallback, Generations, HandlerId, ImageKeys, KeyClaim, Locked, Message, Outbox, Waiters,
+    Callback, Fallback, Generations, HandlerId, ImageKeys, KeyClaim, Locked, Message, Outbox, Sharing,
+    Waiters,
 };
+use crate::frame::DeviceUuids;
 use crate::staging::Recycler;
 use crate::sync::{RwLock, rank};
 
@@ -34,6 +36,7 @@ pub struct ContextMap(Arc<Shared>);
 struct Shared {
     registry: RwLock<rank::Registry, Registry>,
     fallback: Arc<Fallback>,
+    sharing: Arc<Sharing>,
     waiters: Arc<Waiters>,
     compositors: Compositors,
     keys: Arc<ImageKeys>,
@@ -236,8 +239,15 @@ impl ContextMap {
         self.0.fallback.zeros(len)
     }
 
-    pub(crate) fn new_handler(&self) -> HandlerId {
-        self.0.fallback.add_renderer()
+    /// Adds a handler, and says of which device it can sample images.
+    pub(crate) fn new_handler(&self, device: Option<DeviceUuids>) -> HandlerId {
+        let handler = self.0.fallback.add_renderer();
+        self.0.sharing.add(handler, device);
+        handler
+    }
+
+    pub(crate) fn sharing(&self) -> &Arc<Sharing> {
+        &self.0.sharing
     }
 
     /// Lets all contexts forget a handler, which is gone.
@@ -245,6 +255,7 @@ impl ContextMap {
         let contexts: Vec<_> = self.0.registry.read().all().cloned().collect();
         contexts.iter().for_each(|context| context.forget_handler(handler));
         // Last, so that nothing known of this renderer is taken for another one's.
+        self.0.sharing.remove(handler);
         self.0.fallback.remove_renderer();
     }
 }

@@ -57,10 +57,11 @@ impl Outcomes {
         self.statistics
     }
 
-    /// Notes the kind of memory that a frame was read from, and whether its texture was drawn there.
-    pub(crate) fn completed(&mut self, memory: FrameMemoryKind, is_direct: bool) {
+    /// Notes the kind of memory that a frame is in, whether its texture was drawn there, and whether it is a shared image.
+    pub(crate) fn completed(&mut self, memory: FrameMemoryKind, is_direct: bool, is_shared: bool) {
         self.statistics.frame_memory = Some(memory);
         self.statistics.direct += u64::from(is_direct);
+        self.statistics.shared += u64::from(is_shared);
     }
 
     /// Notes why a present is a copy, or that it is none.

@@ -7,10 +7,11 @@
 
 use euclid::default::Size2D;
 
-use super::drawing_buffer::ClearedBuffer;
-use super::{ContextData, ContextState, Life};
+use super::drawing_buffer::{CanvasContent, ClearedBuffer};
+use super::{ContextData, ContextState, Life, OfFrame, Purpose};
 use crate::api::error::{GetImageError, UnknownContext};
 use crate::delivery::Reply;
+use crate::frame::ImageRead;
 use crate::pixels::AlphaMode;
 
 /// A drawing buffer that took the place of a presented one, for reads alone. What was presented is still shown.
@@ -20,11 +21,57 @@ pub(super) struct ReplacedBuffer {
     replacement: ClearedBuffer,
 }
 
+/// A read that is not answered yet, and the image that it is of.
+pub(crate) type Unread = (Reply, ImageRead, OfFrame);
+
 impl ContextData {
-    /// Answers with the drawing buffer, as soon as its copy is done.
-    pub(crate) fn read(&self, reply: Reply) {
+    /// Answers with the drawing buffer, as soon as its copy is done. Returns the reply if the drawing buffer is an image that must be copied
+    /// first.
+    #[must_use]
+    pub(crate) fn read(&self, reply: Reply) -> Option<Unread> {
         let mut state = self.state.lock();
-        self.read_locked(&mut state, reply);
+        self.read_locked(&mut state, reply)
+    }
+
+    /// Returns the reads that waited for presents whose frames have turned out to be images.
+    pub(crate) fn take_unread(&self) -> Vec<Unread> {
+        std::mem::take(&mut self.state.lock().unread)
+    }
+
+    /// Returns the image that is shown, or that a present in flight will show, unless it was copied already. It is to be copied because its
+    /// device goes, or to be shown (`is_shown`), because renderers can sample it no more.
+    pub(crate) fn image_to_copy(&self, is_shown: bool) -> Option<(ImageRead, OfFrame)> {
+        let state = self.state.lock();
+        let current = state.current.sequence;
+        let (read, sequence) = match &state.current.content {
+            CanvasContent::Frame { frame, .. } if is_shown => frame.image_read().map(|read| (read, current)),
+            content => {
+                let in_flight = state.tickets.newest_image_after(current);
+                in_flight.or_else(|| content.unread().map(|read| (read, current)))
+            }
+        }?;
+        (state.life == Life::Alive).then_some((read, OfFrame { sequence, is_shown }))
+    }
+
+    /// Lets a read wait for a copy of the same shared image, if there is one; and that copy be shown, if this one is to be. Returns the reply if
+    /// there is none.
+    pub(crate) fn join_image_copy(
+        &self,
+        reply: Option<Reply>,
+        of_frame: OfFrame,
+    ) -> Result<(), Option<Reply>> {
+        let mut state = self.state.lock();
+        let has_room = state.tickets.has_room_to_read();
+        let Some(ticket) = state.tickets.image_copy(of_frame.sequence) else { return Err(reply) };
+        if let Some(known) = &mut ticket.of_frame {
+            known.is_shown |= of_frame.is_shown;
+        }
+        match (&mut ticket.purpose, reply) {
+            (Purpose::Capture(replies), Some(reply)) if has_room => replies.push(reply),
+            (_, Some(reply)) => self.outbox.answer(reply, Err(GetImageError::TooManyReads)),
+            (_, None) => {}
+        }
+        Ok(())
     }
 
     /// Lets another read wait for a capture. Precondition: the capture was queued since the last submission.
@@ -40,12 +87,14 @@ impl ContextData {
         self.outbox.answer(reply, Err(error));
     }
 
-    /// Answers with the drawing buffer, and puts a cleared one of the same size and alpha mode in its place.
-    pub(crate) fn take(&self, reply: Reply) {
+    /// Answers as [`read`](Self::read) does, and puts a cleared drawing buffer of the same size and alpha mode in its place.
+    #[must_use]
+    pub(crate) fn take(&self, reply: Reply) -> Option<Unread> {
         let mut state = self.state.lock();
         let replacement = state.cleared_drawing_buffer();
-        self.read_locked(&mut state, reply);
+        let unread = self.read_locked(&mut state, reply);
         state.replace_drawing_buffer(replacement);
+        unread
     }
 
     /// Puts a cleared drawing buffer in the place of the present one, until something else is presented. Returns whether the context is alive.
@@ -55,20 +104,32 @@ impl ContextData {
         state.is_alive()
     }
 
-    fn read_locked(&self, state: &mut ContextState, reply: Reply) {
+    fn read_locked(&self, state: &mut ContextState, reply: Reply) -> Option<Unread> {
         if state.life != Life::Alive {
             let error = GetImageError::UnknownContext(UnknownContext(self.id));
-            return self.outbox.answer(reply, Err(error));
+            self.outbox.answer(reply, Err(error));
+            return None;
         }
         if let Some(replacement) = state.replacement() {
-            return self.outbox.answer(reply, replacement.snapshot());
+            self.outbox.answer(reply, replacement.snapshot());
+            return None;
+        }
+        if let Some((read, sequence)) = state.tickets.newest_image_after(state.current.sequence) {
+            return Some((reply, read, OfFrame { sequence, is_shown: false }));
         }
         let has_room = state.tickets.has_room_to_read();
         match state.tickets.newest_after(state.current.sequence) {
             Some((_, present)) if has_room => present.readers.push(reply),
             Some(_) => self.outbox.answer(reply, Err(GetImageError::TooManyReads)),
-            None => self.outbox.answer(reply, state.current.content.snapshot()),
+            None => {
+                let sequence = state.current.sequence;
+                if let Some(read) = state.current.content.unread() {
+                    return Some((reply, read, OfFrame { sequence, is_shown: false }));
+                }
+                self.outbox.answer(reply, state.current.content.snapshot());
+            }
         }
+        None
     }
 }
 

@@ -13,7 +13,7 @@ use wgpu_core::id::DeviceId;
 use crate::api::ids::CanvasEpoch;
 use crate::api::report::ReadbackReason;
 use crate::delivery::Reply;
-use crate::frame::CopyLayout;
+use crate::frame::{CopyLayout, ImageRead};
 use crate::pixels::AlphaMode;
 use crate::staging::MappingBuffer;
 
@@ -56,9 +56,20 @@ pub(crate) struct Ticket {
     pub(crate) number: u64,
     pub(crate) purpose: Purpose,
     pub(crate) layout: CopyLayout,
+    /// What it is a copy of that the context has shown, if it is one.
+    pub(crate) of_frame: Option<OfFrame>,
     /// When the copy was asked for.
     pub(crate) asked: Instant,
     pub(crate) stage: Stage,
+}
+
+/// A copy of a shared image that is, or is about to be, what the context shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OfFrame {
+    /// Sequence number of the present.
+    pub(crate) sequence: u64,
+    /// The copy is to be shown in the place of the image, which renderers cannot sample any more.
+    pub(crate) is_shown: bool,
 }
 
 /// How far a copy is.
@@ -92,6 +103,7 @@ pub(crate) struct TakenBuffer {
     pub(crate) layout: CopyLayout,
     pub(crate) buffer: MappingBuffer,
     pub(crate) is_present: bool,
+    pub(crate) of_frame: Option<OfFrame>,
 }
 
 impl Ticket {
@@ -197,6 +209,12 @@ impl Tickets {
         superseded
     }
 
+    /// A copy of a shared image that this present has made, or that a reply can wait for.
+    pub(crate) fn image_copy(&mut self, sequence: u64) -> Option<&mut Ticket> {
+        let is_same = |of_frame: OfFrame| of_frame.sequence == sequence;
+        self.0.iter_mut().find(|ticket| ticket.of_frame.is_some_and(is_same))
+    }
+
     /// The replies of a queued capture.
     pub(crate) fn queued_capture(&mut self, number: u64) -> Option<&mut SmallVec<[Reply; 1]>> {
         let ticket = self.0.iter_mut().find(|ticket| ticket.number == number && ticket.is_queued())?;
@@ -281,12 +299,27 @@ impl Tickets {
         let ticket = self.0.iter_mut().find(|ticket| ticket.number == number)?;
         let Stage::InFlight(_) = ticket.stage else { return None };
         let buffer = std::mem::replace(&mut ticket.stage, Stage::Completing).into_buffer()?;
-        Some(TakenBuffer { layout: ticket.layout, buffer, is_present: ticket.present().is_some() })
+        let (is_present, of_frame) = (ticket.present().is_some(), ticket.of_frame);
+        Some(TakenBuffer { layout: ticket.layout, buffer, is_present, of_frame })
     }
 
     /// The sequence number of the newest present that has not ended; 0 if there is none.
     pub(crate) fn newest_sequence(&self) -> u64 {
         self.0.iter().filter_map(Ticket::present).map(|present| present.sequence).max().unwrap_or(0)
+    }
+
+    /// Whether reads wait for a present.
+    pub(crate) fn is_read(&self, number: u64) -> bool {
+        self.0.iter().any(|ticket| ticket.number == number && ticket.reads() > 0)
+    }
+
+    /// The shared image that the newest present above `after` is being copied to, if it is, and its sequence number.
+    pub(crate) fn newest_image_after(&self, after: u64) -> Option<(ImageRead, u64)> {
+        let presents = self.0.iter().filter_map(|ticket| Some((ticket, ticket.present()?.sequence)));
+        let (ticket, sequence) = presents.filter(|(_, sequence)| after < *sequence).max_by_key(|it| it.1)?;
+        let buffer = ticket.stage.buffer()?;
+        let (source, device) = (buffer.copy_source()?, buffer.device());
+        Some((ImageRead { source, device, layout: ticket.layout }, sequence))
     }
 
     /// The newest present that has not ended and whose sequence number is above `after`, and its layout.

@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
-use webrender_api::{ExternalImageData, ExternalImageType, IdNamespace, ImageKey};
+use webrender_api::{ExternalImageData, ExternalImageType, IdNamespace, ImageBufferKind, ImageKey};
 
 use super::fallback::{Fallback, LockAnswer, Locked};
 use super::generations::{Generation, Generations, Offer};
 use super::image_keys::KeyClaim;
 use super::outbox::{ImageCall, Outbox};
 use crate::api::ids::{CanvasEpoch, ContextId};
-use crate::frame::{ByteOrder, Frame, SharedFrame};
+use crate::frame::{ByteOrder, Frame, Place, SharedFrame};
 
 /// The image of one context.
 pub(crate) struct CompositorImage {
@@ -71,9 +71,14 @@ impl CompositorImage {
     /// Returns the byte order that a frame must have to be shown.
     pub(crate) fn order_of(&self, frame: &Frame) -> ByteOrder {
         match self.order {
-            Some(order) if !frame.layout().is_one_pixel() => order,
+            Some(order) if !frame.layout().is_one_pixel() && frame.layout().place() == Place::Memory => order,
             _ => frame.layout().order(),
         }
+    }
+
+    /// Returns the byte order of all frames that are bytes, once it is fixed.
+    pub(crate) fn order(&self) -> Option<ByteOrder> {
+        self.order
     }
 
     /// Whether the context is displayed under `key`.
@@ -123,7 +128,7 @@ impl CompositorImage {
         let last_lock = self.last_locks.iter_mut().find(|last_lock| last_lock.handler == handler);
         if let Some(last_lock) = &last_lock
             && last_lock.generation == asked
-            && let Some(locked) = last_lock.locked.as_ref().filter(|locked| locked.bytes().len() >= least)
+            && let Some(locked) = last_lock.locked.as_ref().filter(|locked| locked.serves(least))
         {
             // All tiles of an image show one frame.
             return (Some(LockAnswer::Ready(locked.clone())), None);
@@ -205,7 +210,9 @@ impl CompositorImage {
         let frame = match frame.single(ByteOrder::Bgra) {
             Some(single) => frame.sibling(single),
             None => {
-                self.order.get_or_insert(frame.layout().order());
+                if frame.layout().place() == Place::Memory {
+                    self.order.get_or_insert(frame.layout().order());
+                }
                 frame
             }
         };
@@ -226,7 +233,10 @@ impl CompositorImage {
         ExternalImageData {
             id: self.id.into(),
             channel_index: offer.generation,
-            image_type: ExternalImageType::Buffer,
+            image_type: match offer.layout.place() {
+                Place::Memory => ExternalImageType::Buffer,
+                Place::Texture => ExternalImageType::TextureHandle(ImageBufferKind::Texture2D),
+            },
             normalized_uvs: false,
         }
     }

@@ -59,20 +59,28 @@ impl Locked {
         }
     }
 
-    /// Whether both are the same bytes in memory.
+    /// Whether both are the same frame, or the same bytes in memory.
     pub(crate) fn is(&self, other: &Self) -> bool {
-        std::ptr::eq(self.bytes(), other.bytes())
+        match (self, other) {
+            (Self::Frame(frame), Self::Frame(other)) => frame.is(other),
+            (Self::Substitute(substitute), Self::Substitute(other)) => Arc::ptr_eq(substitute, other),
+            (Self::Frame(_), Self::Substitute(_)) | (Self::Substitute(_), Self::Frame(_)) => false,
+        }
+    }
+
+    /// Whether a renderer that reads `len` bytes can have it.
+    pub(super) fn serves(&self, len: usize) -> bool {
+        match self {
+            Self::Frame(frame) => frame.serves(len),
+            Self::Substitute(substitute) => substitute.memory.len() >= len,
+        }
     }
 }
 
 impl LockAnswer {
     /// The answer is a frame, of which the renderer may read `len` bytes.
     pub(super) fn of(frame: SharedFrame, len: usize) -> Self {
-        if frame.bytes().len() >= len {
-            Self::Ready(Locked::Frame(frame))
-        } else {
-            Self::TooShort(frame, len)
-        }
+        if frame.serves(len) { Self::Ready(Locked::Frame(frame)) } else { Self::TooShort(frame, len) }
     }
 }
 

@@ -9,20 +9,24 @@
 //! because that renderer answers the same generation with the same frame again. (It locks once for each tile of an image, and all tiles must
 //! show one frame.) A canvas that keeps its size therefore uses one generation more than it has renderers.
 //!
-//! There are 256 generations. Once all are bound, the one whose updates are oldest is bound to the new layout. A renderer that is so far
+//! There are 256 generations, of which the last 16 stand for textures and the others for bytes: so the generation alone tells what the
+//! renderer wants, even when nothing else is known of it any more. Once all of a kind are bound, the one whose updates are oldest is bound to the new layout. A renderer that is so far
 //! behind that it may still hold the old descriptor gets a copy of the new frame, padded to the length that the old descriptor needs.
 //!
 //! Frames of layouts that are not the newest are kept for renderers that have yet to draw them, within bounds; a generation without a frame is
 //! answered with zeros. All of this lies under the lock of a context.
 
 use super::HandlerId;
-use crate::frame::{FrameLayout, SharedFrame};
+use crate::frame::{FrameLayout, Place, SharedFrame};
 
 /// Names the layout of image updates of one context; WebRender passes it back when it locks.
 pub(crate) type Generation = u8;
 
-/// Number of generations.
-const GENERATIONS: usize = 256;
+/// Number of generations that stand for bytes. They come first.
+const OF_BYTES: usize = 240;
+
+/// Number of generations that stand for textures. They come last.
+const OF_TEXTURES: usize = 16;
 
 /// Upper bound of frames that are kept beside the newest one, each of another layout.
 const MOST_OLDER_FRAMES: usize = 8;
@@ -60,10 +64,23 @@ pub(crate) struct Generations {
 /// What remains of the generations of a context that ended so long ago that the rest was forgotten.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Forgotten {
-    /// Number of generations that were bound, from 0 on and wrapping around.
-    bound: usize,
+    /// Number of generations of each kind that were bound, from its first one on and wrapping around.
+    bound: [usize; 2],
     /// Bytes of the largest image.
     reach: usize,
+}
+
+/// Returns what a renderer wants that locks with this generation.
+pub(crate) fn place_of(generation: Generation) -> Place {
+    if usize::from(generation) < OF_BYTES { Place::Memory } else { Place::Texture }
+}
+
+/// Returns the first generation of a kind, and how many there are.
+fn range(place: Place) -> (usize, usize) {
+    match place {
+        Place::Memory => (0, OF_BYTES),
+        Place::Texture => (OF_BYTES, OF_TEXTURES),
+    }
 }
 
 impl Forgotten {
@@ -151,15 +168,18 @@ impl Generations {
 
     /// Reduces the generations of an ended context to a few bytes.
     pub(crate) fn forget(&self) -> Forgotten {
-        let bound = self.forgotten.bound.saturating_add(self.bindings.len());
-        // Beyond two rounds it only matters where the next round begins.
-        let bound = if bound < GENERATIONS { bound } else { GENERATIONS + bound % GENERATIONS };
+        let bound = [Place::Memory, Place::Texture].map(|place| {
+            let (_, most) = range(place);
+            let bound = self.forgotten.bound[place as usize].saturating_add(self.bound(place));
+            // Beyond two rounds it only matters where the next round begins.
+            if bound < most { bound } else { most + bound % most }
+        });
         Forgotten { bound, reach: self.reach }
     }
 
     /// Whether no update was ever issued under this id.
     pub(crate) fn are_untouched(&self) -> bool {
-        self.reach == 0
+        self.bindings.is_empty() && self.forgotten.bound == [0, 0]
     }
 
     /// Issues an update for a frame, the newest there is. `is_pinned` tells which generations renderers have locked last, and `renderers` how many
@@ -258,20 +278,25 @@ impl Generations {
         if let Some(index) = self.bindings.iter().rposition(fits) {
             return self.bindings.remove(index);
         }
-        let count = self.bindings.len();
-        if count < GENERATIONS {
-            let number = self.forgotten.bound + count;
+        let place = layout.place();
+        let (first, most) = range(place);
+        let count = self.bound(place);
+        if count < most {
+            let number = self.forgotten.bound[place as usize] + count;
             let before = Before { len: self.forgotten.reach, oldest: 0, newest: 0 };
             return Binding {
-                generation: (number % GENERATIONS) as Generation,
+                generation: (first + number % most) as Generation,
                 layout,
                 oldest: self.issued,
                 newest: self.issued,
-                before: if number < GENERATIONS { Vec::new() } else { vec![before] },
+                before: if number < most { Vec::new() } else { vec![before] },
             };
         }
-        // All are pinned only with as many renderers as there are generations.
-        let index = self.bindings.iter().position(|binding| !is_pinned(binding.generation)).unwrap_or(0);
+        // All are pinned only with as many renderers as there are generations of a kind.
+        let of_kind = |binding: &Binding| place_of(binding.generation) == place;
+        let is_free = |binding: &Binding| of_kind(binding) && !is_pinned(binding.generation);
+        let index = self.bindings.iter().position(is_free);
+        let index = index.or_else(|| self.bindings.iter().position(of_kind)).unwrap_or(0);
         let Binding { generation, layout: old, oldest, newest, mut before } = self.bindings.remove(index);
         before.push(Before { len: old.byte_len(), oldest, newest });
         if before.len() > MOST_BEFORE {
@@ -288,13 +313,18 @@ impl Generations {
         let mut bytes = 0;
         let mut count = 0;
         let kept = self.kept.iter().rev().take_while(|kept| {
-            bytes += kept.frame.layout().byte_len();
+            bytes += kept.frame.layout().memory_len();
             count += 1;
             count == 1 || (count <= MOST_OLDER_FRAMES && bytes <= MOST_OLDER_BYTES)
         });
         let dropped = self.kept.len() - kept.count();
         self.kept.drain(..dropped);
         self.kept.push(KeptFrame { frame, newest: self.issued });
+    }
+
+    /// Number of bound generations of a kind.
+    fn bound(&self, place: Place) -> usize {
+        self.bindings.iter().filter(|binding| place_of(binding.generation) == place).count()
     }
 
     /// Notes that a renderer has locked an update with this stamp or a later one.

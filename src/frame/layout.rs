@@ -19,6 +19,15 @@ use crate::staging::ImageLayout;
 /// Bytes of a pixel that WebRender can show.
 const BYTES_PER_PIXEL: u32 = 4;
 
+/// How a renderer gets the pixels of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    /// It reads bytes.
+    Memory,
+    /// It samples a texture.
+    Texture,
+}
+
 /// The order of the channels in the four bytes of a pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ByteOrder {
@@ -184,7 +193,8 @@ impl CopyLayout {
             (PixelFormat::Rgba16Float, _) | (_, PredefinedColorSpace::DisplayP3) => return None,
         };
         let Self { size, stride, pixels, .. } = *self;
-        Some(FrameLayout { size, stride, order, alpha_mode: pixels.alpha_mode })
+        let alpha_mode = pixels.alpha_mode;
+        Some(FrameLayout { size, stride, order, alpha_mode, place: Place::Memory })
     }
 
     /// Returns the layout of a frame that is converted from the copied bytes. It has no padding.
@@ -196,24 +206,34 @@ impl CopyLayout {
         };
         // This cannot overflow: the stride of the copied bytes is no smaller.
         let stride = self.size.width * BYTES_PER_PIXEL;
-        FrameLayout { size: self.size, stride, order, alpha_mode: self.pixels.alpha_mode }
+        let alpha_mode = self.pixels.alpha_mode;
+        FrameLayout { size: self.size, stride, order, alpha_mode, place: Place::Memory }
+    }
+
+    /// Returns the layout of a frame that is a texture with these pixels; `None` if WebRender cannot show them as they are.
+    pub(crate) fn as_texture(&self) -> Option<FrameLayout> {
+        let shown = self.shown_as_it_is()?;
+        // Frames of the same pixels have the same layout, whatever their copies look like.
+        Some(FrameLayout { stride: self.size.width * BYTES_PER_PIXEL, place: Place::Texture, ..shown })
     }
 }
 
 /// How a frame lies in memory: `size.height` rows of `stride` bytes, each of which begins with `size.width` pixels of 4 bytes. Neither
-/// dimension is zero, and [`byte_len`](Self::byte_len) is below 2³¹.
+/// dimension is zero, and all rows together have less than 2³¹ bytes. A texture has the layout that its pixels would have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FrameLayout {
     size: Size2D<u32>,
     stride: u32,
     order: ByteOrder,
     alpha_mode: AlphaMode,
+    place: Place,
 }
 
 impl FrameLayout {
     /// Returns the layout of the single pixel that stands for a cleared canvas of any size. WebRender stretches it over the canvas.
     pub(crate) fn cleared(alpha_mode: AlphaMode) -> Self {
-        Self { size: Size2D::new(1, 1), stride: BYTES_PER_PIXEL, order: ByteOrder::Bgra, alpha_mode }
+        let (size, order) = (Size2D::new(1, 1), ByteOrder::Bgra);
+        Self { size, stride: BYTES_PER_PIXEL, order, alpha_mode, place: Place::Memory }
     }
 
     pub(crate) fn with_order(self, order: ByteOrder) -> Self {
@@ -241,8 +261,20 @@ impl FrameLayout {
         self.size == Size2D::new(1, 1)
     }
 
-    /// Bytes of all rows; the last row is padded too.
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
+    /// Bytes that a renderer reads: those of all rows, the last row padded too; none of a texture.
     pub(crate) fn byte_len(&self) -> usize {
+        match self.place {
+            Place::Memory => self.memory_len(),
+            Place::Texture => 0,
+        }
+    }
+
+    /// Bytes of all rows, wherever they are.
+    pub(crate) fn memory_len(&self) -> usize {
         self.stride as usize * self.size.height as usize
     }
 
@@ -260,7 +292,7 @@ impl FrameLayout {
             },
             // No cast changes a value, because the byte length is below 2³¹ and so are its factors.
             size: DeviceIntSize::new(self.size.width as i32, self.size.height as i32),
-            stride: Some(self.stride as i32),
+            stride: (self.place == Place::Memory).then_some(self.stride as i32),
             offset: 0,
             flags: match self.alpha_mode {
                 AlphaMode::Opaque => ImageDescriptorFlags::IS_OPAQUE,

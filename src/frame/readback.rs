@@ -5,15 +5,27 @@
 //! such a canvas needs 8 (half floats) or 4 bytes a pixel more than others. (Converting in place would need none, and a read that comes
 //! later would get fewer colors.) A `get_image` of a texture gets a readback that is never shown.
 
+use wgpu_core::id::DeviceId;
+
 use super::layout::CopyLayout;
 use crate::pixels::AlphaMode;
 use crate::pixels::{is_opaque, make_opaque};
-use crate::staging::{MappedBuffer, PooledBytes};
+use crate::staging::{CopySource, MappedBuffer, PooledBytes};
 
 /// The bytes of a texture in a staging buffer, with their layout.
 pub(crate) struct Readback {
     layout: CopyLayout,
     buffer: MappedBuffer,
+}
+
+/// What it takes to copy a shared image to a staging buffer.
+#[derive(Clone)]
+pub(crate) struct ImageRead {
+    pub(crate) source: CopySource,
+    /// The device of the image, whose queue copies it.
+    pub(crate) device: DeviceId,
+    /// The layout of the copy.
+    pub(crate) layout: CopyLayout,
 }
 
 impl Readback {
@@ -50,6 +62,11 @@ impl Readback {
 
     pub(crate) fn into_buffer(self) -> MappedBuffer {
         self.buffer
+    }
+
+    /// Whether dropping the last holder frees memory.
+    pub(crate) fn is_orphan(&self) -> bool {
+        self.buffer.is_orphan()
     }
 
     /// Returns memory for a frame that is converted from this one. `None` if no memory can be had.

@@ -51,6 +51,11 @@ impl SharedFrame {
         }
     }
 
+    /// Whether both hold the same frame.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Returns the frame, if this was the last holder and dropping the frame frees memory, which takes milliseconds.
     pub(crate) fn into_orphan(mut self) -> Option<Frame> {
         if !self.is_orphan() {

@@ -18,10 +18,9 @@ use wgpu_core::resource::{CreateTextureError, TextureDescriptor};
 
 use super::{
     CreateBufferError, Gpu, GpuDevice, HeapUsage, IdleMemory, ImageShape, PollResult, ReadbackCopy,
-    Submission, SubmitError, WaitResult,
+    Submission, SubmissionIds, SubmitError, WaitResult,
 };
 use crate::api::error::PresentError;
-use crate::api::ids::EncoderIds;
 use crate::api::report::{FrameMemoryKind, ReadbackReason};
 use crate::sync::catch_panic;
 
@@ -137,10 +136,10 @@ impl GpuDevice for ContainedDevice {
     fn submit(
         &self,
         queue: QueueId,
-        encoder: Option<EncoderIds>,
+        ids: SubmissionIds,
         copies: &[ReadbackCopy],
     ) -> Result<Submission, SubmitError> {
-        let submitted = catch_panic(WGPU_CORE, || self.0.submit(queue, encoder, copies));
+        let submitted = catch_panic(WGPU_CORE, || self.0.submit(queue, ids, copies));
         // Nothing tells how far the call had come.
         submitted.unwrap_or(Err(SubmitError { reason: PresentError::Panicked, may_be_in_flight: true }))
     }

@@ -5,6 +5,7 @@
 //! engine gets their ids back. The buffers that copies go to are in the hub already, each under an id that the
 //! caller names.
 
+use arrayvec::ArrayVec;
 use wgpu_core::command::{CommandEncoderError, TransitionResourcesError};
 use wgpu_core::device::DeviceError;
 use wgpu_core::device::queue::QueueSubmitError;
@@ -12,31 +13,44 @@ use wgpu_core::global::Global;
 use wgpu_core::id::{BufferId, CommandBufferId, CommandEncoderId, DeviceId, QueueId};
 use wgpu_types as wgt;
 
-use super::{ReadbackCopy, Submission, SubmitError};
+use super::{CopySource, ReadbackCopy, Submission, SubmissionIds, SubmitError};
 use crate::api::error::PresentError;
 use crate::api::ids::EncoderIds;
 use crate::sync::catch_panic;
 
-/// Records `copies` in one command encoder and submits it. Each copy goes to the buffer with the id that has
-/// its place in `buffers`; where there is none, nothing is copied. If there is none at all, the submission is
-/// empty: it still follows all that was submitted and written before.
+/// Records `copies` and submits them. Each copy goes to the buffer with the id that has its place in `buffers`; where
+/// there is none, nothing is copied to a buffer in the hub. If nothing is recorded at all, the submission is empty: it
+/// still follows all that was submitted and written before.
+///
+/// `record_shared` records the copies to and from shared images in an encoder of their own, because wgpu-core allows raw
+/// commands in no other.
 pub(super) fn submit(
     global: &Global,
     device: DeviceId,
     queue: QueueId,
-    ids: Option<EncoderIds>,
+    ids: SubmissionIds,
     copies: &[ReadbackCopy],
     buffers: &[Option<BufferId>],
+    record_shared: impl Fn(CommandEncoderId) -> Result<(), PresentError>,
 ) -> Result<Submission, SubmitError> {
     let refused = |reason| SubmitError { reason, may_be_in_flight: false };
-    let command_buffer = match buffers.iter().any(Option::is_some) {
-        true => Some(record(global, device, ids, copies, buffers).map_err(refused)?),
-        false => None,
+    let mut command_buffers = ArrayVec::<_, 2>::new();
+    let recorded = (|| {
+        if buffers.iter().any(Option::is_some) || copies.iter().any(|copy| copy.shared_texture().is_some()) {
+            let copies = |encoder| record_copies(global, encoder, copies, buffers);
+            command_buffers.push(record(global, device, ids.first, copies)?);
+        }
+        if copies.iter().any(ReadbackCopy::is_shared) {
+            command_buffers.push(record(global, device, ids.second, record_shared)?);
+        }
+        Ok(())
+    })();
+    let submit = || global.queue_submit(queue, &command_buffers).map_err(|(_, error)| submit_error(error));
+    let submitted = match recorded {
+        Ok(()) => catch_panic("wgpu-core, or a closure of the engine in queue_submit,", submit),
+        Err(reason) => Some(Err(refused(reason))),
     };
-    let command_buffers = command_buffer.as_slice();
-    let submit = || global.queue_submit(queue, command_buffers).map_err(|(_, error)| submit_error(error));
-    let submitted = catch_panic("wgpu-core, or a closure of the engine in queue_submit,", submit);
-    if let Some(command_buffer) = command_buffer {
+    for command_buffer in command_buffers {
         catch_panic("wgpu-core", || global.command_buffer_drop(command_buffer));
     }
     match submitted {
@@ -48,14 +62,13 @@ pub(super) fn submit(
     }
 }
 
-/// Records `copies` and returns the command buffer. If wgpu-core panics, at a texture or a device that it does not
+/// Records with `commands` and returns the command buffer. If wgpu-core panics, at a texture or a device that it does not
 /// know for instance, nothing was submitted, and the encoder is dropped as after an error.
 fn record(
     global: &Global,
     device: DeviceId,
     ids: Option<EncoderIds>,
-    copies: &[ReadbackCopy],
-    buffers: &[Option<BufferId>],
+    commands: impl FnOnce(CommandEncoderId) -> Result<(), PresentError>,
 ) -> Result<CommandBufferId, PresentError> {
     let label = wgt::CommandEncoderDescriptor { label: Some("canvas present".into()) };
     let create = || global.device_create_command_encoder(device, &label, ids.map(|ids| ids.command_encoder));
@@ -63,7 +76,7 @@ fn record(
     let finished = catch_panic("wgpu-core", || {
         match error {
             Some(error) => return Err(device_error(&error)),
-            None => record_copies(global, encoder, copies, buffers)?,
+            None => commands(encoder)?,
         }
         let (command_buffer, error) = global.command_encoder_finish(
             encoder,
@@ -98,7 +111,14 @@ fn record_copies(
         .iter()
         .flatten()
         .map(|buffer| wgt::BufferTransition { buffer: *buffer, state: wgt::BufferUses::MAP_READ });
-    let recorded = global.command_encoder_transition_resources(encoder, readable, std::iter::empty());
+    // What is copied to shared images is read by raw commands, of which wgpu-core does not know.
+    let textures = copies.iter().filter_map(ReadbackCopy::shared_texture);
+    let copied = textures.map(|texture| wgt::TextureTransition {
+        texture,
+        selector: None,
+        state: wgt::TextureUses::COPY_SRC,
+    });
+    let recorded = global.command_encoder_transition_resources(encoder, readable, copied);
     recorded.map_err(|error| encoder_error(error.into()))
 }
 
@@ -108,8 +128,9 @@ fn record_copy(
     copy: &ReadbackCopy,
     buffer: BufferId,
 ) -> Result<(), PresentError> {
+    let CopySource::Texture(texture) = copy.source else { return Ok(()) };
     let source = wgt::TexelCopyTextureInfo {
-        texture: copy.texture,
+        texture,
         mip_level: 0,
         origin: wgt::Origin3d { x: copy.origin.x, y: copy.origin.y, z: 0 },
         aspect: wgt::TextureAspect::All,

@@ -23,7 +23,7 @@ use super::memory::{HostMemory, HubMemory, ImageLayout, Unmapped};
 use super::waiting::judge;
 use super::{
     Completed, CopyTarget, CreateBufferError, Gpu, GpuDevice, IdleMemory, ImageShape, PollResult,
-    ReadbackCopy, Submission, SubmitError, WaitResult,
+    ReadbackCopy, Submission, SubmissionIds, SubmitError, WaitResult,
 };
 use crate::api::error::PresentError;
 use crate::api::ids::EncoderIds;
@@ -493,7 +493,7 @@ impl GpuDevice for FakeDevice {
     fn submit(
         &self,
         queue: QueueId,
-        encoder: Option<EncoderIds>,
+        ids: SubmissionIds,
         copies: &[ReadbackCopy],
     ) -> Result<Submission, SubmitError> {
         let mut state = self.gpu.0.state.lock();

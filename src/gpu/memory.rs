@@ -27,9 +27,11 @@ use std::any::Any;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use euclid::default::Size2D;
 use wgpu_core::id::BufferId;
+use wgpu_types::TextureFormat;
 
-use super::{Completed, ImageShape, Submission};
+use super::{Completed, CopySource, ImageShape, SharedImage, Submission};
 use crate::api::error::PresentError;
 
 /// Owned memory, which stays mapped for as long as it exists.
@@ -57,6 +59,21 @@ pub(super) unsafe trait HostMemory: Send + Sync {
     fn image(&self) -> Option<ImageLayout> {
         None
     }
+}
+
+/// A shared image: owned memory that the CPU does not read, because another graphics API samples it.
+///
+/// Its bytes are never accessed here. That a renderer samples no image while the GPU writes it, follows from the same
+/// states as for memory that is read.
+pub(super) trait SharedMemory: Send + Sync {
+    /// Bytes of the memory.
+    fn len(&self) -> usize;
+
+    /// Returns what the device that allocated the image knows it by.
+    fn target(&self) -> Arc<dyn Any + Send + Sync>;
+
+    /// Returns the image for a renderer.
+    fn image(&self) -> Arc<dyn SharedImage>;
 }
 
 /// How the pixels of an image lie in its memory.
@@ -88,6 +105,7 @@ pub(super) struct Unmapped;
 enum Memory {
     Owned(Box<dyn HostMemory>),
     Portable(Box<dyn HubMemory>),
+    Shared(Box<dyn SharedMemory>),
 }
 
 impl Memory {
@@ -95,6 +113,7 @@ impl Memory {
         match self {
             Self::Owned(memory) => memory.len(),
             Self::Portable(memory) => memory.len(),
+            Self::Shared(memory) => memory.len(),
         }
     }
 
@@ -103,12 +122,13 @@ impl Memory {
             Self::Owned(memory) if memory.image().is_some() => CopyTarget::InPlace(memory.target()),
             Self::Owned(memory) => CopyTarget::Owned(memory.target()),
             Self::Portable(memory) => CopyTarget::Hub(memory.id()),
+            Self::Shared(memory) => CopyTarget::Shared(memory.target()),
         }
     }
 
     fn hub_id(&self) -> Option<BufferId> {
         match self {
-            Self::Owned(_) => None,
+            Self::Owned(_) | Self::Shared(_) => None,
             Self::Portable(memory) => Some(memory.id()),
         }
     }
@@ -116,7 +136,14 @@ impl Memory {
     fn image(&self) -> Option<ImageLayout> {
         match self {
             Self::Owned(memory) => memory.image(),
-            Self::Portable(_) => None,
+            Self::Portable(_) | Self::Shared(_) => None,
+        }
+    }
+
+    fn shared_image(&self) -> Option<Arc<dyn SharedImage>> {
+        match self {
+            Self::Shared(memory) => Some(memory.image()),
+            Self::Owned(_) | Self::Portable(_) => None,
         }
     }
 }
@@ -130,6 +157,8 @@ pub(crate) enum CopyTarget {
     Hub(BufferId),
     /// Nothing is copied: the texture was drawn in this image.
     InPlace(Arc<dyn Any + Send + Sync>),
+    /// A shared image.
+    Shared(Arc<dyn Any + Send + Sync>),
 }
 
 /// Memory that no submission writes and nothing reads.
@@ -138,6 +167,10 @@ pub(crate) struct IdleMemory(Memory);
 impl IdleMemory {
     pub(super) fn owned(memory: Box<dyn HostMemory>) -> Self {
         Self(Memory::Owned(memory))
+    }
+
+    pub(super) fn shared(memory: Box<dyn SharedMemory>) -> Self {
+        Self(Memory::Shared(memory))
     }
 
     pub(super) fn portable(memory: Box<dyn HubMemory>) -> Self {
@@ -162,6 +195,16 @@ impl IdleMemory {
     /// Returns how an image lies in the memory; `None` for a buffer.
     pub(crate) fn image(&self) -> Option<ImageLayout> {
         self.0.image()
+    }
+
+    /// Whether it is an image, shared or drawn in, and no buffer.
+    pub(crate) fn is_image(&self) -> bool {
+        matches!(self.0, Memory::Shared(_)) || self.0.image().is_some()
+    }
+
+    /// Returns the size and the format of a shared image; `None` for other memory.
+    pub(crate) fn shared_shape(&self) -> Option<(Size2D<u32>, TextureFormat)> {
+        self.0.shared_image().map(|image| (image.size(), image.format()))
     }
 
     /// Notes that the image is the memory of a texture.
@@ -209,7 +252,7 @@ pub(crate) struct InFlightMemory {
 
 /// The readable bytes of a submission that is done.
 pub(crate) enum Readable {
-    /// Owned memory, read where it is.
+    /// Owned memory, read where it is; or a shared image.
     InPlace(FrameMemory),
     /// A copy of the bytes of portable memory, and that memory, which can be written again.
     Copied(Vec<u8>, IdleMemory),
@@ -243,6 +286,11 @@ impl InFlightMemory {
         self.memory.target()
     }
 
+    /// Returns the size and the format of a shared image; `None` for other memory.
+    pub(crate) fn shared_shape(&self) -> Option<(Size2D<u32>, TextureFormat)> {
+        self.memory.shared_image().map(|image| (image.size(), image.format()))
+    }
+
     /// Notes that `submission`, a later one of the same queue, overwrites the memory.
     pub(crate) fn rewritten_by(self, submission: Submission) -> Self {
         Self { submission, ..self }
@@ -263,7 +311,7 @@ impl InFlightMemory {
             return Err(Unreadable::InFlight(self));
         }
         match self.memory {
-            Memory::Owned(memory) => Ok(Readable::InPlace(FrameMemory(memory))),
+            Memory::Owned(_) | Memory::Shared(_) => Ok(Readable::InPlace(FrameMemory(self.memory))),
             Memory::Portable(memory) => {
                 let mut bytes = spare();
                 bytes.clear();
@@ -283,8 +331,8 @@ impl InFlightMemory {
     }
 }
 
-/// Owned memory that holds the bytes of a frame. No submission writes it.
-pub(crate) struct FrameMemory(Box<dyn HostMemory>);
+/// Owned memory or a shared image, with the pixels of a frame. No submission writes it.
+pub(crate) struct FrameMemory(Memory);
 
 impl FrameMemory {
     /// Capacity in bytes.
@@ -292,7 +340,9 @@ impl FrameMemory {
         self.0.len()
     }
 
+    /// Returns the bytes; none of a shared image.
     pub(crate) fn bytes(&self) -> &[u8] {
+        let Memory::Owned(memory) = &self.0 else { return &[] };
         // SAFETY: `HostMemory` promises `len` valid, initialized bytes for as long as `self.0` exists, and
         // the result borrows `self`. Nothing writes them meanwhile:
         // - The GPU writes them only for submissions that copy to the memory.
@@ -300,16 +350,17 @@ impl FrameMemory {
         //   done. A further submission needs `IdleMemory`, and only `into_idle` makes that of a frame; it
         //   consumes `self`. The texture of an image was destroyed after that submission was accepted.
         // - The CPU writes them only in `edit`, which borrows `self` exclusively.
-        unsafe { std::slice::from_raw_parts(self.0.pointer().as_ptr(), self.0.len()) }
+        unsafe { std::slice::from_raw_parts(memory.pointer().as_ptr(), memory.len()) }
     }
 
-    /// Changes the bytes in place.
+    /// Changes the bytes in place. A shared image has none.
     pub(crate) fn edit(&mut self, change: impl FnOnce(&mut [u8])) {
+        let Memory::Owned(memory) = &mut self.0 else { return };
         // SAFETY: `HostMemory` promises `len` valid, initialized bytes for as long as `self.0` exists, and
         // the slice does not outlive this call. `bytes` says why the GPU does not write them. No other
         // reference to them exists: references are made here and in `bytes` only, and `self` is borrowed
         // exclusively.
-        change(unsafe { std::slice::from_raw_parts_mut(self.0.pointer().as_ptr(), self.0.len()) });
+        change(unsafe { std::slice::from_raw_parts_mut(memory.pointer().as_ptr(), memory.len()) });
     }
 
     /// Returns whether the memory is an image, in which a texture was drawn.
@@ -317,8 +368,21 @@ impl FrameMemory {
         self.0.image().is_some()
     }
 
+    /// Returns the image that a renderer samples; `None` if it reads bytes.
+    pub(crate) fn shared_image(&self) -> Option<Arc<dyn SharedImage>> {
+        self.0.shared_image()
+    }
+
+    /// Returns what a submission reads that copies a shared image.
+    pub(crate) fn copy_source(&self) -> Option<CopySource> {
+        match &self.0 {
+            Memory::Shared(memory) => Some(CopySource::Image(memory.target())),
+            Memory::Owned(_) | Memory::Portable(_) => None,
+        }
+    }
+
     /// Gives up the bytes, so that the memory can be written again.
     pub(crate) fn into_idle(self) -> IdleMemory {
-        IdleMemory::owned(self.0)
+        IdleMemory(self.0)
     }
 }

@@ -23,7 +23,7 @@ use rustc_hash::FxHashMap;
 use wgpu_core::SubmissionIndex;
 use wgpu_core::device::{DeviceError, HostMap};
 use wgpu_core::global::Global;
-use wgpu_core::id::{BufferId, DeviceId, QueueId};
+use wgpu_core::id::{BufferId, CommandEncoderId, DeviceId, QueueId};
 use wgpu_core::resource::{
     BufferAccessError, BufferDescriptor, BufferMapOperation, CreateBufferError as CoreError,
 };
@@ -33,11 +33,10 @@ use wgpu_types::{BufferUsages, PollType};
 use super::memory::{HubMemory, Unmapped};
 use super::waiting::judge_value;
 use super::{
-    CopyTarget, CreateBufferError, GpuDevice, IdleMemory, ReadbackCopy, Submission, SubmitError, WaitResult,
-    with_headroom,
+    CopySource, CopyTarget, CreateBufferError, GpuDevice, IdleMemory, ReadbackCopy, Submission,
+    SubmissionIds, SubmitError, WaitResult, with_headroom,
 };
 use crate::api::error::PresentError;
-use crate::api::ids::EncoderIds;
 use crate::api::report::FrameMemoryKind;
 use crate::sync::{catch_panic, contain_panic};
 
@@ -96,7 +95,7 @@ impl PortableBuffers {
     ) -> impl Iterator<Item = Arc<PortableBuffer>> + 'a {
         copies.iter().filter_map(|copy| match &copy.target {
             CopyTarget::Hub(id) => self.0.lock().get(id).cloned(),
-            CopyTarget::Owned(_) | CopyTarget::InPlace(_) => None,
+            CopyTarget::Owned(_) | CopyTarget::InPlace(_) | CopyTarget::Shared(_) => None,
         })
     }
 
@@ -214,32 +213,37 @@ impl<A: Api> PortableDevice<A> {
     pub(super) fn submit_with(
         &self,
         queue: QueueId,
-        encoder: Option<EncoderIds>,
+        ids: SubmissionIds,
         copies: &[ReadbackCopy],
         register: impl Fn(&Arc<dyn Any + Send + Sync>, Option<BufferId>) -> Result<BufferId, PresentError>,
+        record_shared: impl Fn(CommandEncoderId) -> Result<(), PresentError>,
     ) -> Result<Submission, SubmitError> {
         let mut buffers = std::mem::take(&mut *self.submitted.lock());
         let registered = copies.iter().try_for_each(|copy| {
             buffers.push(match &copy.target {
+                // Raw commands name it by itself.
+                CopyTarget::Owned(_) if copy.is_shared() => None,
                 // The buffers before this one must be dropped, whatever happens.
                 CopyTarget::Owned(memory) => {
                     let registered = create_in_hub(&self.global, copy.id, || register(memory, copy.id));
                     Some(registered.unwrap_or(Err(PresentError::Panicked))?)
                 }
                 CopyTarget::Hub(id) => Some(*id),
-                CopyTarget::InPlace(_) => None,
+                CopyTarget::InPlace(_) | CopyTarget::Shared(_) => None,
             });
             Ok(())
         });
+        let submit =
+            || super::copy::submit(&self.global, self.id, queue, ids, copies, &buffers, &record_shared);
         let submitted = match registered {
             Ok(()) if self.must_poll() => {
                 // wgpu-core panics if the engine has dropped a portable buffer. What was registered must leave the hub all the same.
                 catch_panic("wgpu-core", || self.buffers.unmap(&self.global, self.id, copies));
-                let submitted = super::copy::submit(&self.global, self.id, queue, encoder, copies, &buffers);
+                let submitted = submit();
                 catch_panic("wgpu-core", || self.buffers.map(copies));
                 submitted
             }
-            Ok(()) => super::copy::submit(&self.global, self.id, queue, encoder, copies, &buffers),
+            Ok(()) => submit(),
             Err(reason) => Err(SubmitError { reason, may_be_in_flight: false }),
         };
         let mut submitted = submitted;
@@ -250,7 +254,8 @@ impl<A: Api> PortableDevice<A> {
                     catch_panic("wgpu-core", || self.global.buffer_drop(buffer));
                 }
                 (CopyTarget::InPlace(_), _) if submitted.is_ok() => {
-                    let destroyed = catch_panic("wgpu-core", || self.global.texture_destroy(copy.texture));
+                    let CopySource::Texture(texture) = copy.source else { continue };
+                    let destroyed = catch_panic("wgpu-core", || self.global.texture_destroy(texture));
                     // If it is not, the GPU may be told to draw in the image again, so it must not become a frame.
                     let error = SubmitError { reason: PresentError::Panicked, may_be_in_flight: true };
                     submitted = submitted.and_then(|submission| destroyed.map(|()| submission).ok_or(error));
@@ -302,10 +307,16 @@ impl<A: Api> GpuDevice for PortableDevice<A> {
     fn submit(
         &self,
         queue: QueueId,
-        encoder: Option<EncoderIds>,
+        ids: SubmissionIds,
         copies: &[ReadbackCopy],
     ) -> Result<Submission, SubmitError> {
-        self.submit_with(queue, encoder, copies, |_, _| Err(PresentError::WrongDevice))
+        self.submit_with(
+            queue,
+            ids,
+            copies,
+            |_, _| Err(PresentError::WrongDevice),
+            |_| Err(PresentError::WrongDevice),
+        )
     }
 
     fn wait(&self, index: SubmissionIndex, timeout: Duration) -> WaitResult {
@@ -430,7 +441,7 @@ mod tests {
             let memory = device.allocate(BYTES, 0, None).unwrap();
             let buffer = memory.hub_id().unwrap();
             let copies = [ReadbackCopy {
-                texture: TextureId::zip(0, 1),
+                source: CopySource::Texture(TextureId::zip(0, 1)),
                 target: memory.target(),
                 id: None,
                 origin: Default::default(),

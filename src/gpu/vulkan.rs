@@ -35,10 +35,9 @@ use super::portable::PortableDevice;
 use super::waiting::judge;
 use super::{
     CopyTarget, CreateBufferError, GpuDevice, HeapUsage, IdleMemory, ImageShape, ReadbackCopy, Submission,
-    SubmitError, WaitResult, with_headroom,
+    SubmissionIds, SubmitError, WaitResult, with_headroom,
 };
 use crate::api::error::PresentError;
-use crate::api::ids::EncoderIds;
 use crate::api::report::{FrameMemoryKind, ReadbackReason};
 
 /// A Vulkan device.
@@ -172,10 +171,16 @@ impl GpuDevice for VulkanDevice {
     fn submit(
         &self,
         queue: QueueId,
-        encoder: Option<EncoderIds>,
+        ids: SubmissionIds,
         copies: &[ReadbackCopy],
     ) -> Result<Submission, SubmitError> {
-        self.device.submit_with(queue, encoder, copies, |memory, id| self.register(memory, id))
+        self.device.submit_with(
+            queue,
+            ids,
+            copies,
+            |memory, id| self.register(memory, id),
+            |_| Err(PresentError::WrongDevice),
+        )
     }
 
     fn wait(&self, index: SubmissionIndex, timeout: Duration) -> WaitResult {

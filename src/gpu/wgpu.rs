@@ -18,11 +18,10 @@ use wgpu_types as wgt;
 
 use super::portable::{PortableBuffers, PortableDevice};
 use super::{
-    CreateBufferError, Gpu, GpuDevice, IdleMemory, PollResult, ReadbackCopy, Submission, SubmitError,
-    WaitResult,
+    CreateBufferError, Gpu, GpuDevice, IdleMemory, PollResult, ReadbackCopy, Submission, SubmissionIds,
+    SubmitError, WaitResult,
 };
 use crate::api::error::PresentError;
-use crate::api::ids::EncoderIds;
 use crate::api::report::FrameMemoryKind;
 
 /// The `Global` of one presenter.
@@ -168,12 +167,7 @@ impl GpuDevice for UnsupportedDevice {
         Err(CreateBufferError::UnsupportedBackend)
     }
 
-    fn submit(
-        &self,
-        _: QueueId,
-        _: Option<EncoderIds>,
-        _: &[ReadbackCopy],
-    ) -> Result<Submission, SubmitError> {
+    fn submit(&self, _: QueueId, _: SubmissionIds, _: &[ReadbackCopy]) -> Result<Submission, SubmitError> {
         Err(SubmitError { reason: PresentError::UnsupportedBackend, may_be_in_flight: false })
     }
 

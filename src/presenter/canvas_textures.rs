@@ -17,7 +17,7 @@ use crate::api::canvas::ContextConfiguration;
 use crate::api::ids::ContextId;
 use crate::api::report::ReadbackReason;
 use crate::frame::CopyLayout;
-use crate::gpu::{Gpu, GpuDevice, ImageShape, ReadbackCopy, WaitResult};
+use crate::gpu::{CopySource, Gpu, GpuDevice, ImageShape, ReadbackCopy, SubmissionIds, WaitResult};
 use crate::staging::{AvailableBuffer, DrawnBuffer, LentBuffer, MappedBuffer, MappingBuffer, StagingRing};
 
 /// Upper bound of the textures of one context that are known and not presented. Of more the oldest is presented like
@@ -237,14 +237,14 @@ impl CanvasTexture {
             }
         };
         let copy = ReadbackCopy {
-            texture: self.id,
+            source: CopySource::Texture(self.id),
             target,
             id: None,
             origin: layout.origin(),
             size: layout.size(),
             stride: layout.stride(),
         };
-        let submitted = device.submit(self.queue, None, std::slice::from_ref(&copy));
+        let submitted = device.submit(self.queue, SubmissionIds::default(), std::slice::from_ref(&copy));
         let buffer = match (submitted, content, lent) {
             (Ok(submission), TextureContent::Image(image), _) => image.presented(submission),
             (Ok(submission), _, Some(buffer)) => buffer.submitted(submission),

@@ -35,6 +35,7 @@ impl Presenter {
     pub fn maintain(&mut self) {
         self.maintenance_due.store(false, Ordering::Release);
         self.flush();
+        self.copy_unread_images();
         self.forget_ended();
         let now = Instant::now();
         for entry in self.entries.iter_mut() {

@@ -9,23 +9,26 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use euclid::default::Box2D;
+use euclid::default::{Box2D, Size2D};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::smallvec;
 use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
+use wgpu_types::TextureFormat;
 
 use super::canvas_textures::{CanvasTexture, KeptPixels, TextureContent};
 use super::entries::{Entries, Waiting};
 use super::poller::Poller;
 use super::poller::waits::{Continuation, Wait};
-use crate::api::canvas::PendingTexture;
+use crate::api::canvas::{ContextConfiguration, PendingTexture};
 use crate::api::error::PresentError;
 use crate::api::ids::{ContextId, EncoderIds, OwnerId, ReturnedId};
 use crate::api::report::ReadbackReason;
-use crate::context::{Admission, ContextData, Purpose, Stage, Ticket};
-use crate::delivery::{Message, Outbox, Reply, reply_with_region};
-use crate::frame::CopyLayout;
-use crate::gpu::{ContainedGpu, CopyTarget, Gpu, GpuDevice, ReadbackCopy, SubmitError};
+use crate::context::{Admission, ContextData, OfFrame, Purpose, Stage, Ticket};
+use crate::delivery::{Message, Outbox, Reply, Sharing, reply_with_region};
+use crate::frame::{CopyLayout, ImageRead};
+use crate::gpu::{
+    ContainedGpu, CopySource, CopyTarget, Gpu, GpuDevice, ReadbackCopy, SubmissionIds, SubmitError,
+};
 use crate::staging::{DrawnBuffer, LentBuffer, StagingRing};
 
 /// Upper bound of the bytes of one owner in flight. What goes beyond it waits, unless a canvas has fewer than two presents and no capture in
@@ -40,6 +43,11 @@ pub(super) struct Submitter {
     gpu: Arc<ContainedGpu>,
     poller: Poller,
     outbox: Arc<Outbox>,
+    sharing: Arc<Sharing>,
+    /// Encoder ids of the engine's that are kept for copies of shared images: one pair for each device.
+    spare_ids: FxHashMap<DeviceId, EncoderIds>,
+    /// The queues of the devices that have presented.
+    queues: FxHashMap<DeviceId, QueueId>,
     /// How long a flush waits, busily, for what it submitted.
     spin: Duration,
     /// Copies for the next submission, in the order in which they were asked for; and those that had to wait in the last one.
@@ -86,6 +94,8 @@ pub(super) struct QueuedCopy {
     /// The image that the texture was drawn in, if it need not be copied. It is taken when a place for the copy is looked
     /// for.
     pub(super) drawn: Option<DrawnBuffer>,
+    /// The shared image that is copied, if it is one and not the texture.
+    pub(super) image: Option<CopySource>,
 }
 
 /// Why a queued copy has no buffer.
@@ -118,11 +128,20 @@ enum Destination {
 }
 
 impl Submitter {
-    pub(super) fn new(gpu: Arc<ContainedGpu>, poller: Poller, outbox: Arc<Outbox>, spin: Duration) -> Self {
+    pub(super) fn new(
+        gpu: Arc<ContainedGpu>,
+        poller: Poller,
+        outbox: Arc<Outbox>,
+        sharing: Arc<Sharing>,
+        spin: Duration,
+    ) -> Self {
         Self {
             gpu,
             poller,
             outbox,
+            sharing,
+            spare_ids: FxHashMap::default(),
+            queues: FxHashMap::default(),
             spin: spin.min(LONGEST_SPIN),
             queued: Vec::new(),
             waiting: Vec::new(),
@@ -162,7 +181,7 @@ impl Submitter {
                 }
                 TextureContent::Lost => {
                     self.return_encoder_ids(texture.encoder_ids);
-                    let number = data.ask(purpose, layout);
+                    let number = data.ask(purpose, layout, None);
                     return data.fail(number, &PresentError::DeviceLost);
                 }
                 TextureContent::Ordinary(reason) => Some(reason),
@@ -180,9 +199,62 @@ impl Submitter {
         if let Some(entry) = entries.get_mut(context) {
             entry.is_queued = true;
         }
-        let number = data.ask(purpose, layout);
+        let number = data.ask(purpose, layout, None);
         let asked = Instant::now();
-        self.queued.push(QueuedCopy { context, data, number, is_present, texture, layout, asked, drawn });
+        let queued =
+            QueuedCopy { context, data, number, is_present, texture, layout, asked, drawn, image: None };
+        self.queued.push(queued);
+    }
+
+    /// Asks for a copy of a shared image, for reads, or to be kept or shown.
+    pub(super) fn enqueue_image_read(
+        &mut self,
+        context: ContextId,
+        data: Arc<ContextData>,
+        reply: Option<Reply>,
+        (read, of_frame): (ImageRead, OfFrame),
+        entries: &mut Entries,
+    ) {
+        if entries.get(context).is_some_and(|entry| entry.is_queued) {
+            self.flush(entries);
+        }
+        let Err(reply) = data.join_image_copy(reply, of_frame) else { return };
+        let ImageRead { source, device, layout } = read;
+        let number = data.ask(Purpose::Capture(reply.into_iter().collect()), layout, Some(of_frame));
+        let Some(queue) = self.queues.get(&device) else {
+            // The device is gone, and its image was not kept.
+            return data.fail(number, &PresentError::DeviceLost);
+        };
+        if let Some(entry) = entries.get_mut(context) {
+            entry.is_queued = true;
+        }
+        let pixels = layout.pixels();
+        let configuration = ContextConfiguration {
+            device_id: device,
+            queue_id: *queue,
+            format: TextureFormat::Bgra8Unorm,
+            color_space: pixels.color_space,
+            alpha_mode: pixels.alpha_mode,
+            size: layout.size(),
+        };
+        // No texture has this id.
+        let texture = PendingTexture {
+            texture_id: TextureId::zip(u32::MAX, u32::MAX),
+            encoder_ids: None,
+            configuration,
+        };
+        let (asked, image) = (Instant::now(), Some(source));
+        self.queued.push(QueuedCopy {
+            context,
+            data,
+            number,
+            is_present: false,
+            texture,
+            layout,
+            asked,
+            drawn: None,
+            image,
+        });
     }
 
     /// Presents what is kept of a texture whose device was destroyed.
@@ -193,7 +265,7 @@ impl Submitter {
         pixels: KeptPixels,
         layout: CopyLayout,
     ) {
-        let number = data.ask(purpose, layout);
+        let number = data.ask(purpose, layout, None);
         match pixels {
             KeptPixels::InFlight(buffer) => {
                 let submission = buffer.submission();
@@ -280,6 +352,9 @@ impl Submitter {
     pub(super) fn fail_waiting(&mut self, device: DeviceId) {
         let of_device = |queued: &mut QueuedCopy| queued.queue().0 == device;
         let failed: Vec<_> = self.queued.extract_if(.., of_device).collect();
+        self.queues.remove(&device);
+        let spare = self.spare_ids.remove(&device);
+        self.return_encoder_ids(spare);
         for queued in failed {
             self.return_encoder_ids(queued.texture.encoder_ids);
             queued.data.fail(queued.number, &PresentError::DeviceLost);
@@ -381,6 +456,9 @@ impl Submitter {
                 Err(NotNow::Ended)
             };
         }
+        if queued.image.is_some() {
+            return self.find_room_for_image(queued, device, entries);
+        }
         let size = queued.layout.size();
         if size.width.max(size.height) > device.largest_texture() {
             // The device has no such texture, so memory for it is not even looked for.
@@ -406,10 +484,28 @@ impl Submitter {
                 None
             }
         };
+        let shared = self.shared_shape(queued, device);
         let Some(entry) = entries.get_mut(queued.context) else {
             self.restore(queued, superseded);
             return Err(NotNow::Ended);
         };
+        if let Some(shape) = shared {
+            let fits = |ticket: &mut Ticket| {
+                ticket
+                    .stage
+                    .buffer()
+                    .is_some_and(|buffer| buffer.is_usable() && buffer.shared_shape() == Some(shape))
+            };
+            if let Some(ticket) = superseded.take_if(fits) {
+                queued.data.is_shared();
+                return Ok(Destination::Taken(ticket));
+            }
+            // Without an image for it the frame is read back.
+            if let Ok(lent) = entry.ring.acquire_shared(&*self.gpu, &**device, shape.0, shape.1) {
+                queued.data.is_shared();
+                return Ok(Destination::Fresh(lent, superseded));
+            }
+        }
         let fits = |ticket: &Ticket, ring: &StagingRing| {
             ticket.stage.buffer().is_some_and(|buffer| {
                 buffer.len() >= bytes && buffer.is_usable() && ring.can_submit(&buffer.target())
@@ -446,6 +542,62 @@ impl Submitter {
         }
     }
 
+    /// Finds a buffer for the copy of a shared image. It does not wait for room, because the image is used again meanwhile; there is one such
+    /// copy of each image at a time, and there are few images.
+    fn find_room_for_image(
+        &mut self,
+        queued: &QueuedCopy,
+        device: &Arc<dyn GpuDevice>,
+        entries: &mut Entries,
+    ) -> Result<Destination, NotNow> {
+        if !queued.data.has(queued.number) {
+            return Err(NotNow::Ended);
+        }
+        let entry = entries.get_mut(queued.context).ok_or(NotNow::Ended)?;
+        if !entry.ring.allocates_ids() && !self.spare_ids.contains_key(&device.id()) {
+            return Err(NotNow::Failed(PresentError::DeviceLost));
+        }
+        match entry.ring.acquire(&*self.gpu, &**device, queued.layout.byte_len()) {
+            // Raw commands copy to buffers of owned memory only.
+            Ok(Some(lent)) if matches!(lent.buffer.target(), CopyTarget::Owned(_)) => {
+                Ok(Destination::Fresh(lent, None))
+            }
+            Ok(_) => Err(NotNow::Failed(PresentError::OutOfMemory)),
+            Err(error) => Err(NotNow::Failed(error)),
+        }
+    }
+
+    /// Returns the size and the format of the shared image that a present is to be copied to, if all renderers can sample images of the
+    /// device.
+    fn shared_shape(
+        &self,
+        queued: &QueuedCopy,
+        device: &Arc<dyn GpuDevice>,
+    ) -> Option<(Size2D<u32>, TextureFormat)> {
+        let layout = queued.layout.as_texture().filter(|layout| !layout.is_one_pixel())?;
+        let has_ids = queued.texture.encoder_ids.is_none() || self.spare_ids.contains_key(&device.id());
+        // A read that waits for the present needs bytes.
+        let is_wanted = queued.is_present && has_ids && self.shares_with(&**device);
+        (is_wanted && !queued.data.is_read(queued.number))
+            .then_some((layout.size(), queued.texture.configuration.format))
+    }
+
+    /// Whether all renderers can sample images of a device.
+    fn shares_with(&self, device: &dyn GpuDevice) -> bool {
+        self.sharing.device().is_some_and(|shared| device.uuids() == Some(shared))
+    }
+
+    /// Whether images of any device may be shown.
+    pub(super) fn has_shared(&self) -> bool {
+        !self.queues.is_empty()
+    }
+
+    /// Hands back the encoder ids that are kept.
+    pub(super) fn return_spare_ids(&mut self) {
+        let spare = std::mem::take(&mut self.spare_ids);
+        spare.into_values().for_each(|ids| self.return_encoder_ids(Some(ids)));
+    }
+
     /// Submits copies, and makes tickets of them. Empties `prepared`, unless wgpu-core refuses.
     fn try_submit(
         &mut self,
@@ -454,13 +606,28 @@ impl Submitter {
         prepared: &mut Vec<PreparedCopy>,
         copies: &mut Vec<ReadbackCopy>,
     ) -> Result<(), SubmitError> {
-        let Some(first) = prepared.first() else { return Ok(()) };
+        if prepared.is_empty() {
+            return Ok(());
+        }
         copies.extend(prepared.iter().filter_map(PreparedCopy::copy));
-        let submitted = device.submit(queue, first.queued.texture.encoder_ids, copies);
+        let ids = SubmissionIds {
+            first: prepared.iter().find_map(|prepared| prepared.queued.texture.encoder_ids),
+            second: self.spare_ids.get(&device.id()).copied(),
+        };
+        let submitted = device.submit(queue, ids, copies);
         copies.clear();
         let submission = submitted?;
+        let shares = self.shares_with(&**device);
+        if shares {
+            self.queues.insert(device.id(), queue);
+        }
         for PreparedCopy { queued, destination, .. } in prepared.drain(..) {
-            self.return_encoder_ids(queued.texture.encoder_ids);
+            match queued.texture.encoder_ids {
+                Some(ids) if shares && !self.spare_ids.contains_key(&device.id()) => {
+                    self.spare_ids.insert(device.id(), ids);
+                }
+                ids => self.return_encoder_ids(ids),
+            }
             let (buffer, superseded) = match destination {
                 Destination::Fresh(lent, superseded) => (Some(lent.buffer.submitted(submission)), superseded),
                 Destination::Taken(mut ticket) => {
@@ -545,6 +712,7 @@ impl QueuedCopy {
     fn covers(&self, texture: &PendingTexture, layout: &CopyLayout) -> bool {
         let copied = &self.texture;
         !self.is_present
+            && self.image.is_none()
             && (copied.texture_id, copied.configuration) == (texture.texture_id, texture.configuration)
             && self.layout.region().contains_box(&layout.region())
     }
@@ -566,7 +734,7 @@ impl PreparedCopy {
         let QueuedCopy { texture, layout, .. } = &self.queued;
         let target = self.destination.target()?;
         Some(ReadbackCopy {
-            texture: texture.texture_id,
+            source: self.queued.image.clone().unwrap_or(CopySource::Texture(texture.texture_id)),
             target,
             id: self.id,
             origin: layout.origin(),

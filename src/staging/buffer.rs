@@ -22,15 +22,17 @@
 
 use std::sync::Arc;
 
+use euclid::default::Size2D;
 use scopeguard::ScopeGuard;
 use wgpu_core::id::{BufferId, DeviceId};
+use wgpu_types::TextureFormat;
 
 use super::recycler::{LentBytesGuard, LentKind, Recycler};
 use crate::api::error::PresentError;
 use crate::api::report::FrameMemoryKind;
 use crate::gpu::{
-    Completed, CopyTarget, DrawnMemory, FrameMemory, IdleMemory, ImageLayout, InFlightMemory, Readable,
-    Submission, Unreadable,
+    Completed, CopySource, CopyTarget, DrawnMemory, FrameMemory, IdleMemory, ImageLayout, InFlightMemory,
+    Readable, SharedImage, Submission, Unreadable,
 };
 use crate::sync::catch_panic;
 
@@ -241,6 +243,19 @@ impl MappingBuffer {
         self.parts.memory.target()
     }
 
+    /// Returns the size and the format of a shared image; `None` for a buffer.
+    pub(crate) fn shared_shape(&self) -> Option<(Size2D<u32>, TextureFormat)> {
+        self.parts.memory.shared_shape()
+    }
+
+    /// Returns what a later submission of the same queue reads that copies a shared image.
+    pub(crate) fn copy_source(&self) -> Option<CopySource> {
+        match self.target() {
+            CopyTarget::Shared(image) => Some(CopySource::Image(image)),
+            CopyTarget::Owned(_) | CopyTarget::Hub(_) | CopyTarget::InPlace(_) => None,
+        }
+    }
+
     /// Returns whether another copy to the buffer can be submitted: its device was neither destroyed nor
     /// dropped.
     pub(crate) fn is_usable(&self) -> bool {
@@ -312,6 +327,22 @@ impl MappedBuffer {
         match &self.0 {
             Bytes::InPlace(buffer) => buffer.parts.memory.is_image(),
             Bytes::Copied(_) => false,
+        }
+    }
+
+    /// Returns the image that a renderer samples; `None` if it reads bytes.
+    pub(crate) fn shared_image(&self) -> Option<Arc<dyn SharedImage>> {
+        match &self.0 {
+            Bytes::InPlace(buffer) => buffer.parts.memory.shared_image(),
+            Bytes::Copied(_) => None,
+        }
+    }
+
+    /// Returns what a submission reads that copies a shared image.
+    pub(crate) fn copy_source(&self) -> Option<CopySource> {
+        match &self.0 {
+            Bytes::InPlace(buffer) => buffer.parts.memory.copy_source(),
+            Bytes::Copied(_) => None,
         }
     }
 

@@ -13,7 +13,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use euclid::default::Size2D;
 use wgpu_core::id::{BufferId, DeviceId};
+use wgpu_types::TextureFormat;
 
 use super::reclaimer::Reclaimer;
 use crate::gpu::{IdleMemory, ImageShape};
@@ -149,7 +151,7 @@ impl Recycler {
             .enumerate()
             .rev()
             .filter(|(_, resting)| resting.device == device && fits.contains(&resting.memory.len()))
-            .filter(|(_, resting)| resting.memory.image().is_none());
+            .filter(|(_, resting)| !resting.memory.is_image());
         let index = fitting.min_by_key(|(_, resting)| resting.memory.len()).map(|(index, _)| index)?;
         Some(state.resting.remove(index).memory)
     }
@@ -165,10 +167,26 @@ impl Recycler {
         Some(state.resting.remove(index).memory)
     }
 
+    /// Takes a resting shared image of a device, a size and a format: the one that has rested longest, because a renderer may
+    /// have let go of the others just now.
+    pub(super) fn take_shared(
+        &self,
+        device: DeviceId,
+        shape: (Size2D<u32>, TextureFormat),
+    ) -> Option<IdleMemory> {
+        let mut state = self.state.lock();
+        state.last_request = Instant::now();
+        let fits = |resting: &RestingMemory| {
+            resting.device == device && resting.memory.shared_shape() == Some(shape)
+        };
+        let index = state.resting.iter().position(fits)?;
+        Some(state.resting.remove(index).memory)
+    }
+
     /// Takes out all resting images.
     pub(super) fn take_images(&self) -> Vec<IdleMemory> {
         let mut state = self.state.lock();
-        let is_image = |resting: &mut RestingMemory| resting.memory.image().is_some();
+        let is_image = |resting: &mut RestingMemory| resting.memory.is_image();
         state.resting.extract_if(.., is_image).map(|resting| resting.memory).collect()
     }
 
@@ -188,7 +206,7 @@ impl Recycler {
         let mut state = self.state.lock();
         let wanted = |resting: &RestingMemory| match in_hub {
             true => resting.memory.hub_id().is_some(),
-            false => resting.memory.image().is_none(),
+            false => !resting.memory.is_image(),
         };
         let index = state.resting.iter().position(wanted)?;
         Some(state.resting.remove(index).memory)

@@ -23,7 +23,9 @@
 use std::any::Any;
 use std::sync::{Arc, Weak};
 
+use euclid::default::Size2D;
 use wgpu_core::id::{BufferId, DeviceId};
+use wgpu_types::TextureFormat;
 
 use super::buffer::AvailableBuffer;
 use super::reclaimer::Reclaimer;
@@ -139,22 +141,47 @@ impl StagingRing {
         self.collect(gpu);
         let memory = match self.recycler.take_image(device.id(), shape) {
             Some(memory) => memory,
-            None => {
-                // Resting images are of another shape or device than what is drawn now.
-                drop(self.recycler.take_images());
-                self.images.retain(|image| image.strong_count() > 0);
-                if self.images.len() >= MOST_IMAGES {
-                    return Err(ReadbackReason::ImagesInUse);
-                }
-                let memory = device.allocate_image(shape)?;
-                if let CopyTarget::InPlace(image) = memory.target() {
-                    self.images.push(Arc::downgrade(&image));
-                }
-                memory
-            }
+            None => self.new_image(|| device.allocate_image(shape))?,
         };
         self.request(memory.len());
         Ok(self.lend(device.id(), memory))
+    }
+
+    /// Lends a shared image of `device` that textures of this size and format can be copied to: a resting one, or a new one.
+    pub(crate) fn acquire_shared(
+        &mut self,
+        gpu: &dyn Gpu,
+        device: &dyn GpuDevice,
+        size: Size2D<u32>,
+        format: TextureFormat,
+    ) -> Result<LentBuffer, ReadbackReason> {
+        self.collect(gpu);
+        let resting = self.recycler.take_shared(device.id(), (size, format));
+        let is_new = resting.is_none();
+        let memory = match resting {
+            Some(memory) => memory,
+            None => self.new_image(|| device.allocate_shared(size, format))?,
+        };
+        self.request(memory.len());
+        Ok(LentBuffer { buffer: self.lend(device.id(), memory), is_new })
+    }
+
+    /// Allocates an image, unless there are as many as there may be. Frees the resting ones: they are of another shape or device
+    /// than what is wanted now.
+    fn new_image(
+        &mut self,
+        allocate: impl FnOnce() -> Result<IdleMemory, ReadbackReason>,
+    ) -> Result<IdleMemory, ReadbackReason> {
+        drop(self.recycler.take_images());
+        self.images.retain(|image| image.strong_count() > 0);
+        if self.images.len() >= MOST_IMAGES {
+            return Err(ReadbackReason::ImagesInUse);
+        }
+        let memory = allocate()?;
+        if let CopyTarget::InPlace(image) | CopyTarget::Shared(image) = memory.target() {
+            self.images.push(Arc::downgrade(&image));
+        }
+        Ok(memory)
     }
 
     /// Notes a request for memory. Returns the largest recent one before it.
@@ -174,7 +201,7 @@ impl StagingRing {
         match (target, &self.ids) {
             (CopyTarget::Owned(_), IdSource::Provided(unused)) => !unused.is_empty(),
             (CopyTarget::Owned(_), IdSource::Allocated) | (CopyTarget::Hub(_), _) => true,
-            (CopyTarget::InPlace(_), _) => false,
+            (CopyTarget::InPlace(_) | CopyTarget::Shared(_), _) => false,
         }
     }
 

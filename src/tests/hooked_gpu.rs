@@ -14,7 +14,7 @@ use super::world::*;
 use crate::gpu::fake::FakeGpu;
 use crate::gpu::{
     CreateBufferError, Gpu, GpuDevice, IdleMemory, ImageShape, PollResult, ReadbackCopy, Submission,
-    SubmitError, WaitResult,
+    SubmissionIds, SubmitError, WaitResult,
 };
 use crate::{EncoderIds, PresenterOptions};
 
@@ -203,7 +203,7 @@ impl GpuDevice for HookedDevice {
     fn submit(
         &self,
         queue: QueueId,
-        encoder: Option<EncoderIds>,
+        ids: SubmissionIds,
         copies: &[ReadbackCopy],
     ) -> Result<Submission, SubmitError> {
         let hook = self.hooks.submit.lock().take();
@@ -211,7 +211,7 @@ impl GpuDevice for HookedDevice {
             hook();
         }
         self.hooks.enter(Call::Submit);
-        let submitted = self.device.submit(queue, encoder, copies);
+        let submitted = self.device.submit(queue, ids, copies);
         self.hooks.enter(Call::Submitted);
         submitted
     }
