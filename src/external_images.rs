@@ -2,9 +2,15 @@
 //!
 //! An engine makes one [`ExternalImages`] for each WebRender instance, and that instance calls it on its
 //! renderer thread. Contexts are found in the [`ContextMap`] that the presenters fill. What is locked is kept
-//! here, not in the context, so it stays readable after its context was destroyed.
+//! here, not in the context, so it stays readable after its context was destroyed. Frames that are images are sampled as textures
+//! of the renderer's GL, which `gl` makes of them.
+
+#[cfg(unix)]
+mod gl;
 
 use std::fmt;
+
+use euclid::default::Size2D;
 
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -13,9 +19,18 @@ use webrender_api::{ExternalImage, ExternalImageHandler, ExternalImageId, Extern
 
 use crate::api::ids::ContextId;
 use crate::context::{ContextMap, NotLocked};
-use crate::delivery::{HandlerId, Locked};
-use crate::frame::Frame;
+use crate::delivery::{HandlerId, Locked, place_of};
+use crate::frame::{Frame, Place};
 use crate::sync::{self, thread};
+
+#[cfg(unix)]
+pub use self::gl::GlImportError;
+#[cfg(unix)]
+use self::gl::{GlFence, GlImages};
+
+/// Longest wait, when a handler is dropped, for what GL still reads.
+#[cfg(unix)]
+const LONGEST_FAREWELL: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Hands the frames of canvases to one WebRender instance.
 ///
@@ -38,6 +53,12 @@ pub struct ExternalImages {
     locks: FxHashMap<ExternalImageId, SmallVec<[ImageLock; 1]>>,
     /// The threads that free memory. They are joined when this value is dropped.
     threads: Vec<thread::JoinHandle<()>>,
+    /// What the renderer's GL has imported; `None` if it is handed bytes alone.
+    #[cfg(unix)]
+    gl: Option<GlImages>,
+    /// Images that are not locked any more, until GL has sampled them.
+    #[cfg(unix)]
+    sampled: Vec<(GlFence, Locked)>,
 }
 
 /// What is locked of an image for one generation. Locks of the same generation that read the same bytes share it.
@@ -52,7 +73,45 @@ struct ImageLock {
 impl ExternalImages {
     /// Makes the handler of one WebRender instance. Several handlers may share a map.
     pub fn new(map: &ContextMap) -> Self {
-        Self { map: map.clone(), id: map.new_handler(None), locks: FxHashMap::default(), threads: Vec::new() }
+        Self {
+            map: map.clone(),
+            id: map.new_handler(None),
+            locks: FxHashMap::default(),
+            threads: Vec::new(),
+            #[cfg(unix)]
+            gl: None,
+            #[cfg(unix)]
+            sampled: Vec::new(),
+        }
+    }
+
+    /// Makes the handler of a WebRender instance on GL that can sample the GPU's memory. `load` returns the functions of its GL by
+    /// name, or null.
+    ///
+    /// As long as all handlers of a map are on the device that the canvases are drawn on, presents are not copied to host memory:
+    /// [`lock`](Self::lock) returns textures (`ExternalImageSource::NativeTexture`), and image updates say so
+    /// (`ExternalImageType::TextureHandle`). A frame is a texture or bytes as the update says whose generation is locked, so the engine passes the
+    /// generation (`channel_index`) on. If an image cannot be imported, or a handler comes that samples none, frames are bytes again.
+    ///
+    /// # Errors
+    ///
+    /// The context lacks an extension or a function (`GL_EXT_memory_object_fd`), or does not say which device it is on. The engine makes the
+    /// handler with [`new`](Self::new) then.
+    ///
+    /// # Safety
+    ///
+    /// What `load` returns for the name of a function of GL is that function. The context of the renderer is current now, whenever a method is
+    /// called, and when the handler is dropped.
+    #[cfg(unix)]
+    pub unsafe fn with_gl(
+        map: &ContextMap,
+        mut load: impl FnMut(&str) -> *const std::ffi::c_void,
+    ) -> Result<Self, GlImportError> {
+        // SAFETY: the caller promises it.
+        let gl = unsafe { GlImages::new(&mut load)? };
+        let id = map.new_handler(Some(gl.uuids()));
+        let (locks, threads, sampled) = (FxHashMap::default(), Vec::new(), Vec::new());
+        Ok(Self { map: map.clone(), id, locks, threads, gl: Some(gl), sampled })
     }
 
     /// Returns the bytes of an image: those of the image update with this generation, or of a newer frame with the same layout. They stay
@@ -68,13 +127,23 @@ impl ExternalImages {
     /// the process has not even address space for as many bytes, because too few of them would be worse. Locks nest: each needs its own [`unlock`](Self::unlock) with the same generation, except
     /// after `Invalid`.
     pub fn lock(&mut self, id: ExternalImageId, generation: Option<u8>) -> ExternalImageSource<'_> {
+        self.lock_with_size(id, generation).0
+    }
+
+    /// Locks, and returns the size of the texture too, if it is one.
+    fn lock_with_size(
+        &mut self,
+        id: ExternalImageId,
+        generation: Option<u8>,
+    ) -> (ExternalImageSource<'_>, Size2D<u32>) {
+        let nothing = Size2D::zero();
         let found = loop {
             match self.map.find(ContextId(id.0)) {
                 // One that ends just now is not found again.
                 Ok(context) => match context.lock(self.id, generation) {
                     Ok(locked) => break Ok(locked),
                     Err(NotLocked::Gone) => continue,
-                    Err(NotLocked::OutOfMemory) => return ExternalImageSource::Invalid,
+                    Err(NotLocked::OutOfMemory) => return (ExternalImageSource::Invalid, nothing),
                 },
                 Err(remembered) => break Err(remembered),
             }
@@ -95,7 +164,7 @@ impl ExternalImages {
             (None, Ok(locked)) => Some(locked),
             (None, Err(remembered)) => match remembered.and_then(|reach| self.map.zeros(reach)) {
                 Some(zeros) => Some(zeros),
-                None => return ExternalImageSource::Invalid,
+                None => return (ExternalImageSource::Invalid, nothing),
             },
         };
         let locks = self.locks.entry(id).or_default();
@@ -103,7 +172,19 @@ impl ExternalImages {
         locks.extend(fresh.map(|locked| ImageLock { generation, locked, count: 0 }));
         let lock = &mut locks[index];
         lock.count += 1;
-        ExternalImageSource::RawData(lock.locked.bytes())
+        let wants_texture = generation.is_some_and(|generation| place_of(generation) == Place::Texture);
+        #[cfg(unix)]
+        if let Some(gl) = self.gl.as_mut().filter(|_| wants_texture || lock.locked.is_texture()) {
+            let (name, size) = texture(gl, &self.map, &lock.locked);
+            return (ExternalImageSource::NativeTexture(name), size);
+        }
+        if wants_texture || lock.locked.is_texture() {
+            // This renderer samples no images. It gets bytes as soon as presenters have heard of it.
+            self.unlock(id, generation);
+            return (ExternalImageSource::Invalid, nothing);
+        }
+        let lock = &self.locks[&id][index];
+        (ExternalImageSource::RawData(lock.locked.bytes()), nothing)
     }
 
     /// Releases one lock of an image that was made with the same `generation`. Has no effect if there is none.
@@ -125,8 +206,33 @@ impl ExternalImages {
         }
     }
 
-    /// Drops what was locked. If that frees memory, which takes milliseconds, a thread is started for it.
+    /// Drops what was locked, once GL has sampled it.
     fn let_go(&mut self, locked: Locked) {
+        #[cfg(unix)]
+        if let Some(gl) = &mut self.gl {
+            let before = std::mem::take(&mut self.sampled);
+            let mut done = Vec::new();
+            for (fence, locked) in before {
+                if gl.is_done(&fence) {
+                    done.push(locked);
+                } else {
+                    self.sampled.push((fence, locked));
+                }
+            }
+            let is_sampled = locked.is_texture();
+            if is_sampled {
+                self.sampled.push((gl.fence(), locked));
+            } else {
+                done.push(locked);
+            }
+            gl.sweep();
+            return done.into_iter().for_each(|locked| self.free(locked));
+        }
+        self.free(locked);
+    }
+
+    /// Drops what was locked. If that frees memory, which takes milliseconds, a thread is started for it.
+    fn free(&mut self, locked: Locked) {
         if let Locked::Frame(frame) = locked
             && let Some(frame) = frame.into_orphan()
         {
@@ -134,6 +240,23 @@ impl ExternalImages {
             self.threads.extend(sync::spawn_or_run(move || drop::<Frame>(frame)));
         }
     }
+}
+
+/// Returns the texture of what is locked, and its size. If it cannot be imported that is a blank one, and no more images are shared.
+#[cfg(unix)]
+fn texture(gl: &mut GlImages, map: &ContextMap, locked: &Locked) -> (u32, Size2D<u32>) {
+    if let Locked::Frame(frame) = locked
+        && let Some(image) = frame.texture()
+    {
+        match gl.texture(frame, &image) {
+            Ok(texture) => return (texture, image.size()),
+            Err(error) => {
+                log::warn!("webgpu-presentation: frames are read back, an image was not imported: {error}");
+                map.sharing().fail();
+            }
+        }
+    }
+    (gl.blank(), Size2D::new(1, 1))
 }
 
 impl fmt::Debug for ExternalImages {
@@ -148,6 +271,17 @@ impl Drop for ExternalImages {
     /// unloads the GPU's driver, which no thread may be using then.
     fn drop(&mut self) {
         self.map.forget_handler(self.id);
+        #[cfg(unix)]
+        if let Some(gl) = &self.gl {
+            let deadline = std::time::Instant::now() + LONGEST_FAREWELL;
+            let locked = self.locks.drain().flat_map(|(_, locks)| locks).map(|lock| lock.locked);
+            self.sampled.extend(locked.filter(Locked::is_texture).map(|locked| (gl.fence(), locked)));
+            for (fence, _) in &self.sampled {
+                while !gl.is_done(fence) && std::time::Instant::now() < deadline {
+                    thread::yield_now();
+                }
+            }
+        }
         self.locks.clear();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
@@ -159,9 +293,9 @@ impl Drop for ExternalImages {
 
 impl ExternalImageHandler for ExternalImages {
     fn lock(&mut self, id: ExternalImageId, channel_index: u8, _is_composited: bool) -> ExternalImage<'_> {
-        let source = ExternalImages::lock(self, id, Some(channel_index));
         // WebRender reads the uv rectangle of texture handles only.
-        ExternalImage { uv: TexelRect::new(0.0, 0.0, 0.0, 0.0), source }
+        let (source, size) = self.lock_with_size(id, Some(channel_index));
+        ExternalImage { uv: TexelRect::new(0.0, 0.0, size.width as f32, size.height as f32), source }
     }
 
     fn unlock(&mut self, id: ExternalImageId, channel_index: u8) {

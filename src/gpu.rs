@@ -169,10 +169,13 @@ pub(crate) trait GpuDevice: Send + Sync {
     }
 
     /// Allocates an image that textures of this size and format can be copied to, and that another API can import.
+    ///
+    /// `sibling` stands for another shared image. Copies to both are never made in one submission.
     fn allocate_shared(
         &self,
         _size: Size2D<u32>,
         _format: TextureFormat,
+        _sibling: Option<Arc<dyn Any + Send + Sync>>,
     ) -> Result<IdleMemory, ReadbackReason> {
         Err(ReadbackReason::Device)
     }
@@ -329,14 +332,6 @@ impl ReadbackCopy {
     /// Whether it is to or from a shared image.
     fn is_shared(&self) -> bool {
         matches!((&self.source, &self.target), (CopySource::Image(_), _) | (_, CopyTarget::Shared(_)))
-    }
-
-    /// Returns the texture that is copied to a shared image.
-    fn shared_texture(&self) -> Option<TextureId> {
-        match (&self.source, &self.target) {
-            (CopySource::Texture(texture), CopyTarget::Shared(_)) => Some(*texture),
-            _ => None,
-        }
     }
 }
 

@@ -43,6 +43,8 @@ pub use self::api::report::{
 pub use self::api::webrender_sink::WebRenderSink;
 pub use self::context::ContextMap;
 pub use self::external_images::ExternalImages;
+#[cfg(unix)]
+pub use self::external_images::GlImportError;
 pub use self::frame::{Rows, Snapshot};
 pub use self::gpu::DiscardedAttachments;
 pub use self::pixels::{AlphaEncoding, AlphaMode, PixelEncoding, PixelFormat, PredefinedColorSpace};

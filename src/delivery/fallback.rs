@@ -11,7 +11,7 @@ use std::sync::{Arc, Weak};
 use memmap2::{MmapMut, MmapOptions};
 
 use super::HandlerId;
-use crate::frame::{CountedBytes, Frame, SharedFrame};
+use crate::frame::{CountedBytes, Frame, Place, SharedFrame};
 use crate::sync::{Mutex, rank};
 
 /// The lengths of zeros are multiples of this many bytes, so that renderers which lock images of several sizes can share them.
@@ -57,6 +57,11 @@ impl Locked {
             Self::Frame(frame) => frame.bytes(),
             Self::Substitute(substitute) => &substitute.memory,
         }
+    }
+
+    /// Whether it is an image, which a renderer samples as a texture.
+    pub(crate) fn is_texture(&self) -> bool {
+        matches!(self, Self::Frame(frame) if frame.layout().place() == Place::Texture)
     }
 
     /// Whether both are the same frame, or the same bytes in memory.

@@ -9,17 +9,21 @@
 //! wgpu-core's locks are not poisoned, so after a panic other calls go on. What the panicking call had begun may
 //! be half done: a submission may be running, and an object may stay in the hub.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
+use euclid::default::Size2D;
 use wgpu_core::SubmissionIndex;
 use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 use wgpu_core::resource::{CreateTextureError, TextureDescriptor};
 
 use super::{
-    CreateBufferError, Gpu, GpuDevice, HeapUsage, IdleMemory, ImageShape, PollResult, ReadbackCopy,
-    Submission, SubmissionIds, SubmitError, WaitResult,
+    CreateBufferError, DeviceUuids, Gpu, GpuDevice, HeapUsage, IdleMemory, ImageShape, PollResult,
+    ReadbackCopy, Submission, SubmissionIds, SubmitError, WaitResult,
 };
+use wgpu_types::TextureFormat;
+
 use crate::api::error::PresentError;
 use crate::api::report::{FrameMemoryKind, ReadbackReason};
 use crate::sync::catch_panic;
@@ -117,6 +121,20 @@ impl GpuDevice for ContainedDevice {
 
     fn allocate_image(&self, shape: &ImageShape) -> Result<IdleMemory, ReadbackReason> {
         let allocated = catch_panic(WGPU_CORE, || self.0.allocate_image(shape));
+        allocated.unwrap_or(Err(ReadbackReason::Device))
+    }
+
+    fn uuids(&self) -> Option<DeviceUuids> {
+        self.0.uuids()
+    }
+
+    fn allocate_shared(
+        &self,
+        size: Size2D<u32>,
+        format: TextureFormat,
+        sibling: Option<Arc<dyn Any + Send + Sync>>,
+    ) -> Result<IdleMemory, ReadbackReason> {
+        let allocated = catch_panic(WGPU_CORE, || self.0.allocate_shared(size, format, sibling));
         allocated.unwrap_or(Err(ReadbackReason::Device))
     }
 

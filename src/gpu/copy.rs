@@ -36,7 +36,7 @@ pub(super) fn submit(
     let refused = |reason| SubmitError { reason, may_be_in_flight: false };
     let mut command_buffers = ArrayVec::<_, 2>::new();
     let recorded = (|| {
-        if buffers.iter().any(Option::is_some) || copies.iter().any(|copy| copy.shared_texture().is_some()) {
+        if buffers.iter().any(Option::is_some) {
             let copies = |encoder| record_copies(global, encoder, copies, buffers);
             command_buffers.push(record(global, device, ids.first, copies)?);
         }
@@ -103,22 +103,19 @@ fn record_copies(
     copies: &[ReadbackCopy],
     buffers: &[Option<BufferId>],
 ) -> Result<(), PresentError> {
-    let mut copied = copies.iter().zip(buffers).filter_map(|(copy, buffer)| Some((copy, (*buffer)?)));
-    copied.try_for_each(|(copy, buffer)| record_copy(global, encoder, copy, buffer))?;
+    let copied = || copies.iter().zip(buffers).filter_map(|(copy, buffer)| Some((copy, (*buffer)?)));
+    copied().try_for_each(|(copy, buffer)| record_copy(global, encoder, copy, buffer))?;
     // The barrier to MAP_READ makes the copied bytes visible to the CPU. wgpu-core inserts none for owned
     // memory, because it never maps that.
-    let readable = buffers
-        .iter()
-        .flatten()
-        .map(|buffer| wgt::BufferTransition { buffer: *buffer, state: wgt::BufferUses::MAP_READ });
-    // What is copied to shared images is read by raw commands, of which wgpu-core does not know.
-    let textures = copies.iter().filter_map(ReadbackCopy::shared_texture);
-    let copied = textures.map(|texture| wgt::TextureTransition {
-        texture,
-        selector: None,
-        state: wgt::TextureUses::COPY_SRC,
+    // What goes on to a shared image is read by raw commands, of which wgpu-core does not know either.
+    let readable = copied().map(|(copy, buffer)| wgt::BufferTransition {
+        buffer,
+        state: match copy.is_shared() {
+            true => wgt::BufferUses::COPY_SRC,
+            false => wgt::BufferUses::MAP_READ,
+        },
     });
-    let recorded = global.command_encoder_transition_resources(encoder, readable, copied);
+    let recorded = global.command_encoder_transition_resources(encoder, readable, std::iter::empty());
     recorded.map_err(|error| encoder_error(error.into()))
 }
 

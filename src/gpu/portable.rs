@@ -208,8 +208,8 @@ impl<A: Api> PortableDevice<A> {
         Ok(IdleMemory::portable(Box::new(PortableMemory { buffer, id, len: bytes })))
     }
 
-    /// Submits copies, of which `register` puts those to owned memory into the hub. They have left it when
-    /// this returns.
+    /// Submits copies, of which `register` puts the buffers of owned memory and of shared images into the hub. They have left
+    /// it when this returns.
     pub(super) fn submit_with(
         &self,
         queue: QueueId,
@@ -224,12 +224,12 @@ impl<A: Api> PortableDevice<A> {
                 // Raw commands name it by itself.
                 CopyTarget::Owned(_) if copy.is_shared() => None,
                 // The buffers before this one must be dropped, whatever happens.
-                CopyTarget::Owned(memory) => {
+                CopyTarget::Owned(memory) | CopyTarget::Shared(memory) => {
                     let registered = create_in_hub(&self.global, copy.id, || register(memory, copy.id));
                     Some(registered.unwrap_or(Err(PresentError::Panicked))?)
                 }
                 CopyTarget::Hub(id) => Some(*id),
-                CopyTarget::InPlace(_) | CopyTarget::Shared(_) => None,
+                CopyTarget::InPlace(_) => None,
             });
             Ok(())
         });
@@ -250,7 +250,7 @@ impl<A: Api> PortableDevice<A> {
         // After an error of `register` there are fewer buffers than copies.
         for (copy, buffer) in copies.iter().zip(buffers.drain(..)) {
             match (&copy.target, buffer) {
-                (CopyTarget::Owned(_), Some(buffer)) => {
+                (CopyTarget::Owned(_) | CopyTarget::Shared(_), Some(buffer)) => {
                     catch_panic("wgpu-core", || self.global.buffer_drop(buffer));
                 }
                 (CopyTarget::InPlace(_), _) if submitted.is_ok() => {

@@ -9,6 +9,8 @@
 //! lock of wgpu-core. Owned memory is freed on the thread that drops it last. Where owned memory is not wanted
 //! or cannot be had, a Vulkan device has portable memory like any other.
 
+#[cfg(unix)]
+mod exported;
 mod heap;
 mod image;
 
@@ -17,16 +19,20 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ash::vk;
+use euclid::default::Size2D;
 use wgpu_core::SubmissionIndex;
 use wgpu_core::api::Vulkan;
-use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
+use wgpu_core::id::{BufferId, CommandEncoderId, DeviceId, QueueId, TextureId};
 use wgpu_core::resource::{
     BufferDescriptor, CreateBufferError as CoreError, CreateTextureError, TextureDescriptor,
 };
 use wgpu_hal::Device as _;
 use wgpu_hal::vulkan as hal;
-use wgpu_types::{BufferUsages, TextureUses};
+use wgpu_types::{BufferUsages, TextureFormat, TextureUses};
 
+#[cfg(unix)]
+use self::exported::{ExportedImage, ExportedMemory};
 use self::heap::{FrameHeap, HeapBuffer};
 use self::image::{HeapImage, OwnedImage};
 use super::copy::device_error;
@@ -34,11 +40,12 @@ use super::memory::HostMemory;
 use super::portable::PortableDevice;
 use super::waiting::judge;
 use super::{
-    CopyTarget, CreateBufferError, GpuDevice, HeapUsage, IdleMemory, ImageShape, ReadbackCopy, Submission,
-    SubmissionIds, SubmitError, WaitResult, with_headroom,
+    CopySource, CopyTarget, CreateBufferError, DeviceUuids, GpuDevice, HeapUsage, IdleMemory, ImageShape,
+    ReadbackCopy, Submission, SubmissionIds, SubmitError, WaitResult, with_headroom,
 };
 use crate::api::error::PresentError;
 use crate::api::report::{FrameMemoryKind, ReadbackReason};
+use crate::sync::catch_panic;
 
 /// A Vulkan device.
 pub(super) struct VulkanDevice {
@@ -46,6 +53,8 @@ pub(super) struct VulkanDevice {
     /// Where owned memory comes from; `None` if the device has portable memory alone. Where the heap has no
     /// more, new buffers get portable memory.
     heap: Option<Arc<FrameHeap>>,
+    /// The names of the device, if it has a heap and can export images.
+    uuids: Option<DeviceUuids>,
 }
 
 impl VulkanDevice {
@@ -53,32 +62,29 @@ impl VulkanDevice {
     pub(super) fn new(device: PortableDevice<Vulkan>, wanted: FrameMemoryKind) -> Self {
         let wants = wanted == FrameMemoryKind::Owned;
         let heap = wants.then(|| FrameHeap::new(device.device.clone())).flatten();
-        Self { device, heap }
+        let uuids = heap.as_ref().and_then(|heap| shared_uuids(heap.device()));
+        Self { device, heap, uuids }
     }
 
-    /// Makes a buffer of the heap known to wgpu-core, until its id is dropped. wgpu-core keeps what it knows
+    /// Makes a buffer of the heap, or that of a shared image, known to wgpu-core, until its id is dropped. wgpu-core keeps what it knows
     /// of the buffer until the submissions that use it are done.
     fn register(
         &self,
         memory: &Arc<dyn Any + Send + Sync>,
         id: Option<BufferId>,
     ) -> Result<BufferId, PresentError> {
-        let ours = |buffer: &Arc<HeapBuffer>| {
-            self.heap.as_ref().is_some_and(|heap| Arc::ptr_eq(heap, buffer.heap()))
-        };
         // The memory of another device can come here if that device's id names this one now.
-        let buffer = memory.clone().downcast::<HeapBuffer>().ok().filter(ours);
-        let buffer = buffer.ok_or(PresentError::WrongDevice)?;
-        let (raw, len) = (buffer.raw(), buffer.len());
+        let (raw, len, usage) = self.buffer_of(memory).ok_or(PresentError::WrongDevice)?;
+        let buffer = memory.clone();
         // SAFETY: `VkBuffer` must outlive the hal buffer. It does, because the hal buffer holds the callback,
-        // which holds the `HeapBuffer`. wgpu-core must not map the buffer, and without MAP_READ and MAP_WRITE
+        // which holds the `HeapBuffer` or the `ExportedImage`. wgpu-core must not map the buffer, and without MAP_READ and MAP_WRITE
         // it refuses to.
         let known = unsafe { hal::Buffer::from_raw_externally_owned(raw, Box::new(move || drop(buffer))) };
         let descriptor = BufferDescriptor {
             label: Some("canvas frame".into()),
-            size: len as u64,
+            size: len,
             // Without MAP_READ, because wgpu-core cannot map memory that it did not allocate.
-            usage: BufferUsages::COPY_DST,
+            usage,
             mapped_at_creation: false,
         };
         // SAFETY: the buffer was created from this device, with the size and the usage that the descriptor
@@ -164,6 +170,23 @@ impl GpuDevice for VulkanDevice {
         })
     }
 
+    fn uuids(&self) -> Option<DeviceUuids> {
+        self.uuids
+    }
+
+    #[cfg(unix)]
+    fn allocate_shared(
+        &self,
+        size: Size2D<u32>,
+        format: TextureFormat,
+        sibling: Option<Arc<dyn Any + Send + Sync>>,
+    ) -> Result<IdleMemory, ReadbackReason> {
+        let (Some(heap), Some(uuids)) = (&self.heap, self.uuids) else { return Err(ReadbackReason::Device) };
+        let sibling = sibling.and_then(|sibling| sibling.downcast::<ExportedImage>().ok());
+        let image = ExportedImage::new(heap, self.device.id, uuids, size, format, sibling.as_deref())?;
+        Ok(IdleMemory::shared(Box::new(ExportedMemory(image))))
+    }
+
     fn heap(&self) -> HeapUsage {
         self.heap.as_ref().map(|heap| heap.usage()).unwrap_or_default()
     }
@@ -174,13 +197,14 @@ impl GpuDevice for VulkanDevice {
         ids: SubmissionIds,
         copies: &[ReadbackCopy],
     ) -> Result<Submission, SubmitError> {
-        self.device.submit_with(
-            queue,
-            ids,
-            copies,
-            |memory, id| self.register(memory, id),
-            |_| Err(PresentError::WrongDevice),
-        )
+        let register = |memory: &_, id| self.register(memory, id);
+        let record_shared = |encoder| self.record_shared(encoder, copies);
+        let submitted = self.device.submit_with(queue, ids, copies, register, record_shared);
+        let may_run = submitted.as_ref().err().is_none_or(|error| error.may_be_in_flight);
+        if may_run && copies.iter().any(ReadbackCopy::is_shared) {
+            self.keep_until_done(queue, copies);
+        }
+        submitted
     }
 
     fn wait(&self, index: SubmissionIndex, timeout: Duration) -> WaitResult {
@@ -193,6 +217,97 @@ impl GpuDevice for VulkanDevice {
 
     fn must_poll(&self) -> bool {
         self.device.must_poll()
+    }
+}
+
+#[cfg(unix)]
+fn shared_uuids(device: &hal::Device) -> Option<DeviceUuids> {
+    exported::uuids(device)
+}
+
+#[cfg(not(unix))]
+fn shared_uuids(_: &hal::Device) -> Option<DeviceUuids> {
+    None
+}
+
+#[cfg(unix)]
+impl VulkanDevice {
+    /// Returns the buffer that copies to this memory go to, its size in bytes, and its usage. `None` if it is not this device's.
+    fn buffer_of(&self, memory: &Arc<dyn Any + Send + Sync>) -> Option<(vk::Buffer, u64, BufferUsages)> {
+        let heap = self.heap.as_ref()?;
+        if let Some(image) = memory.downcast_ref::<ExportedImage>() {
+            let (bounce, usage) = (image.bounce(), BufferUsages::COPY_DST | BufferUsages::COPY_SRC);
+            return Arc::ptr_eq(image.heap(), heap).then(|| (bounce.raw(), bounce.len(), usage));
+        }
+        let buffer = memory.downcast_ref::<HeapBuffer>()?;
+        let is_ours = Arc::ptr_eq(buffer.heap(), heap);
+        is_ours.then(|| (buffer.raw(), buffer.len() as u64, BufferUsages::COPY_DST))
+    }
+
+    /// Keeps what raw commands name until the queue is done with it: wgpu-core does not know of it.
+    fn keep_until_done(&self, queue: QueueId, copies: &[ReadbackCopy]) {
+        let copies: Vec<ReadbackCopy> = copies.iter().filter(|copy| copy.is_shared()).cloned().collect();
+        let kept = copies.clone();
+        let keep = || self.device.global.queue_on_submitted_work_done(queue, Box::new(move || drop(kept)));
+        if catch_panic("wgpu-core", keep).is_none() {
+            // It has dropped the closure, although the GPU may be using the images.
+            std::mem::forget(copies);
+        }
+    }
+
+    /// Records the copies to and from shared images.
+    fn record_shared(&self, encoder: CommandEncoderId, copies: &[ReadbackCopy]) -> Result<(), PresentError> {
+        let heap = self.heap.as_ref().ok_or(PresentError::WrongDevice)?;
+        let image = |image: &Arc<dyn Any + Send + Sync>| {
+            let image = image.clone().downcast::<ExportedImage>().ok();
+            image.filter(|image| Arc::ptr_eq(image.heap(), heap)).ok_or(PresentError::WrongDevice)
+        };
+        let record = |commands| {
+            for copy in copies {
+                match (&copy.source, &copy.target) {
+                    (CopySource::Texture(_), CopyTarget::Shared(target)) => {
+                        // SAFETY: the commands are being recorded for this device. The encoder before this one copies the
+                        // texture to the bounce buffer, with this stride, and the size is that of the image, for which it was
+                        // lent. `keep_until_done` keeps the image. Nothing samples it: it was idle, or its last submission is an
+                        // earlier one of this queue.
+                        unsafe { image(target)?.record_write(commands, copy.stride) };
+                    }
+                    (CopySource::Image(source), CopyTarget::Owned(buffer)) => {
+                        let (buffer, ..) = self.buffer_of(buffer).ok_or(PresentError::WrongDevice)?;
+                        // SAFETY: as above. An earlier submission of this queue has written the image, whose layout the copy
+                        // has. The buffer was lent for this copy, so it is large enough.
+                        unsafe {
+                            image(source)?.record_read(commands, buffer, copy.origin, copy.size, copy.stride);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            Ok(())
+        };
+        // SAFETY: the commands leave the encoder as it was: open, and outside a pass.
+        unsafe {
+            self.device.global.command_encoder_as_hal_mut::<Vulkan, _, _>(encoder, |encoder| match encoder {
+                // SAFETY: the handle is not destroyed by hand.
+                Some(encoder) => record(encoder.raw_handle()),
+                None => Err(PresentError::DeviceLost),
+            })
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl VulkanDevice {
+    fn buffer_of(&self, memory: &Arc<dyn Any + Send + Sync>) -> Option<(vk::Buffer, u64, BufferUsages)> {
+        let buffer = memory.downcast_ref::<HeapBuffer>()?;
+        let is_ours = Arc::ptr_eq(buffer.heap(), self.heap.as_ref()?);
+        is_ours.then(|| (buffer.raw(), buffer.len() as u64, BufferUsages::COPY_DST))
+    }
+
+    fn keep_until_done(&self, _: QueueId, _: &[ReadbackCopy]) {}
+
+    fn record_shared(&self, _: CommandEncoderId, _: &[ReadbackCopy]) -> Result<(), PresentError> {
+        Err(PresentError::WrongDevice)
     }
 }
 

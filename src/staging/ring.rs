@@ -147,7 +147,8 @@ impl StagingRing {
         Ok(self.lend(device.id(), memory))
     }
 
-    /// Lends a shared image of `device` that textures of this size and format can be copied to: a resting one, or a new one.
+    /// Lends a shared image of `device` that textures of this size and format can be copied to: a resting one, or a new one. An id is
+    /// left for the copy.
     pub(crate) fn acquire_shared(
         &mut self,
         gpu: &dyn Gpu,
@@ -156,11 +157,17 @@ impl StagingRing {
         format: TextureFormat,
     ) -> Result<LentBuffer, ReadbackReason> {
         self.collect(gpu);
+        if !self.vacate_id(gpu) {
+            return Err(ReadbackReason::ImagesInUse);
+        }
         let resting = self.recycler.take_shared(device.id(), (size, format));
         let is_new = resting.is_none();
         let memory = match resting {
             Some(memory) => memory,
-            None => self.new_image(|| device.allocate_shared(size, format))?,
+            None => {
+                let sibling = self.images.iter().find_map(Weak::upgrade);
+                self.new_image(|| device.allocate_shared(size, format, sibling))?
+            }
         };
         self.request(memory.len());
         Ok(LentBuffer { buffer: self.lend(device.id(), memory), is_new })

@@ -10,5 +10,6 @@ mod handlers;
 mod lives;
 mod newest;
 mod pixels;
+mod shared;
 mod sizes;
 mod updates;

@@ -95,12 +95,33 @@ impl Stage {
         size: (u32, u32),
         handler: impl FnOnce(ExternalImages, PresenterSlot) -> Box<dyn ExternalImageHandler>,
     ) -> Option<Self> {
+        Self::with_loader(gl, size, |map, slot, _| handler(ExternalImages::new(map), slot))
+    }
+
+    /// A page that samples the GPU's images.
+    pub fn sharing(size: (u32, u32)) -> Option<Self> {
+        Self::with_loader(Egl, size, |map, _, load| {
+            // SAFETY: these are the functions of the page's GL, which is current whenever its renderer is called.
+            let images = unsafe { ExternalImages::with_gl(map, load) };
+            Box::new(images.expect("the GL of this machine can import images"))
+        })
+    }
+
+    fn with_loader(
+        gl: PageGl,
+        size: (u32, u32),
+        handler: impl FnOnce(
+            &ContextMap,
+            PresenterSlot,
+            &mut dyn FnMut(&str) -> *const std::ffi::c_void,
+        ) -> Box<dyn ExternalImageHandler>,
+    ) -> Option<Self> {
         let gpu = Gpu::for_test()?;
         let device = gpu.device();
         let map = ContextMap::default();
         let slot = PresenterSlot::default();
-        let page =
-            Page::new(gl, size, handler(ExternalImages::new(&map), slot.clone())).expect("WebRender starts");
+        let page = Page::with_loader(gl, size, |load| handler(&map, slot.clone(), load));
+        let page = page.expect("WebRender starts");
         let updates = Arc::<Updates>::default();
         let sink = WebRenderSink::new(page.new_api(), page.document());
         let sink = CountingSink { sink, updates: updates.clone() };

@@ -116,6 +116,15 @@ impl Page {
         size: (u32, u32),
         handler: Box<dyn ExternalImageHandler>,
     ) -> Result<Self, Box<dyn std::error::Error>> {
+        Self::with_loader(gl, size, |_| handler)
+    }
+
+    /// A page whose handler is made with the functions of its GL, by name. (swgl has none.)
+    pub fn with_loader(
+        gl: PageGl,
+        size: (u32, u32),
+        handler: impl FnOnce(&mut dyn FnMut(&str) -> *const std::ffi::c_void) -> Box<dyn ExternalImageHandler>,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
         let guard = GL.lock();
         let size = DeviceIntSize::new(size.0 as i32, size.1 as i32);
         let (context, functions): (Context, Rc<dyn gleam::gl::Gl>) = match gl {
@@ -139,7 +148,10 @@ impl Page {
         let (mut renderer, sender) =
             webrender::create_webrender_instance(functions, Box::new(Notifier), options, None)
                 .map_err(|error| format!("WebRender does not start: {error:?}"))?;
-        renderer.set_external_image_handler(handler);
+        renderer.set_external_image_handler(handler(&mut |name| match &context {
+            Context::Swgl(_) => std::ptr::null(),
+            Context::Egl(egl) => egl.get_proc_address(name),
+        }));
         let api = sender.create_api();
         let document = api.add_document(size);
         let renderer = Some(renderer);
@@ -313,6 +325,10 @@ mod egl {
             let egl = Self { device, context: RefCell::new(context), framebuffer, gl: gl.clone() };
             egl.make_current();
             Ok((egl, gl))
+        }
+
+        pub fn get_proc_address(&self, name: &str) -> *const std::ffi::c_void {
+            self.device.get_proc_address(&self.context.borrow(), name)
         }
 
         pub fn make_current(&self) {

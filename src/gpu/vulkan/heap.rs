@@ -12,6 +12,7 @@
 
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ash::vk;
 use gpu_allocator::vulkan::{
@@ -42,6 +43,10 @@ pub(super) struct FrameHeap {
     memory_type: u32,
     /// Upper bound of the memory objects of either kind.
     most_objects: usize,
+    /// Number of exported images, each of which has a memory object of its own.
+    exports: Arc<AtomicUsize>,
+    /// The memory types of the device.
+    memory_properties: vk::PhysicalDeviceMemoryProperties,
     // Dropped last, because the allocator frees its blocks through it.
     device: Guard<hal::Device>,
 }
@@ -84,7 +89,16 @@ impl FrameHeap {
         let is_on_cpu = properties.device_type == vk::PhysicalDeviceType::CPU;
         let most_objects = (properties.limits.max_memory_allocation_count / SHARE).max(1) as usize;
         let state = Mutex::new(HeapState { allocator, blocks: 0, dedicated: 0, used: 0 });
-        Some(Arc::new(Self { state, is_on_cpu, memory_type, most_objects, device }))
+        let exports = Arc::default();
+        Some(Arc::new(Self {
+            state,
+            is_on_cpu,
+            memory_type,
+            most_objects,
+            exports,
+            memory_properties: memory,
+            device,
+        }))
     }
 
     /// Allocates a buffer of `len` bytes, at least one, that textures can be copied to.
@@ -179,6 +193,55 @@ impl FrameHeap {
         self.is_on_cpu
     }
 
+    /// Counts one more exported image, until the result is dropped. Returns `None` if there are as many as there may be: a quarter of
+    /// the memory objects of another kind, because an image can have two.
+    pub(super) fn count_export(&self) -> Option<ExportCount> {
+        let most = (self.most_objects / 4).max(1);
+        let count = ExportCount(self.exports.clone());
+        (self.exports.fetch_add(1, Ordering::Relaxed) < most).then_some(count)
+    }
+
+    /// Returns the memory type for an image that the CPU does not read: the first one that is allowed, if possible on the GPU.
+    pub(super) fn device_memory_type(&self, allowed: u32) -> u32 {
+        let types = self.memory_properties.memory_types_as_slice().iter().zip(0..);
+        let mut allowed = types.filter(|(_, index)| allowed & (1 << index) != 0);
+        let is_local =
+            |kind: &vk::MemoryType| kind.property_flags.contains(vk::MemoryPropertyFlags::DEVICE_LOCAL);
+        let first = allowed.clone().next().map_or(0, |(_, index)| index);
+        allowed.find_map(|(kind, index)| is_local(kind).then_some(index)).unwrap_or(first)
+    }
+
+    /// Whether the driver can export the memory of an image.
+    pub(super) fn exports(&self, info: &vk::ImageCreateInfo<'_>) -> bool {
+        let hal: &hal::Device = &self.device;
+        let mut external = vk::PhysicalDeviceExternalImageFormatInfo::default()
+            .handle_type(vk::ExternalMemoryHandleTypeFlags::OPAQUE_FD);
+        let info_of_format = vk::PhysicalDeviceImageFormatInfo2::default()
+            .format(info.format)
+            .ty(info.image_type)
+            .tiling(info.tiling)
+            .usage(info.usage)
+            .flags(info.flags)
+            .push_next(&mut external);
+        let mut exported = vk::ExternalImageFormatProperties::default();
+        let mut properties = vk::ImageFormatProperties2::default().push_next(&mut exported);
+        // SAFETY: the physical device belongs to this instance, which the device keeps alive. The extension that exports depends on
+        // this function.
+        let supported = unsafe {
+            hal.shared_instance().raw_instance().get_physical_device_image_format_properties2(
+                hal.raw_physical_device(),
+                &info_of_format,
+                &mut properties,
+            )
+        };
+        let largest = properties.image_format_properties.max_extent;
+        let features = exported.external_memory_properties.external_memory_features;
+        supported.is_ok()
+            && info.extent.width <= largest.width
+            && info.extent.height <= largest.height
+            && features.contains(vk::ExternalMemoryFeatureFlags::EXPORTABLE)
+    }
+
     /// Whether the driver supports an image.
     pub(super) fn supports(&self, info: &vk::ImageCreateInfo<'_>) -> bool {
         let hal: &hal::Device = &self.device;
@@ -248,6 +311,15 @@ impl HeapState {
     /// The number of memory objects of the kind that an allocation of `size` bytes is in.
     fn count(&mut self, size: u64) -> &mut usize {
         if size <= BLOCK { &mut self.blocks } else { &mut self.dedicated }
+    }
+}
+
+/// Counts an exported image until it is dropped.
+pub(super) struct ExportCount(Arc<AtomicUsize>);
+
+impl Drop for ExportCount {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
