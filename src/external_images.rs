@@ -172,7 +172,8 @@ impl ExternalImages {
         locks.extend(fresh.map(|locked| ImageLock { generation, locked, count: 0 }));
         let lock = &mut locks[index];
         lock.count += 1;
-        let wants_texture = generation.is_some_and(|generation| place_of(generation) == Place::Texture);
+        let wants_texture = generation.is_some_and(|generation| place_of(generation) == Place::Texture)
+            && self.map.sharing().was_possible();
         #[cfg(unix)]
         if let Some(gl) = self.gl.as_mut().filter(|_| wants_texture || lock.locked.is_texture()) {
             let (name, size) = texture(gl, &self.map, &lock.locked);

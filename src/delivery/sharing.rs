@@ -24,6 +24,8 @@ struct State {
     handlers: Vec<(HandlerId, Option<DeviceUuids>)>,
     /// A handler could not import an image. It will not succeed with others.
     has_failed: bool,
+    /// Frames can have been shared.
+    was_possible: bool,
     presenters: Vec<Weak<Wake>>,
 }
 
@@ -39,6 +41,11 @@ impl Sharing {
     /// Returns the device whose images all renderers can sample.
     pub(crate) fn device(&self) -> Option<DeviceUuids> {
         self.0.lock().device()
+    }
+
+    /// Whether frames can have been shared at any time.
+    pub(crate) fn was_possible(&self) -> bool {
+        self.0.lock().was_possible
     }
 
     /// Adds a presenter, which is woken when frames can be shared no more.
@@ -65,6 +72,7 @@ impl Sharing {
         let mut state = self.0.lock();
         let before = state.device();
         change(&mut state);
+        state.was_possible |= state.device().is_some();
         let presenters = match before.is_some() && state.device() != before {
             true => state.presenters.clone(),
             false => Vec::new(),

@@ -22,7 +22,7 @@ use wgpu_hal::DeviceError;
 use super::memory::{HostMemory, HubMemory, ImageLayout, Unmapped};
 use super::waiting::judge;
 use super::{
-    Completed, CopyTarget, CreateBufferError, Gpu, GpuDevice, IdleMemory, ImageShape, PollResult,
+    Completed, CopySource, CopyTarget, CreateBufferError, Gpu, GpuDevice, IdleMemory, ImageShape, PollResult,
     ReadbackCopy, Submission, SubmissionIds, SubmitError, WaitResult,
 };
 use crate::api::error::PresentError;
@@ -499,7 +499,7 @@ impl GpuDevice for FakeDevice {
         let mut state = self.gpu.0.state.lock();
         let state = &mut *state;
         assert_eq!(queue, self::queue(self.id.unzip().0), "not the queue of {:?}", self.id);
-        if let Some(ids) = encoder {
+        for ids in [ids.first, ids.second].into_iter().flatten() {
             assert!(!state.encoders.contains(&ids), "{ids:?} are in use");
         }
         let buffers: Vec<_> = copies
@@ -511,6 +511,7 @@ impl GpuDevice for FakeDevice {
                     Some(state.register(self.id, memory, copy.id))
                 }
                 CopyTarget::InPlace(_) => None,
+                CopyTarget::Shared(_) => panic!("the fake GPU shares no images"),
             })
             .collect();
         let submitted = self.submit_to(state, copies, &buffers);
@@ -518,7 +519,10 @@ impl GpuDevice for FakeDevice {
             match (&copy.target, buffer) {
                 (CopyTarget::Owned(_), Some(buffer)) => drop(state.buffers.remove(&buffer)),
                 (CopyTarget::InPlace(_), _) if submitted.is_ok() => {
-                    let texture = state.textures.get_mut(&copy.texture).expect("it was submitted");
+                    let CopySource::Texture(id) = copy.source else {
+                        panic!("an image is not presented in place")
+                    };
+                    let texture = state.textures.get_mut(&id).expect("it was submitted");
                     texture.fault = Some(Fault::Destroyed);
                 }
                 _ => {}
@@ -579,7 +583,8 @@ impl FakeDevice {
         }
         let mut resolved = Vec::new();
         for (copy, buffer) in copies.iter().zip(buffers) {
-            let texture = &state.textures[&copy.texture];
+            let CopySource::Texture(id) = copy.source else { panic!("the fake GPU shares no images") };
+            let texture = &state.textures[&id];
             let (owner, memory) = match (buffer, &copy.target) {
                 (Some(buffer), _) => state.buffers[buffer].clone(),
                 (None, CopyTarget::InPlace(memory)) => {

@@ -11,12 +11,12 @@ use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 use wgpu_core::resource::{CreateTextureError, TextureDescriptor};
 
 use super::world::*;
+use crate::PresenterOptions;
 use crate::gpu::fake::FakeGpu;
 use crate::gpu::{
     CreateBufferError, Gpu, GpuDevice, IdleMemory, ImageShape, PollResult, ReadbackCopy, Submission,
     SubmissionIds, SubmitError, WaitResult,
 };
-use crate::{EncoderIds, PresenterOptions};
 
 #[derive(Default)]
 pub(super) struct Hooks {

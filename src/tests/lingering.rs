@@ -95,7 +95,7 @@ fn what_a_renderer_lets_go_is_freed_when_the_context_ends(
     let World { map, mut presenter, .. } = showing_red(memory);
     let context = map.find(ID).unwrap();
     presenter.destroy_context_after(ID, TransactionId(5)).unwrap();
-    let Ok(Locked::Frame(frame)) = context.lock(map.new_handler(), None) else { panic!("it lingers") };
+    let Ok(Locked::Frame(frame)) = context.lock(map.new_handler(None), None) else { panic!("it lingers") };
     assert!(!frame.is_orphan(), "its memory is not freed by its last holder");
     map.transaction_done(COMPOSITOR, TransactionId(5));
     assert!(frame.is_orphan());
