@@ -1,47 +1,307 @@
 //! Frames that are images of the GPU's, which WebRender samples.
 
+use std::ffi::c_void;
+
 use crate::stage::*;
 
+const SIZE: (u32, u32) = (33, 21);
+
+/// A picture that differs in each pixel, and whose top differs from its bottom.
+fn picture(frame: u8, alpha: u8) -> Vec<u8> {
+    let pixel = |i: u32| [(i % 33) as u8 * 3, (i / 33) as u8 * 4, frame, alpha];
+    (0..SIZE.0 * SIZE.1).flat_map(pixel).collect()
+}
+
 #[track_caller]
-fn assert_shared(stage: &Stage, shared: u64) {
-    let statistics = stage.presenter.borrow().statistics(CONTEXT).unwrap();
-    assert_eq!((statistics.shared, statistics.readback), (shared, None));
+fn assert_corner_is(stage: &mut Stage, expected: &[u8]) {
+    let corner = stage.corner(SIZE.0, SIZE.1);
+    assert!(corner == expected, "{:?} instead of {:?}", &corner[..12], &expected[..12]);
+}
+
+/// Presents that were copied to an image, and why the last one was not.
+#[track_caller]
+fn assert_counts(stage: &Stage, context: ContextId, shared: u64, readback: Option<ReadbackReason>) {
+    let statistics = stage.presenter.borrow().statistics(context).unwrap();
+    assert_eq!((statistics.shared, statistics.readback), (shared, readback));
+}
+
+/// Draws the newest built frame, which is the one before the last present, or one that WebRender has built for that present by itself.
+#[track_caller]
+fn assert_draws_either(stage: &mut Stage) {
+    stage.page.draw();
+    let drawn = stage.page.region(region(0, 0, 33, 21));
+    let is_either = [RED, GREEN].iter().any(|color| drawn == color.repeat(33 * 21));
+    assert!(is_either, "{:?}", &drawn[..4]);
+}
+
+/// What script reads as straight RGBA.
+#[track_caller]
+fn assert_reads(stage: &Stage, expected: &[u8]) {
+    let read = stage.read_image(CONTEXT, None).to_straight_rgba().unwrap();
+    assert!(read == expected, "{:?} instead of {:?}", &read[..12], &expected[..12]);
 }
 
 #[rstest]
-fn what_is_drawn_is_sampled(
+fn what_is_drawn_is_sampled_and_read(
     #[values(TextureFormat::Bgra8Unorm, TextureFormat::Rgba8Unorm)] format: TextureFormat,
 ) {
     let Some(mut stage) = Stage::sharing((80, 60)) else { return };
-    let size = (33, 21);
-    stage.create_in_corner(CONTEXT_TWO, size);
-    let configuration = stage.configuration(format, size);
-    for frame in 0..6_u8 {
-        let rgba: Vec<u8> = (0..33 * 21_u32)
-            .flat_map(|i| [(i % 33) as u8 * 7, (i / 33) as u8 * 11, 40 * frame, 255])
-            .collect();
+    stage.place(SIZE.0, SIZE.1);
+    let configuration = stage.configuration(format, SIZE);
+    for frame in 0..8_u8 {
+        let rgba = picture(frame * 20, 255);
         let texture = stage.texture(configuration, &rgba);
-        assert!(matches!(stage.present_to(CONTEXT_TWO, texture), PresentEnd::Presented));
-        assert!(stage.corner(33, 21) == rgba, "frame {frame}");
-        let image = stage.read_image(CONTEXT_TWO, None);
-        assert!(image.to_straight_rgba().unwrap() == rgba, "frame {frame}");
+        stage.present(texture);
+        // Before it is shown, and after that.
+        assert_reads(&stage, &rgba);
+        assert_corner_is(&mut stage, &rgba);
+        assert_reads(&stage, &rgba);
     }
-    let statistics = stage.presenter.borrow().statistics(CONTEXT_TWO).unwrap();
-    assert_eq!((statistics.shared, statistics.readback), (6, None));
+    assert_counts(&stage, CONTEXT, 8, None);
     stage.finish();
 }
 
-const CONTEXT_TWO: ContextId = ContextId(4);
+// Script has left 40 % in the alpha channel.
+#[test]
+fn opaque_means_opaque() {
+    let Some(mut stage) = Stage::sharing((80, 60)) else { return };
+    stage.place(SIZE.0, SIZE.1);
+    for alpha_mode in [AlphaMode::Opaque, AlphaMode::Premultiplied, AlphaMode::Opaque] {
+        let configuration = stage.configuration(TextureFormat::Bgra8Unorm, SIZE);
+        let texture = stage.texture(ContextConfiguration { alpha_mode, ..configuration }, &picture(50, 102));
+        stage.present(texture);
+        // The page is opaque black, so either shows the color as it is.
+        assert_corner_is(&mut stage, &picture(50, 255));
+        if alpha_mode == AlphaMode::Opaque {
+            assert_reads(&stage, &picture(50, 255));
+        }
+    }
+    assert_counts(&stage, CONTEXT, 3, None);
+    stage.finish();
+}
+
+// Half floats are read back, so each present changes the kind of the image. A frame that was built before wants the other one.
+#[test]
+fn frames_that_are_queued_get_the_kind_that_they_were_built_for() {
+    let Some(mut stage) = Stage::sharing((80, 60)) else { return };
+    stage.place(SIZE.0, SIZE.1);
+    let half = |stage: &Stage| {
+        // 1.0, 0, 0, 1.0
+        let configuration = stage.configuration(TextureFormat::Rgba16Float, SIZE);
+        stage.texture(configuration, &[0x00, 0x3c, 0, 0, 0, 0, 0x00, 0x3c].repeat(33 * 21))
+    };
+    for round in 0..10 {
+        let texture = half(&stage);
+        stage.present(texture);
+        stage.page.build();
+        stage.present_solid(GREEN, SIZE);
+        if round % 2 == 0 {
+            assert_draws_either(&mut stage);
+        }
+        stage.page.build();
+        let texture = half(&stage);
+        stage.present(texture);
+        if round % 3 == 0 {
+            assert_draws_either(&mut stage);
+        }
+        stage.assert_corner(SIZE, RED);
+    }
+    stage.finish();
+}
+
+/// Does nothing, as a driver may that is given a descriptor that it cannot use.
+unsafe extern "system" fn import_nothing(_: u32, _: u64, _: u32, _: i32) {}
 
 #[test]
-fn a_solid_canvas_is_shared() {
+fn what_cannot_be_imported_is_read_back() {
+    let stage = Stage::sharing_with((80, 60), |name, function| match name {
+        "glImportMemoryFdEXT" => import_nothing as *const c_void,
+        _ => function,
+    });
+    let Some(mut stage) = stage else { return };
+    stage.place(SIZE.0, SIZE.1);
+    let rgba = picture(1, 255);
+    let texture = stage.texture(stage.configuration(TextureFormat::Bgra8Unorm, SIZE), &rgba);
+    stage.present(texture);
+    assert_counts(&stage, CONTEXT, 1, None);
+    // The first render finds it out, and the engine is asked for maintenance.
+    assert_corner_is(&mut stage, &[0, 0, 0, 255].repeat(33 * 21));
+    let deadline = std::time::Instant::now() + TIMEOUT;
+    while stage.corner(SIZE.0, SIZE.1) != rgba {
+        assert!(std::time::Instant::now() < deadline, "it is read back");
+        stage.presenter.borrow_mut().maintain();
+    }
+    assert_reads(&stage, &rgba);
+    // From now on all are.
+    let rgba = picture(2, 255);
+    let texture = stage.texture(stage.configuration(TextureFormat::Bgra8Unorm, SIZE), &rgba);
+    stage.present(texture);
+    assert_corner_is(&mut stage, &rgba);
+    assert_counts(&stage, CONTEXT, 1, Some(ReadbackReason::OrdinaryTexture));
+    stage.finish();
+}
+
+#[test]
+fn a_renderer_that_samples_nothing_ends_sharing_for_all() {
     let Some(mut stage) = Stage::sharing((80, 60)) else { return };
-    stage.place(33, 21);
-    stage.present_solid(RED, (33, 21));
-    stage.assert_corner((33, 21), RED);
-    assert_shared(&stage, 1);
-    stage.present_solid(GREEN, (33, 21));
-    stage.assert_corner((33, 21), GREEN);
-    assert_shared(&stage, 2);
+    stage.place(SIZE.0, SIZE.1);
+    let rgba = picture(1, 255);
+    let texture = stage.texture(stage.configuration(TextureFormat::Rgba8Unorm, SIZE), &rgba);
+    stage.present(texture);
+    assert_corner_is(&mut stage, &rgba);
+    let other = ExternalImages::new(&stage.map);
+    // What is shown becomes bytes, and stays on screen all the while.
+    let before = stage.updates.count();
+    let deadline = std::time::Instant::now() + TIMEOUT;
+    while stage.updates.count() == before {
+        assert!(std::time::Instant::now() < deadline, "it is read back");
+        stage.presenter.borrow_mut().maintain();
+        assert_corner_is(&mut stage, &rgba);
+    }
+    assert_corner_is(&mut stage, &rgba);
+    stage.present_solid(GREEN, SIZE);
+    stage.assert_corner(SIZE, GREEN);
+    assert_counts(&stage, CONTEXT, 1, Some(ReadbackReason::OrdinaryTexture));
+    drop(other);
+    stage.present_solid(RED, SIZE);
+    stage.assert_corner(SIZE, RED);
+    assert_counts(&stage, CONTEXT, 2, None);
+    stage.finish();
+}
+
+// GL keeps what it has imported. What script may still read is copied before the device goes.
+#[rstest]
+fn a_frame_outlives_its_device(#[values(false, true)] is_in_flight: bool) {
+    let Some(mut stage) = Stage::sharing((80, 60)) else { return };
+    stage.place(SIZE.0, SIZE.1);
+    let rgba = picture(1, 255);
+    let texture = stage.texture(stage.configuration(TextureFormat::Bgra8Unorm, SIZE), &rgba);
+    if is_in_flight {
+        stage.present_all(&[(CONTEXT, texture)]);
+    } else {
+        stage.present(texture);
+        assert_corner_is(&mut stage, &rgba);
+    }
+    let device = stage.device;
+    let mut presenter = stage.presenter.borrow_mut();
+    presenter.destroy_device(device.id);
+    presenter.drop_queue(device.id, device.queue);
+    presenter.drop_device(device.id);
+    drop(presenter);
+    if is_in_flight {
+        assert!(matches!(stage.end(), PresentEnd::Presented));
+    }
+    assert_corner_is(&mut stage, &rgba);
+    assert_reads(&stage, &rgba);
+    stage.device = stage.gpu.device();
+    stage.present_solid(GREEN, SIZE);
+    stage.assert_corner(SIZE, GREEN);
+    assert_counts(&stage, CONTEXT, 2, None);
+    stage.finish();
+}
+
+#[test]
+fn reads_in_the_same_batch_and_in_flight_get_their_frame() {
+    let Some(mut stage) = Stage::sharing((80, 60)) else { return };
+    stage.place(SIZE.0, SIZE.1);
+    let (sender, answers) = std::sync::mpsc::channel();
+    for frame in 0..20_u8 {
+        let texture =
+            stage.texture(stage.configuration(TextureFormat::Bgra8Unorm, SIZE), &picture(frame, 255));
+        let mut presenter = stage.presenter.borrow_mut();
+        let mut batch = presenter.batch();
+        batch.present(CONTEXT, Contents::Texture(texture), CanvasEpoch(u64::from(frame))).unwrap();
+        let reply = |sender: std::sync::mpsc::Sender<_>| move |image| drop(sender.send((frame, image)));
+        if frame % 3 == 0 {
+            batch.get_image(CONTEXT, None, reply(sender.clone()));
+        }
+        batch.drop_texture(texture.texture_id);
+        batch.submit();
+        for _ in 0..frame % 4 {
+            presenter.get_image(CONTEXT, None, reply(sender.clone()));
+        }
+        if frame % 5 == 0 {
+            presenter.take_image(CONTEXT, None, reply(sender.clone()));
+        }
+    }
+    drop(sender);
+    let mut count = 0;
+    while let Ok((frame, image)) = answers.recv_timeout(TIMEOUT) {
+        let image: Snapshot = image.expect("there is an image");
+        assert!(image.to_straight_rgba().unwrap() == picture(frame, 255), "frame {frame}");
+        count += 1;
+    }
+    assert_eq!(count, 7 + 30 + 4);
+    stage.finish();
+}
+
+#[test]
+fn a_canvas_may_change_its_size_its_format_and_its_end() {
+    let Some(mut stage) = Stage::sharing((80, 60)) else { return };
+    for frame in 0..24_u32 {
+        let size = (1 + frame * 3 % 40, 1 + frame * 7 % 30);
+        let format = if frame % 2 == 0 { TextureFormat::Bgra8Unorm } else { TextureFormat::Rgba8Unorm };
+        stage.place(size.0, size.1);
+        let color = [frame as u8 * 10, 255 - frame as u8, 7, 255];
+        let rgba = color.repeat((size.0 * size.1) as usize);
+        let texture = stage.texture(stage.configuration(format, size), &rgba);
+        stage.present(texture);
+        stage.assert_corner(size, color);
+    }
+    let bytes = |stage: &Stage| {
+        let report = stage.presenter.borrow().memory_report();
+        report.iter().map(|report| report.bytes).sum::<usize>()
+    };
+    assert!(bytes(&stage) > 0);
+    stage.destroy(CONTEXT);
+    // What GL was sampling is let go when the next canvas is unlocked.
+    let other = ContextId(4);
+    stage.create_in_corner(other, SIZE);
+    let texture = stage.solid(RED, SIZE);
+    assert!(matches!(stage.present_to(other, texture), PresentEnd::Presented));
+    let deadline = std::time::Instant::now() + TIMEOUT;
+    loop {
+        stage.assert_corner(SIZE, RED);
+        let report = stage.presenter.borrow().memory_report();
+        if report.iter().all(|report| report.context == other) {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{report:?}");
+    }
+    stage.finish();
+}
+
+// An engine that chooses ids gives a pair for each present. A shared one needs two: the second is kept from an earlier one.
+#[test]
+fn ids_of_the_engine_are_handed_back_once() {
+    let Some(mut stage) = Stage::sharing((80, 60)) else { return };
+    stage.place(SIZE.0, SIZE.1);
+    // The ids that wgpu-core allocates in this test are textures' only, so the engine may choose the others.
+    let context = ContextId(9);
+    let key = stage.page.new_key();
+    let ids = |index| wgpu_core::id::Id::zip(1000 + index, 1);
+    let descriptor = ContextDescriptor {
+        owner: OwnerId(0),
+        size: Size2D::new(10, 10),
+        buffer_ids: BufferIds::Provided(vec![wgpu_core::id::Id::zip(1000, 1)]),
+    };
+    stage.presenter.borrow_mut().create_context(context, descriptor).unwrap();
+    stage.presenter.borrow_mut().set_image_key(context, key).unwrap();
+    stage.key = key;
+    stage.place(SIZE.0, SIZE.1);
+    for frame in 0..5_u8 {
+        let rgba = picture(frame * 9, 255);
+        let texture = stage.texture(stage.configuration(TextureFormat::Bgra8Unorm, SIZE), &rgba);
+        let encoder_ids = EncoderIds {
+            command_encoder: ids(u32::from(frame)),
+            command_buffer: wgpu_core::id::Id::zip(1000 + u32::from(frame), 1),
+        };
+        let texture = PendingTexture { encoder_ids: Some(encoder_ids), ..texture };
+        assert!(matches!(stage.present_to(context, texture), PresentEnd::Presented));
+        assert_corner_is(&mut stage, &rgba);
+        let read = stage.read_image(context, None).to_straight_rgba().unwrap();
+        assert!(read == rgba, "frame {frame}");
+    }
+    assert_counts(&stage, context, 4, None);
     stage.finish();
 }

@@ -74,6 +74,7 @@ impl ImageSink for CountingSink {
 
 pub struct Stage {
     pub device: Device,
+    pub map: ContextMap,
     pub presenter: SharedPresenter,
     pub outcomes: Receiver<PresentOutcome>,
     pub updates: Arc<Updates>,
@@ -100,8 +101,18 @@ impl Stage {
 
     /// A page that samples the GPU's images.
     pub fn sharing(size: (u32, u32)) -> Option<Self> {
+        Self::sharing_with(size, |_, function| function)
+    }
+
+    /// A page that samples the GPU's images, with other functions of GL where `replace` says so.
+    pub fn sharing_with(
+        size: (u32, u32),
+        replace: impl Fn(&str, *const std::ffi::c_void) -> *const std::ffi::c_void,
+    ) -> Option<Self> {
         Self::with_loader(Egl, size, |map, _, load| {
-            // SAFETY: these are the functions of the page's GL, which is current whenever its renderer is called.
+            let load = |name: &str| replace(name, load(name));
+            // SAFETY: these are the functions of the page's GL, or do what such functions may do. It is current whenever its renderer is
+            // called.
             let images = unsafe { ExternalImages::with_gl(map, load) };
             Box::new(images.expect("the GL of this machine can import images"))
         })
@@ -135,7 +146,7 @@ impl Stage {
         let presenter = Rc::new(RefCell::new(presenter));
         *slot.borrow_mut() = Some(presenter.clone());
         let mut stage =
-            Self { gpu, device, presenter, outcomes, updates, page, key: ImageKey::DUMMY, epoch: 0 };
+            Self { gpu, device, map, presenter, outcomes, updates, page, key: ImageKey::DUMMY, epoch: 0 };
         stage.key = stage.create(CONTEXT);
         Some(stage)
     }
