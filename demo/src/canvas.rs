@@ -113,12 +113,16 @@ impl Canvas {
     }
 
     /// Records a drawing of what was uploaded last, into a new texture.
-    pub fn draw(&self, encoder: CommandEncoderId, is_last: bool) -> Result<Drawn, GpuError> {
+    ///
+    /// With a presenter the texture is one that it makes for the canvas. (No painter discards what it drew.)
+    pub fn draw(
+        &self,
+        encoder: CommandEncoderId,
+        is_last: bool,
+        presenter: Option<&mut Presenter>,
+    ) -> Result<Drawn, GpuError> {
         let (alpha_mode, size, look) = (self.role.alpha_mode, self.size, &self.looks[self.look()]);
         let usage = TextureUsages::RENDER_ATTACHMENT | TextureUsages::COPY_SRC;
-        let texture_id = look.gfx.texture(look.format, size, usage)?;
-        let view = look.gfx.view(texture_id)?;
-        look.painter.paint(encoder, view)?;
         let configuration = ContextConfiguration {
             device_id: look.gfx.device.id,
             queue_id: look.gfx.device.queue,
@@ -127,6 +131,10 @@ impl Canvas {
             alpha_mode,
             size,
         };
+        let texture_id =
+            look.gfx.texture(look.format, size, usage, presenter.map(|it| (it, self.id, &configuration)))?;
+        let view = look.gfx.view(texture_id)?;
+        look.painter.paint(encoder, view)?;
         let pending = PendingTexture { texture_id, encoder_ids: None, configuration };
         Ok(Drawn { canvas: self.id.0 as usize, is_last, pending, view })
     }

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use webgpu_presentation::{CreateContextError, PresentError, SetImageKeyError, UnknownContext};
+use webgpu_presentation::{
+    CreateContextError, GlImportError, PresentError, SetImageKeyError, UnknownContext,
+};
 
 use crate::gfx::GpuError;
 
@@ -23,6 +25,8 @@ pub enum DemoError {
     SetImageKey(#[from] SetImageKeyError),
     #[error(transparent)]
     Present(#[from] PresentError),
+    #[error("WebRender cannot sample the canvases, which --frames shared asks for: {0} (--gl egl may help)")]
+    NoSharedFrames(GlImportError),
     #[error("{open} presents have not ended after {waited:?}")]
     NoOutcome { open: usize, waited: Duration },
     #[error("{open} snapshots have not come after {waited:?}")]

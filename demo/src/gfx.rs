@@ -8,6 +8,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use euclid::default::Size2D;
+use webgpu_presentation::{ContextConfiguration, ContextId, Presenter};
 use wgpu_core::SubmissionIndex;
 use wgpu_core::binding_model::{BindGroupDescriptor, BindGroupEntry, BindingResource, BufferBinding};
 use wgpu_core::command::{
@@ -222,11 +223,13 @@ impl Gfx {
         group.attempt("a bind group")
     }
 
+    /// Creates a texture, for a canvas through a presenter.
     pub fn texture(
         &self,
         format: TextureFormat,
         size: Size2D<u32>,
         usage: TextureUsages,
+        canvas: Option<(&mut Presenter, ContextId, &ContextConfiguration)>,
     ) -> Result<TextureId, GpuError> {
         let descriptor = TextureDescriptor {
             label: None,
@@ -238,7 +241,13 @@ impl Gfx {
             usage,
             view_formats: vec![],
         };
-        self.global.device_create_texture(self.device.id, &descriptor, None).attempt("a texture")
+        let created = match canvas {
+            Some((presenter, context, configuration)) => {
+                presenter.create_canvas_texture(context, configuration, &descriptor, None)
+            }
+            None => self.global.device_create_texture(self.device.id, &descriptor, None),
+        };
+        created.attempt("a texture")
     }
 
     pub fn view(&self, texture: TextureId) -> Result<TextureViewId, GpuError> {

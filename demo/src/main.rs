@@ -56,16 +56,16 @@ fn run(options: &Options) -> Result<bool, DemoError> {
     // If the pictures cannot be written, the demo stops before it draws them.
     std::fs::create_dir_all(&options.out)
         .map_err(|error| DemoError::File { path: options.out.clone(), error })?;
-    let mut show = Show::new(options.gl.into(), options.size)?;
-    let progress = progress(options.frames);
-    let every = options.frames.div_ceil(ANIMATION_FRAMES);
-    let moments = MOMENTS.map(|eighth| options.frames * eighth / 8);
+    let mut show = Show::new(options.gl.into(), options.frames, options.size)?;
+    let progress = progress(options.length);
+    let every = options.length.div_ceil(ANIMATION_FRAMES);
+    let moments = MOMENTS.map(|eighth| options.length * eighth / 8);
     let (mut animation, mut sheet) = (Vec::new(), Vec::new());
 
     let start = Instant::now();
-    for frame in 0..options.frames {
-        show.frame(frame)?;
-        let (shown, last) = (moments.contains(&frame), frame + 1 == options.frames);
+    for frame in 0..options.length {
+        let (shown, last) = (moments.contains(&frame), frame + 1 == options.length);
+        show.frame(frame, shown || last || frame.is_multiple_of(every))?;
         if shown || last || frame.is_multiple_of(every) {
             let photo = Photo::new(options.size, &show.pixels());
             if frame.is_multiple_of(every) {
@@ -90,13 +90,13 @@ fn run(options: &Options) -> Result<bool, DemoError> {
     progress.finish_and_clear();
 
     let (width, height) = options.size;
-    println!("{}", report::table(&show.ledger));
+    println!("{}", report::table(&show.ledger, &show.kinds));
     println!("adapter   {}", show.adapter());
-    println!("page      {width}x{height}, WebRender on {:?}", options.gl);
+    println!("page      {width}x{height}, WebRender on {:?}, frames {:?}", options.gl, options.frames);
     println!(
         "speed     {} frames in {seconds:.1} s: {:.1} frames per second",
-        options.frames,
-        f64::from(options.frames) / seconds
+        options.length,
+        f64::from(options.length) / seconds
     );
     println!(
         "verified  {} regions in {} frames, and {} snapshots",
@@ -122,9 +122,10 @@ fn tell_faults(show: &Show) -> bool {
     let mismatches = show.findings.mismatches.iter().map(|mismatch| format!("wrong pixel: {mismatch}"));
     let snapshots = show.snapshots.wrong.iter().map(|wrong| format!("wrong snapshot: {wrong}"));
     let outcomes = show.findings.bad_outcomes.iter().map(|outcome| format!("unexpected: {outcome:?}"));
+    let copied = show.copied_without_need();
     let refused = show.uploads.iter().map(|uploads| uploads.copied().refused).filter(|&refused| refused > 0);
     let refused = refused.map(|refused| format!("{refused} copies of uploads were left out"));
-    let faults: Vec<_> = mismatches.chain(snapshots).chain(outcomes).chain(refused).collect();
+    let faults: Vec<_> = mismatches.chain(snapshots).chain(outcomes).chain(refused).chain(copied).collect();
     for fault in faults.iter().take(TOLD) {
         eprintln!("{fault}");
     }
@@ -132,4 +133,53 @@ fn tell_faults(show: &Show) -> bool {
         eprintln!("and {} more", faults.len() - TOLD);
     }
     faults.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::{Frames, Gl};
+
+    /// The pages of a short run, one after the other, and how the frames came there.
+    fn pages(gl: Gl, frames: Frames) -> Option<(Vec<Vec<u8>>, u64, u64)> {
+        let mut show = match Show::new(gl.into(), frames, (640, 480)) {
+            Ok(show) => show,
+            Err(DemoError::NoAdapter) => return None,
+            Err(error) => panic!("{error}"),
+        };
+        let pages = (0..5).map(|frame| {
+            show.frame(frame, true).unwrap();
+            show.pixels()
+        });
+        let pages = pages.collect();
+        show.finish().unwrap();
+        assert!(show.findings.mismatches.is_empty() && show.copied_without_need().is_empty());
+        let sum = |count: fn(&report::Kinds) -> u64| show.kinds.iter().map(count).sum();
+        Some((pages, sum(|kinds| kinds.direct), sum(|kinds| kinds.shared)))
+    }
+
+    // Without an adapter there is nothing to compare.
+    fn assert_equal_pages(gl: Gl, kinds: &[Frames]) {
+        let Some((expected, direct, shared)) = pages(gl, Frames::Readback) else { return };
+        assert_eq!((direct, shared), (0, 0));
+        for frames in kinds {
+            let Some((got, direct, shared)) = pages(gl, *frames) else { return };
+            assert!(got == expected, "{frames:?}");
+            match frames {
+                Frames::Auto | Frames::Direct => assert!(direct > 0),
+                Frames::Shared => assert!(shared > 0),
+                Frames::Readback => {}
+            }
+        }
+    }
+
+    #[test]
+    fn all_kinds_of_frames_make_the_same_pictures_on_swgl() {
+        assert_equal_pages(Gl::Swgl, &[Frames::Auto, Frames::Direct]);
+    }
+
+    #[test]
+    fn all_kinds_of_frames_make_the_same_pictures_on_gl() {
+        assert_equal_pages(Gl::Egl, &[Frames::Auto, Frames::Direct, Frames::Shared]);
+    }
 }

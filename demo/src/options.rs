@@ -18,7 +18,11 @@ use crate::support::page::PageGl;
 pub struct Options {
     /// How many frames to draw, thirty to a second of animation
     #[arg(long, value_name = "N", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..))]
-    pub frames: u32,
+    pub length: u32,
+
+    /// How the frames of the canvases come to WebRender
+    #[arg(long, value_enum, default_value_t = Frames::Auto)]
+    pub frames: Frames,
 
     /// Size of the page in pixels, from 640x480 to 4096x4096
     #[arg(long, value_name = "WxH", default_value = "960x640", value_parser = page_size)]
@@ -39,6 +43,30 @@ pub enum Gl {
     Swgl,
     /// Mesa's llvmpipe through EGL without a surface
     Egl,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Frames {
+    /// The best way that each canvas can have
+    Auto,
+    /// Drawn where WebRender reads them, on an adapter that is a CPU
+    Direct,
+    /// Copied on the GPU to images that WebRender samples, with `--gl egl`
+    Shared,
+    /// Copied to host memory
+    Readback,
+}
+
+impl Frames {
+    /// Whether the presenter makes the canvas textures.
+    pub fn are_canvas_textures(self) -> bool {
+        matches!(self, Self::Auto | Self::Direct)
+    }
+
+    /// Whether WebRender samples images of the GPU's, if it can.
+    pub fn are_sampled(self) -> bool {
+        matches!(self, Self::Auto | Self::Shared)
+    }
 }
 
 impl From<Gl> for PageGl {

@@ -2,24 +2,44 @@
 
 use std::time::Duration;
 
-use webgpu_presentation::ContextId;
 use webgpu_presentation::belt::FlushStats;
+use webgpu_presentation::{ContextId, ReadbackReason};
 
 use crate::cast::{CAST, Role, short};
 use crate::ledger::{Ledger, Tally};
 use crate::uploads::Uploads;
 
+/// How many frames of a canvas came to WebRender in each way.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Kinds {
+    pub direct: u64,
+    pub shared: u64,
+    pub copied: u64,
+    /// Why the last one that was copied was.
+    pub reason: Option<ReadbackReason>,
+}
+
 /// Returns a table with one line for each canvas.
-pub fn table(ledger: &Ledger) -> String {
+pub fn table(ledger: &Ledger, kinds: &[Kinds]) -> String {
     let mut table = format!(
-        "{:<12}{:<17}{:<15}{:>9}{:>11}{:>8}{:>12}{:>12}\n",
-        "canvas", "format@GPU", "alpha", "presented", "superseded", "failed", "median", "99th pct"
+        "{:<12}{:<17}{:<15}{:>9}{:>11}{:>8}{:>12}{:>12}{:>8}{:>8}{:>8}\n",
+        "canvas",
+        "format@GPU",
+        "alpha",
+        "presented",
+        "superseded",
+        "failed",
+        "median",
+        "99th pct",
+        "direct",
+        "shared",
+        "copied"
     );
     let none = Tally::default();
-    for (role, index) in CAST.iter().zip(0..) {
+    for ((role, index), kinds) in CAST.iter().zip(0..).zip(kinds) {
         let tally = ledger.tally(ContextId(index)).unwrap_or(&none);
         table += &format!(
-            "{:<12}{:<17}{:<15}{:>9}{:>11}{:>8}{:>12}{:>12}\n",
+            "{:<12}{:<17}{:<15}{:>9}{:>11}{:>8}{:>12}{:>12}{:>8}{:>8}{:>8}\n",
             role.name,
             formats(role),
             format!("{:?}", role.alpha_mode).to_lowercase(),
@@ -28,6 +48,9 @@ pub fn table(ledger: &Ledger) -> String {
             tally.failed,
             milliseconds(tally.quantile(0.5)),
             milliseconds(tally.quantile(0.99)),
+            kinds.direct,
+            kinds.shared,
+            kinds.copied,
         );
     }
     table

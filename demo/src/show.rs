@@ -13,15 +13,17 @@ use webgpu_presentation::{
     WebRenderSink,
 };
 use webrender_api::units::DeviceIntSize;
-use wgpu_types::InstanceFlags;
+use wgpu_types::{InstanceFlags, TextureFormat};
 
 use crate::backdrop::{Backdrop, layout};
 use crate::canvas::{Canvas, Drawn};
-use crate::cast::{CAST, DEVICES, MAX_PRESENTS};
+use crate::cast::{CAST, DEVICES, MAX_PRESENTS, Role};
 use crate::check::{Mismatch, Truth};
 use crate::error::DemoError;
 use crate::gfx::Gfx;
 use crate::ledger::{Ledger, Told};
+use crate::options::Frames;
+use crate::report::Kinds;
 use crate::snapshots::Snapshots;
 use crate::support::gpu::Gpu;
 use crate::support::page::{Item, Page, PageGl};
@@ -48,6 +50,9 @@ pub struct Show {
     pub ledger: Ledger,
     pub snapshots: Snapshots,
     pub findings: Findings,
+    frames: Frames,
+    /// How the frames of each canvas came to WebRender.
+    pub kinds: Vec<Kinds>,
     gfx: Vec<Gfx>,
     /// The belts, one for each device.
     pub uploads: Vec<Uploads>,
@@ -66,15 +71,29 @@ pub struct Findings {
 }
 
 impl Show {
-    pub fn new(gl: PageGl, size: (u32, u32)) -> Result<Self, DemoError> {
+    pub fn new(gl: PageGl, frames: Frames, size: (u32, u32)) -> Result<Self, DemoError> {
         let gpu = Gpu::new(InstanceFlags::empty()).ok_or(DemoError::NoAdapter)?;
         let device = || Gfx { global: gpu.global.clone(), device: gpu.device() };
         let gfx: Vec<_> = (0..DEVICES).map(|_| device()).collect();
         let uploads = gfx.iter().map(Uploads::new).collect::<Result<_, _>>()?;
 
         let map = ContextMap::default();
-        let page = Page::new(gl, size, Box::new(ExternalImages::new(&map)))
-            .map_err(|error| DemoError::Page(error.to_string()))?;
+        let mut cannot_sample = None;
+        let page = Page::with_loader(gl, size, |load| {
+            if !frames.are_sampled() {
+                return Box::new(ExternalImages::new(&map));
+            }
+            // SAFETY: these are functions of the page's GL, which is current whenever its renderer is called.
+            let images = unsafe { ExternalImages::with_gl(&map, load) };
+            Box::new(images.unwrap_or_else(|error| {
+                cannot_sample = Some(error);
+                ExternalImages::new(&map)
+            }))
+        });
+        let page = page.map_err(|error| DemoError::Page(error.to_string()))?;
+        if let Some(error) = cannot_sample.filter(|_| frames == Frames::Shared) {
+            return Err(DemoError::NoSharedFrames(error));
+        }
         let sink = WebRenderSink::new(page.new_api(), page.document());
         let (told, outcomes) = channel();
         let wants_maintenance = Arc::new(AtomicBool::new(false));
@@ -103,6 +122,8 @@ impl Show {
             ledger: Ledger::default(),
             snapshots: Snapshots::new(),
             findings: Findings::default(),
+            frames,
+            kinds: vec![Kinds::default(); CAST.len()],
             gfx,
             uploads,
             gpu,
@@ -118,14 +139,15 @@ impl Show {
         self.page.pixels()
     }
 
-    /// Draws, presents and composites one frame.
-    pub fn frame(&mut self, frame: u32) -> Result<(), DemoError> {
+    /// Draws, presents and composites one frame. If its picture is taken, all that is presented is awaited first, so that the picture is the same
+    /// however fast the machine is.
+    pub fn frame(&mut self, frame: u32, is_pictured: bool) -> Result<(), DemoError> {
         let checked = frame.is_multiple_of(CHECK_EVERY);
         self.enter_and_leave(frame)?;
         let drawn = self.draw(frame)?;
         let truths = if checked { self.truths(&drawn) } else { Vec::new() };
         self.present(&drawn, frame)?;
-        self.settle(if checked { 0 } else { FRAMES_AHEAD * CAST.len() })?;
+        self.settle(if checked || is_pictured { 0 } else { FRAMES_AHEAD * CAST.len() })?;
         if self.wants_maintenance.swap(false, Ordering::Relaxed) {
             self.presenter.maintain();
         }
@@ -141,9 +163,11 @@ impl Show {
     pub fn finish(&mut self) -> Result<(), DemoError> {
         self.settle(0)?;
         self.snapshots.finish(TIMEOUT)?;
-        for canvas in self.canvases.iter_mut().filter(|canvas| canvas.key().is_some()) {
-            canvas.hide();
-            canvas.destroy(&mut self.presenter)?;
+        for index in 0..self.canvases.len() {
+            if self.canvases[index].key().is_some() {
+                self.canvases[index].hide();
+                self.destroy(index)?;
+            }
         }
         for gfx in &self.gfx {
             self.presenter.destroy_device(gfx.device.id);
@@ -181,7 +205,37 @@ impl Show {
             // A scene takes effect later than the deletion of an image, which must not be in the scene any more then.
             self.page.build();
         }
-        leaving.into_iter().try_for_each(|index| self.canvases[index].destroy(&mut self.presenter))
+        leaving.into_iter().try_for_each(|index| self.destroy(index))
+    }
+
+    /// Destroys the context of a canvas, and counts how its frames came to WebRender.
+    fn destroy(&mut self, index: usize) -> Result<(), DemoError> {
+        let canvas = &self.canvases[index];
+        let statistics = self.presenter.statistics(canvas.id)?;
+        let Kinds { direct, shared, copied, reason } = &mut self.kinds[index];
+        *direct += statistics.direct;
+        *shared += statistics.shared;
+        *copied += statistics.copied;
+        *reason = statistics.readback.or(*reason);
+        canvas.destroy(&mut self.presenter)
+    }
+
+    /// Returns what to say of canvases that got none of the frames that all were to have. Half floats are never shared.
+    pub fn copied_without_need(&self) -> Vec<String> {
+        let lacks = |role: &Role, kinds: &Kinds| match self.frames {
+            Frames::Auto | Frames::Readback => false,
+            Frames::Direct => kinds.direct == 0,
+            Frames::Shared => {
+                let are_halves = role.looks.iter().all(|(_, format)| *format == TextureFormat::Rgba16Float);
+                kinds.shared == 0 && !are_halves
+            }
+        };
+        let copied =
+            CAST.iter().zip(&self.kinds).filter(|(role, kinds)| lacks(role, kinds) && kinds.copied > 0);
+        let tell = |(role, kinds): (&Role, &Kinds)| {
+            format!("all frames of {} were copied, the last one because of {:?}", role.name, kinds.reason)
+        };
+        copied.map(tell).collect()
     }
 
     /// Draws as script does: into a new texture for each present.
@@ -202,7 +256,8 @@ impl Show {
                 let encoder = gfx.encoder()?;
                 let chunks = uploads.finish(encoder)?;
                 for canvas in canvases {
-                    drawn.push(canvas.draw(encoder, following == 0)?);
+                    let presenter = self.frames.are_canvas_textures().then_some(&mut self.presenter);
+                    drawn.push(canvas.draw(encoder, following == 0, presenter)?);
                 }
                 uploads.recall(chunks, gfx.submit(encoder)?)?;
             }

@@ -24,6 +24,8 @@ pub struct Statistics {
     pub buffers: usize,
     /// The kind of memory that the latest completed copy was read from; `None` before the first one.
     pub frame_memory: Option<FrameMemoryKind>,
+    /// Presents whose frame was copied to host memory.
+    pub copied: u64,
     /// Presents whose texture became the frame without a copy.
     pub direct: u64,
     /// Presents whose frame is a copy in an image that the renderer samples.

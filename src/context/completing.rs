@@ -54,7 +54,7 @@ impl ContextData {
         let Some((sequence, promised)) = state.tickets.promise(number) else { return };
         let frame = SharedFrame::new(frame, &self.pool);
         let content = CanvasContent::Frame { frame: frame.clone(), readback: readback.map(Arc::new) };
-        state.outcomes.completed(memory, is_direct, content.unread().is_some());
+        state.outcomes.framed(memory, is_direct, content.unread().is_some());
         let unread = content.unread();
         let snapshot = unread.is_none().then(|| content.snapshot());
         let newest = state.current.sequence;
@@ -99,7 +99,7 @@ impl ContextData {
             return;
         };
         let replaced = of_frame.and_then(|of_frame| self.keep_copy(&mut state, of_frame, &readback));
-        state.outcomes.completed(memory, false, false);
+        state.outcomes.completed(memory);
         for reply in replies {
             self.outbox.answer(reply, Ok(Snapshot::of_readback(readback.clone())));
         }

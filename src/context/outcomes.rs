@@ -57,11 +57,20 @@ impl Outcomes {
         self.statistics
     }
 
-    /// Notes the kind of memory that a frame is in, whether its texture was drawn there, and whether it is a shared image.
-    pub(crate) fn completed(&mut self, memory: FrameMemoryKind, is_direct: bool, is_shared: bool) {
+    /// Notes the kind of memory that a copy is in.
+    pub(crate) fn completed(&mut self, memory: FrameMemoryKind) {
         self.statistics.frame_memory = Some(memory);
-        self.statistics.direct += u64::from(is_direct);
-        self.statistics.shared += u64::from(is_shared);
+    }
+
+    /// Notes the kind of memory that the frame of a present is in, and how it came there.
+    pub(crate) fn framed(&mut self, memory: FrameMemoryKind, is_direct: bool, is_shared: bool) {
+        self.completed(memory);
+        let Statistics { copied, direct, shared, .. } = &mut self.statistics;
+        *match (is_direct, is_shared) {
+            (true, _) => direct,
+            (false, true) => shared,
+            (false, false) => copied,
+        } += 1;
     }
 
     /// Notes why a present is a copy, or that it is none.

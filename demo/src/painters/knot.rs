@@ -76,7 +76,7 @@ impl Knot {
         let frame = gfx.buffer(BufferUsages::UNIFORM, Moment::BYTES)?;
         let camera = gfx.buffer(BufferUsages::UNIFORM, CAMERA_BYTES)?;
         let (vertices, indices) = torus_knot();
-        let depth = gfx.texture(DEPTH, size, TextureUsages::RENDER_ATTACHMENT)?;
+        let depth = gfx.texture(DEPTH, size, TextureUsages::RENDER_ATTACHMENT, None)?;
         Ok(Self {
             mesh,
             mesh_group: gfx.bind(mesh, &[(0, frame), (1, camera)])?,
