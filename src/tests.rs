@@ -16,6 +16,7 @@ mod oracle;
 mod batches;
 mod contract;
 mod conversions;
+mod direct;
 mod faults;
 mod hangs;
 mod ids;

@@ -1,6 +1,7 @@
 //! What presenting costs, on real wgpu-core and the first Vulkan adapter: `cargo bench --bench presenting`.
 //!
 //! - `latency`: from `present` to the image update, by size and kind of frame memory; many canvases in one batch; a new size in each frame.
+//! - `frames`: frames that are copied to host memory, and direct ones, beside floors of raw wgpu-core.
 //! - `snapshots`: `get_image`, and the bytes of what it answers with.
 //! - `locking`: `lock` and `unlock` of a renderer while another thread presents.
 //! - `contexts`: what one operation costs while up to 10,000 other canvases are shown.
@@ -9,6 +10,7 @@
 //! is not part of it. What the GPU draws is drawn before. Without an adapter there is nothing to measure.
 
 mod contexts;
+mod frames;
 mod latency;
 mod locking;
 mod snapshots;
@@ -38,6 +40,7 @@ fn main() {
     };
     eprintln!("adapter: {adapter}");
     latency::benchmarks(&mut criterion);
+    frames::benchmarks(&mut criterion);
     snapshots::benchmarks(&mut criterion);
     locking::benchmarks(&mut criterion);
     contexts::benchmarks(&mut criterion);

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use euclid::default::Size2D;
 use webgpu_presentation::*;
 use webrender_api::{ExternalImageData, IdNamespace, ImageDescriptor, ImageKey};
+use wgpu_core::id::BufferId;
+use wgpu_core::resource::{BufferDescriptor, TextureDescriptor};
 use wgpu_types as wgt;
 use wgpu_types::{TextureFormat, TextureUsages};
 
@@ -74,6 +76,15 @@ impl ImageSink for Sink {
     }
 
     fn delete_image(&mut self, _: ImageKey) {}
+}
+
+/// What script draws in.
+#[derive(Clone, Copy, Debug)]
+pub enum Textures {
+    /// Textures of wgpu-core's, which are copied to host memory.
+    Ordinary,
+    /// Textures that the presenter makes.
+    Canvas,
 }
 
 /// What canvases are drawn from: a texture of noise.
@@ -157,9 +168,98 @@ impl World {
     /// Canvases of script's, drawn in one submission that is done. Maintains first, if that was asked for.
     pub fn draw(&mut self, painting: Painting, count: u64) -> Vec<PendingTexture> {
         self.maintain_if_asked();
+        let (textures, submission) = self.submit_drawing(painting, count, Textures::Ordinary);
+        self.finish(submission);
+        textures
+    }
+
+    /// The same, with canvas textures of the presenter's. The context of each has its index.
+    pub fn draw_direct(&mut self, painting: Painting, count: u64) -> Vec<PendingTexture> {
+        self.maintain_if_asked();
+        let (textures, submission) = self.submit_drawing(painting, count, Textures::Canvas);
+        self.finish(submission);
+        textures
+    }
+
+    /// Creates textures, draws and presents them. Returns how long it took from the beginning to the last image update.
+    pub fn whole_frame(&mut self, painting: Painting, count: u64, textures: Textures) -> Duration {
+        self.maintain_if_asked();
+        let began = Instant::now();
+        let (textures, _) = self.submit_drawing(painting, count, textures);
+        let drawn = began.elapsed();
+        drawn + self.present((0..).map(ContextId).zip(textures))
+    }
+
+    /// Submits nothing and waits for it.
+    pub fn submit_nothing(&self) -> Duration {
+        let began = Instant::now();
+        let submission = self.gpu.global.queue_submit(self.device.queue, &[]).expect("it can be submitted");
+        self.finish(submission);
+        began.elapsed()
+    }
+
+    /// Copies textures to host memory with raw wgpu-core, on this thread, and waits for it.
+    pub fn copy_to_host(&self, textures: &[PendingTexture], buffers: &[BufferId]) -> Duration {
+        let began = Instant::now();
+        let submission = self.gpu.submit(self.device, |encoder| {
+            for (texture, buffer) in textures.iter().zip(buffers) {
+                let size = texture.configuration.size;
+                let layout = wgt::TexelCopyBufferLayout {
+                    offset: 0,
+                    bytes_per_row: Some((size.width * 4).next_multiple_of(256)),
+                    rows_per_image: None,
+                };
+                let to = wgt::TexelCopyBufferInfo { buffer: *buffer, layout };
+                let from = whole(texture.texture_id);
+                let global = &self.gpu.global;
+                let copied =
+                    global.command_encoder_copy_texture_to_buffer(encoder, &from, &to, &extent(size));
+                copied.expect("the texture can be copied");
+            }
+        });
+        self.finish(submission);
+        began.elapsed()
+    }
+
+    /// Buffers that the CPU can map, one for each texture of this size.
+    pub fn host_buffers(&self, size: Size2D<u32>, count: u64) -> Vec<BufferId> {
+        let descriptor = BufferDescriptor {
+            label: None,
+            size: u64::from((size.width * 4).next_multiple_of(256)) * u64::from(size.height),
+            usage: wgt::BufferUsages::COPY_DST | wgt::BufferUsages::MAP_READ,
+            mapped_at_creation: false,
+        };
+        let create = |_| self.gpu.global.device_create_buffer(self.device.id, &descriptor, None).0;
+        (0..count).map(create).collect()
+    }
+
+    fn submit_drawing(
+        &mut self,
+        painting: Painting,
+        count: u64,
+        kind: Textures,
+    ) -> (Vec<PendingTexture>, wgpu_core::SubmissionIndex) {
         let PendingTexture { texture_id: from, configuration, .. } = painting.0;
         let usage = TextureUsages::COPY_SRC | TextureUsages::COPY_DST | TextureUsages::RENDER_ATTACHMENT;
-        let texture = |_| self.gpu.texture(self.device, configuration.format, configuration.size, usage);
+        let descriptor = TextureDescriptor {
+            label: None,
+            size: extent(configuration.size),
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgt::TextureDimension::D2,
+            format: configuration.format,
+            usage,
+            view_formats: vec![],
+        };
+        let texture = |context| match kind {
+            Textures::Ordinary => {
+                self.gpu.texture(self.device, configuration.format, configuration.size, usage)
+            }
+            Textures::Canvas => {
+                let context = ContextId(context);
+                self.presenter.create_canvas_texture(context, &configuration, &descriptor, None).0
+            }
+        };
         let textures: Vec<_> = (0..count).map(texture).collect();
         let submission = self.gpu.submit(self.device, |encoder| {
             for to in &textures {
@@ -174,9 +274,8 @@ impl World {
                     .expect("the painting can be copied");
             }
         });
-        self.finish(submission);
         let pending = |texture_id| PendingTexture { texture_id, ..painting.0 };
-        textures.into_iter().map(pending).collect()
+        (textures.into_iter().map(pending).collect(), submission)
     }
 
     /// Presents one texture to each context in one batch, destroys the textures as engines do, and waits for all image updates.

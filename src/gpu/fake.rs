@@ -134,8 +134,8 @@ struct FakeTexture {
     device: DeviceId,
     pixel: Pixel,
     fault: Option<Fault>,
-    /// The image that it is drawn in.
-    image: Option<Weak<FakeMemory>>,
+    /// The image that it is drawn in, until it is destroyed.
+    image: Option<Arc<FakeMemory>>,
 }
 
 /// The bytes of one pixel: 4, or 8 of half floats.
@@ -201,7 +201,7 @@ impl FakeGpu {
         let texture = state.textures.get_mut(&id).unwrap_or_else(|| panic!("{id:?} is not in the hub"));
         assert_eq!(texture.fault, None, "{id:?} cannot be drawn");
         texture.pixel = pixel.iter().copied().collect();
-        let Some(memory) = texture.image.as_ref().and_then(Weak::upgrade) else { return };
+        let Some(memory) = texture.image.clone() else { return };
         let pixel = texture.pixel.clone();
         memory.write(0, &pixel.iter().copied().cycle().take(memory.len).collect::<Vec<_>>());
     }
@@ -362,6 +362,7 @@ impl Gpu for FakeGpu {
         let mut state = self.0.state.lock();
         let texture = state.textures.get_mut(&id).unwrap_or_else(|| panic!("{id:?} is not in the hub"));
         texture.fault.get_or_insert(Fault::Destroyed);
+        texture.image = None;
     }
 
     fn drop_texture(&self, id: TextureId) {
@@ -486,7 +487,7 @@ impl GpuDevice for FakeDevice {
         memory.write(0, &vec![0; memory.len]);
         let (id, error) = self.gpu.create_texture(self.id, descriptor, id);
         let mut state = self.gpu.0.state.lock();
-        state.textures.get_mut(&id)?.image = Some(Arc::downgrade(&memory));
+        state.textures.get_mut(&id)?.image = Some(memory);
         Some((id, error))
     }
 
@@ -524,6 +525,7 @@ impl GpuDevice for FakeDevice {
                     };
                     let texture = state.textures.get_mut(&id).expect("it was submitted");
                     texture.fault = Some(Fault::Destroyed);
+                    texture.image = None;
                 }
                 _ => {}
             }
