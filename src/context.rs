@@ -31,6 +31,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use euclid::default::Size2D;
+use smallvec::smallvec;
 use webrender_api::ImageKey;
 use wgpu_core::id::DeviceId;
 
@@ -189,8 +190,15 @@ impl ContextData {
             state.outcomes.copies(present.readback);
         }
         let sequence = state.sequence;
-        let ticket =
-            Ticket { number, purpose, layout, of_frame, asked: Instant::now(), stage: Stage::Queued };
+        let ticket = Ticket {
+            number,
+            purpose,
+            layout,
+            of_frame,
+            asked: Instant::now(),
+            stage: Stage::Queued,
+            behind: smallvec![],
+        };
         if !state.is_alive() {
             let _ = self.fail_ticket(&mut state, ticket, &PresentError::ContextDestroyed);
         } else if let Some(superseded) = state.tickets.push(ticket) {
@@ -255,6 +263,9 @@ impl ContextData {
         match state.tickets.submitted(number, buffer) {
             Ok(Some((by, queued))) => {
                 superseded.iter().chain(&queued).for_each(|ticket| state.end_superseded(ticket, by));
+                if let Some(superseded) = superseded {
+                    state.tickets.leave_behind(number, superseded);
+                }
             }
             Ok(None) => {}
             Err(buffer) => {

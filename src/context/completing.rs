@@ -24,7 +24,9 @@ impl ContextData {
     /// Does nothing if the ticket has ended or another thread is completing it.
     pub(crate) fn complete(&self, number: u64, completed: &Completed) {
         let taken = self.state.lock().tickets.take_buffer(number);
-        let Some(TakenBuffer { layout, buffer, is_present, of_frame }) = taken else { return };
+        let Some(TakenBuffer { layout, buffer, is_present, of_frame, behind }) = taken else { return };
+        // They belong to earlier submissions of the same queue. Nobody looks at them; they go back to their ring.
+        behind.into_iter().for_each(|image| drop(image.complete(completed, 0)));
         match buffer.complete(completed, layout.byte_len()) {
             Ok(buffer) if is_present => self.complete_present(number, layout, buffer),
             Ok(buffer) => self.complete_capture(number, layout, buffer, of_frame.is_some()),

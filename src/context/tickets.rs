@@ -61,6 +61,8 @@ pub(crate) struct Ticket {
     /// When the copy was asked for.
     pub(crate) asked: Instant,
     pub(crate) stage: Stage,
+    /// Images of presents that this one has superseded in flight. They can be used again once this copy is done.
+    pub(crate) behind: SmallVec<[MappingBuffer; 1]>,
 }
 
 /// A copy of a shared image that is, or is about to be, what the context shows.
@@ -83,6 +85,10 @@ pub(crate) enum Stage {
 }
 
 /// Whether and how a queued copy may be submitted now.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is looked at at once, and a box would be allocated for each frame"
+)]
 pub(crate) enum Admission {
     /// It has ended: it was superseded, or its context was destroyed.
     Ended,
@@ -104,6 +110,7 @@ pub(crate) struct TakenBuffer {
     pub(crate) buffer: MappingBuffer,
     pub(crate) is_present: bool,
     pub(crate) of_frame: Option<OfFrame>,
+    pub(crate) behind: SmallVec<[MappingBuffer; 1]>,
 }
 
 impl Ticket {
@@ -271,6 +278,13 @@ impl Tickets {
         self.0[index].can_be_superseded().then(|| self.0.remove(index))
     }
 
+    /// Leaves images of a present that was superseded to the ticket that has taken its place.
+    pub(crate) fn leave_behind(&mut self, number: u64, superseded: Ticket) {
+        let Some(ticket) = self.0.iter_mut().find(|ticket| ticket.number == number) else { return };
+        ticket.behind.extend(superseded.behind);
+        ticket.behind.extend(superseded.stage.into_buffer().filter(MappingBuffer::is_image));
+    }
+
     /// A queued copy was submitted. Returns the present, if it is one, whose sequence number is that of the result; and the queued presents that
     /// it supersedes. Returns the buffer if the ticket has ended.
     pub(crate) fn submitted(
@@ -300,7 +314,8 @@ impl Tickets {
         let Stage::InFlight(_) = ticket.stage else { return None };
         let buffer = std::mem::replace(&mut ticket.stage, Stage::Completing).into_buffer()?;
         let (is_present, of_frame) = (ticket.present().is_some(), ticket.of_frame);
-        Some(TakenBuffer { layout: ticket.layout, buffer, is_present, of_frame })
+        let behind = std::mem::take(&mut ticket.behind);
+        Some(TakenBuffer { layout: ticket.layout, buffer, is_present, of_frame, behind })
     }
 
     /// The sequence number of the newest present that has not ended; 0 if there is none.

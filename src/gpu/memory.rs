@@ -291,6 +291,11 @@ impl InFlightMemory {
         self.memory.shared_image().map(|image| (image.size(), image.format()))
     }
 
+    /// Whether it is an image, shared or drawn in, and no buffer.
+    pub(crate) fn is_image(&self) -> bool {
+        matches!(self.memory, Memory::Shared(_)) || self.memory.image().is_some()
+    }
+
     /// Notes that `submission`, a later one of the same queue, overwrites the memory.
     pub(crate) fn rewritten_by(self, submission: Submission) -> Self {
         Self { submission, ..self }

@@ -123,8 +123,8 @@ enum Destination {
     Fresh(LentBuffer, Option<Ticket>),
     /// The buffer of the present that the copy supersedes. The queue copies in order, so the newer bytes stay.
     Taken(Ticket),
-    /// The image that the texture was drawn in. Nothing is copied.
-    Drawn(DrawnBuffer),
+    /// The image that the texture was drawn in, so that nothing is copied; and the present that is superseded, if any.
+    Drawn(DrawnBuffer, Option<Ticket>),
 }
 
 impl Submitter {
@@ -448,14 +448,6 @@ impl Submitter {
         device: &Arc<dyn GpuDevice>,
         entries: &mut Entries,
     ) -> Result<Destination, NotNow> {
-        if let Some(drawn) = queued.drawn.take() {
-            // It needs no memory and takes no other present's place: there are few images.
-            return if queued.data.has(queued.number) {
-                Ok(Destination::Drawn(drawn))
-            } else {
-                Err(NotNow::Ended)
-            };
-        }
         if queued.image.is_some() {
             return self.find_room_for_image(queued, device, entries);
         }
@@ -484,6 +476,9 @@ impl Submitter {
                 None
             }
         };
+        if let Some(drawn) = queued.drawn.take() {
+            return Ok(Destination::Drawn(drawn, superseded));
+        }
         let shared = self.shared_shape(queued, device);
         let Some(entry) = entries.get_mut(queued.context) else {
             self.restore(queued, superseded);
@@ -634,7 +629,7 @@ impl Submitter {
                     let buffer = std::mem::replace(&mut ticket.stage, Stage::Completing).into_buffer();
                     (buffer.map(|buffer| buffer.resubmitted(submission)), Some(ticket))
                 }
-                Destination::Drawn(drawn) => (Some(drawn.presented(submission)), None),
+                Destination::Drawn(drawn, superseded) => (Some(drawn.presented(submission)), superseded),
             };
             let QueuedCopy { data, number, asked, .. } = queued;
             if let Some(buffer) = buffer {
@@ -667,7 +662,7 @@ impl Submitter {
             }
             Destination::Taken(ticket) => self.restore(&queued, Some(ticket)),
             // Its texture may be drawn in again, so the image is not used for another one.
-            Destination::Drawn(_) => {}
+            Destination::Drawn(_, superseded) => self.restore(&queued, superseded),
         }
         self.refuse(queued, &error.reason, error.may_be_in_flight);
     }
@@ -749,7 +744,7 @@ impl Destination {
         match self {
             Self::Fresh(lent, _) => Some(lent.buffer.target()),
             Self::Taken(ticket) => ticket.stage.buffer().map(|buffer| buffer.target()),
-            Self::Drawn(drawn) => Some(drawn.target()),
+            Self::Drawn(drawn, _) => Some(drawn.target()),
         }
     }
 }

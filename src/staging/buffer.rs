@@ -256,6 +256,11 @@ impl MappingBuffer {
         }
     }
 
+    /// Returns whether it is an image and no buffer.
+    pub(crate) fn is_image(&self) -> bool {
+        self.parts.memory.is_image()
+    }
+
     /// Returns whether another copy to the buffer can be submitted: its device was neither destroyed nor
     /// dropped.
     pub(crate) fn is_usable(&self) -> bool {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use wgpu_core::SubmissionIndex;
 use wgpu_core::id::{DeviceId, TextureId};
+use wgpu_core::resource::TextureDescriptor;
+use wgpu_types as wgt;
 
 use crate::gpu::Gpu;
 use crate::gpu::fake::{self, FakeGpu, Fault};
@@ -13,16 +15,19 @@ use crate::tests::chaos::engine::Engine;
 use crate::tests::chaos::step::Disturbance;
 use crate::tests::chaos::{Device, Drawing, Ids, Parts, Setup};
 use crate::tests::oracle::{Pattern, Sink, Trouble};
-use crate::{ContextMap, FrameMemoryKind, PresentError, Presenter, PresenterOptions};
+use crate::{
+    ContextConfiguration, ContextId, ContextMap, FrameMemoryKind, PresentError, Presenter, PresenterOptions,
+};
 
 pub(super) struct FakeParts {
     pub(super) gpu: FakeGpu,
+    has_images: bool,
     memory: FrameMemoryKind,
     devices: Mutex<Vec<DeviceId>>,
 }
 
-/// An engine with two presenters.
-pub(super) fn engine(memory: FrameMemoryKind, renderers: usize) -> Engine<FakeParts> {
+/// An engine with two presenters, whose devices may have images for canvas textures.
+pub(super) fn engine(memory: FrameMemoryKind, renderers: usize, has_images: bool) -> Engine<FakeParts> {
     let setup = Setup {
         memory,
         ids: Ids::Some,
@@ -35,12 +40,16 @@ pub(super) fn engine(memory: FrameMemoryKind, renderers: usize) -> Engine<FakePa
         contexts: 4,
         renderers,
     };
-    Engine::new(vec![FakeParts::new(memory), FakeParts::new(memory)], setup)
+    Engine::new(vec![FakeParts::new(memory, has_images), FakeParts::new(memory, has_images)], setup)
 }
 
 impl FakeParts {
-    fn new(memory: FrameMemoryKind) -> Self {
-        Self { gpu: FakeGpu::new(memory), memory, devices: Mutex::default() }
+    fn new(memory: FrameMemoryKind, has_images: bool) -> Self {
+        let gpu = FakeGpu::new(memory);
+        if has_images {
+            gpu.have_images();
+        }
+        Self { gpu, has_images, memory, devices: Mutex::default() }
     }
 }
 
@@ -50,7 +59,7 @@ impl Parts for FakeParts {
     }
 
     fn another(&self) -> Option<Self> {
-        Some(Self::new(self.memory))
+        Some(Self::new(self.memory, self.has_images))
     }
 
     fn device(&mut self, number: u32) -> Device {
@@ -62,6 +71,29 @@ impl Parts for FakeParts {
 
     fn destroy_device(&self, _: Device) -> bool {
         false
+    }
+
+    fn canvas_texture(
+        &mut self,
+        presenter: &mut Presenter,
+        context: ContextId,
+        configuration: &ContextConfiguration,
+        drawing: &Drawing,
+    ) -> TextureId {
+        let ContextConfiguration { size, format, .. } = *configuration;
+        let descriptor = TextureDescriptor {
+            label: None,
+            size: wgt::Extent3d { width: size.width, height: size.height, depth_or_array_layers: 1 },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgt::TextureDimension::D2,
+            format,
+            usage: wgt::TextureUsages::RENDER_ATTACHMENT | wgt::TextureUsages::COPY_SRC,
+            view_formats: vec![],
+        };
+        let (texture, _) = presenter.create_canvas_texture(context, configuration, &descriptor, None);
+        self.gpu.draw(texture, &drawing.picture.texels(drawing.bgra, Pattern::Uniform)[..4]);
+        texture
     }
 
     fn texture(&mut self, device: Device, drawing: &Drawing) -> TextureId {

@@ -19,7 +19,7 @@ use crate::tests::scripts::scripts;
 const CASES: u32 = 5000;
 
 fn replay(memory: FrameMemoryKind, script: &[Step]) -> Vec<String> {
-    let mut engine = engine(memory, 3);
+    let mut engine = engine(memory, 3, true);
     for step in script {
         engine.go(*step);
         engine.renderers.iter().for_each(|renderer| look(&renderer.lock()));

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-use webgpu_presentation::{ContextMap, FrameMemoryKind, Presenter, PresenterOptions};
+use webgpu_presentation::{
+    ContextConfiguration, ContextId, ContextMap, FrameMemoryKind, Presenter, PresenterOptions,
+};
 use wgpu_core::SubmissionIndex;
 use wgpu_core::id::{DeviceId, TextureId};
 use wgpu_core::resource::TextureDescriptor;
@@ -171,6 +173,32 @@ impl Parts for WgpuParts {
             std::thread::yield_now();
         }
         true
+    }
+
+    fn canvas_texture(
+        &mut self,
+        presenter: &mut Presenter,
+        context: ContextId,
+        configuration: &ContextConfiguration,
+        drawing: &Drawing,
+    ) -> TextureId {
+        let usage = TextureUsages::COPY_DST | TextureUsages::COPY_SRC | TextureUsages::RENDER_ATTACHMENT;
+        let descriptor = TextureDescriptor {
+            label: None,
+            size: extent(configuration.size),
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgt::TextureDimension::D2,
+            format: configuration.format,
+            usage,
+            view_formats: vec![],
+        };
+        let (texture, _) = presenter.create_canvas_texture(context, configuration, &descriptor, None);
+        if !drawing.lost {
+            let device = Device { id: configuration.device_id, queue: configuration.queue_id };
+            self.redraw(device, texture, drawing);
+        }
+        texture
     }
 
     fn texture(&mut self, device: Device, drawing: &Drawing) -> TextureId {

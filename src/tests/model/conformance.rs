@@ -35,7 +35,8 @@ struct Device {
 
 impl Both {
     fn new(memory: FrameMemoryKind) -> Self {
-        let mut engine = engine(memory, 1);
+        // The machine knows buffers alone.
+        let mut engine = engine(memory, 1, false);
         engine.seats[0].presenter.poller().stop();
         let context = CONTEXT.0;
         engine.go(Step::Create { at: 0, context, owner: 0, size: (4, 2), ids: 0, compositor: Some(1) });

@@ -127,12 +127,12 @@ impl<P: Parts> Engine<P> {
             }
             Step::SetKey { at, context, compositor } => self.set_key(at, context, compositor),
             Step::Present { at, context, epoch, texture, batched } => {
-                let drawn = self.draw(at, &texture);
+                let drawn = self.draw(at, ContextId(context), &texture);
                 self.present(at, ContextId(context), epoch, drawn, batched);
             }
             Step::Burst { at, context, texture, count, reads } => {
                 // Drawn before, so that nothing comes between.
-                let drawn: Vec<_> = (0..count).map(|_| self.draw(at, &texture)).collect();
+                let drawn: Vec<_> = (0..count).map(|_| self.draw(at, ContextId(context), &texture)).collect();
                 for (index, drawn) in drawn.into_iter().enumerate() {
                     self.present(at, ContextId(context), index as u64, drawn, false);
                     if reads >> index & 1 != 0 {
@@ -264,7 +264,7 @@ impl<P: Parts> Engine<P> {
     }
 
     /// What script does. A texture that is told to have no pixels has some.
-    fn draw(&mut self, at: usize, texture: &Texture) -> Drawn {
+    fn draw(&mut self, at: usize, context: ContextId, texture: &Texture) -> Drawn {
         let Texture { rgba, opaque, kept, .. } = *texture;
         let size = Size2D::from(texture.size);
         let Held { device, destroyed } = self.device(at, texture.device);
@@ -286,7 +286,6 @@ impl<P: Parts> Engine<P> {
         let drawn = Picture { number, size: size.max(Size2D::new(1, 1)), opaque };
         let drawing = Drawing { picture: drawn, bgra: !rgba, trouble, lost };
         let owner = if trouble == Trouble::WrongDevice { other.device } else { device };
-        let texture_id = seat.parts.texture(owner, &drawing);
         let size = match trouble {
             Trouble::WrongSize => Size2D::new(size.width + 3, size.height),
             Trouble::TooLarge => Size2D::new(u32::MAX / 2, size.height.max(1)),
@@ -304,6 +303,14 @@ impl<P: Parts> Engine<P> {
             color_space: PredefinedColorSpace::Srgb,
             alpha_mode: if opaque { AlphaMode::Opaque } else { AlphaMode::Premultiplied },
             size,
+        };
+        // What is kept is drawn again after its present, which a canvas texture of the presenter's is not.
+        let seat = self.seat_of(at);
+        let is_canvas = trouble == Trouble::Good && !kept && !size.is_empty() && !number.is_multiple_of(3);
+        let texture_id = if is_canvas {
+            seat.parts.canvas_texture(&mut seat.presenter, context, &configuration, &drawing)
+        } else {
+            seat.parts.texture(owner, &drawing)
         };
         let request = if size.is_empty() {
             Request::cleared(Picture::cleared(size, opaque), 0)
@@ -408,7 +415,7 @@ impl<P: Parts> Engine<P> {
     }
 
     fn capture(&mut self, at: usize, context: ContextId, texture: &Texture) {
-        let drawn = self.draw(at, texture);
+        let drawn = self.draw(at, context, texture);
         self.ask(at, context, Some(drawn));
         let witness = self.witness.clone();
         let seat = self.seat_of(at);

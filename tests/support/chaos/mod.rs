@@ -12,7 +12,9 @@ pub mod step;
 
 use std::time::Duration;
 
-use webgpu_presentation::{ContextMap, FrameMemoryKind, Presenter, PresenterOptions};
+use webgpu_presentation::{
+    ContextConfiguration, ContextId, ContextMap, FrameMemoryKind, Presenter, PresenterOptions,
+};
 use wgpu_core::SubmissionIndex;
 use wgpu_core::id::{DeviceId, QueueId, TextureId};
 
@@ -37,6 +39,15 @@ pub trait Parts: Sized {
 
     /// A texture of a device, with this picture, unless something is wrong.
     fn texture(&mut self, device: Device, drawing: &Drawing) -> TextureId;
+
+    /// A canvas texture of a device that the presenter makes, with this picture.
+    fn canvas_texture(
+        &mut self,
+        presenter: &mut Presenter,
+        context: ContextId,
+        configuration: &ContextConfiguration,
+        drawing: &Drawing,
+    ) -> TextureId;
 
     /// Draws into a texture again. False if that cannot be done.
     fn redraw(&self, device: Device, texture: TextureId, drawing: &Drawing) -> bool;
