@@ -8,7 +8,7 @@
 use arrayvec::ArrayVec;
 use wgpu_core::command::{CommandEncoderError, TransitionResourcesError};
 use wgpu_core::device::DeviceError;
-use wgpu_core::device::queue::QueueSubmitError;
+use wgpu_core::device::queue::{QueueSubmitError, QueueWriteError};
 use wgpu_core::global::Global;
 use wgpu_core::id::{BufferId, CommandBufferId, CommandEncoderId, DeviceId, QueueId};
 use wgpu_types as wgt;
@@ -43,7 +43,10 @@ pub(super) fn submit(
         if copies.iter().any(ReadbackCopy::is_shared) {
             command_buffers.push(record(global, device, ids.second, record_shared)?);
         }
-        Ok(())
+        match copies.first() {
+            Some(copy) if command_buffers.is_empty() => check_device(global, queue, copy),
+            _ => Ok(()),
+        }
     })();
     let submit = || global.queue_submit(queue, &command_buffers).map_err(|(_, error)| submit_error(error));
     let submitted = match recorded {
@@ -59,6 +62,27 @@ pub(super) fn submit(
         // The last thing that `queue_submit` does is to run closures of the engine's. If one panics the work was
         // accepted, but its index is lost, so nothing can wait for it.
         None => Err(SubmitError { reason: PresentError::Panicked, may_be_in_flight: true }),
+    }
+}
+
+/// Returns an error if the device is lost or destroyed. An encoder would tell, but takes ids; and an error of a submission does not say
+/// whether anything was submitted.
+fn check_device(global: &Global, queue: QueueId, copy: &ReadbackCopy) -> Result<(), PresentError> {
+    let CopySource::Texture(texture) = copy.source else { return Ok(()) };
+    let destination = wgt::TexelCopyTextureInfo {
+        texture,
+        mip_level: 0,
+        origin: wgt::Origin3d::ZERO,
+        aspect: wgt::TextureAspect::All,
+    };
+    let (layout, nothing) =
+        (wgt::TexelCopyBufferLayout::default(), wgt::Extent3d { width: 0, ..Default::default() });
+    // wgpu-core looks at the device first. The texture may refuse the write for other reasons.
+    let write = || global.queue_write_texture(queue, &destination, &[], &layout, &nothing);
+    match catch_panic("wgpu-core", write) {
+        Some(Err(QueueWriteError::Queue(error))) => Err(device_error(&error)),
+        Some(_) => Ok(()),
+        None => Err(PresentError::Panicked),
     }
 }
 
