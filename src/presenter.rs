@@ -70,6 +70,7 @@ const LONGEST_FAREWELL: Duration = Duration::from_millis(if cfg!(test) { 40 } el
 ///   [`Panicked`](crate::PresentError::Panicked).)
 /// - Ids that were handed in are used for nothing else until they are handed back, as [`new`](Self::new) says.
 /// - A texture is what its configuration says, as far as wgpu-core does not check that.
+/// - Render passes that may name a canvas texture are begun with [`DiscardedAttachments`](crate::DiscardedAttachments).
 /// - Devices are destroyed and dropped through [`destroy_device`](Self::destroy_device) and [`drop_device`](Self::drop_device).
 ///
 /// Everything else may be hostile: context ids, sizes, order and timing.
@@ -105,6 +106,10 @@ impl Presenter {
     ///   would write a frame while it is read, and unmapping or dropping it could free its memory then. Where pages choose the ids that
     ///   their commands name, the engine refuses commands that name an id for which
     ///   [`is_staging_buffer`](Self::is_staging_buffer) returns true.
+    ///
+    /// And nothing submits commands that name a [canvas texture](Self::create_canvas_texture) on another thread, while a call of the presenter presents it or
+    /// destroys its device: what they draw would change a frame while it is read. (A presented texture is destroyed in that call, so later submissions are
+    /// refused.)
     ///
     /// Destroying a staging buffer, or its device, is allowed at any time on any thread.
     pub unsafe fn new(

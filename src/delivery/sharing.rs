@@ -72,8 +72,15 @@ impl Sharing {
         let mut state = self.0.lock();
         let before = state.device();
         change(&mut state);
-        state.was_possible |= state.device().is_some();
-        let presenters = match before.is_some() && state.device() != before {
+        let device = state.device();
+        state.was_possible |= device.is_some();
+        if device != before {
+            match device {
+                Some(_) => log::info!("webgpu-presentation: renderers can sample the images of a GPU"),
+                None => log::info!("webgpu-presentation: not all renderers can sample images any more"),
+            }
+        }
+        let presenters = match before.is_some() && device != before {
             true => state.presenters.clone(),
             false => Vec::new(),
         };
