@@ -87,6 +87,9 @@ struct ContextState {
     /// The largest epoch of any present so far.
     promised: CanvasEpoch,
     tickets: Tickets,
+    /// A present was so large that WebRender draws it in tiles. It goes on to do so with the image key, and would draw the whole of a
+    /// texture in each tile.
+    was_tiled: bool,
     current: CurrentContent,
     replaced: Option<ReplacedBuffer>,
     /// Reads that waited for a present whose frame has turned out to be an image. The WebGPU thread copies it.
@@ -114,6 +117,7 @@ impl ContextData {
             number: 0,
             promised: CanvasEpoch(0),
             tickets: Tickets::default(),
+            was_tiled: false,
             current: CurrentContent { sequence: 0, content },
             replaced: None,
             unread: Vec::new(),
@@ -188,6 +192,7 @@ impl ContextData {
         };
         if let Purpose::Present(present) = &purpose {
             state.outcomes.copies(present.readback);
+            state.was_tiled |= layout.is_tiled();
         }
         let sequence = state.sequence;
         let ticket = Ticket {
@@ -212,9 +217,10 @@ impl ContextData {
         self.state.lock().outcomes.copies(None);
     }
 
-    /// Whether reads wait for a copy.
-    pub(crate) fn is_read(&self, number: u64) -> bool {
-        self.state.lock().tickets.is_read(number)
+    /// Whether the frame of a present may be a texture: no read waits for it, and WebRender has never tiled the canvas.
+    pub(crate) fn may_be_texture(&self, number: u64) -> bool {
+        let state = self.state.lock();
+        !state.was_tiled && !state.tickets.is_read(number)
     }
 
     /// Whether this ticket has not ended.

@@ -90,7 +90,8 @@ impl ExternalImages {
     ///
     /// As long as all handlers of a map are on the device that the canvases are drawn on, presents are not copied to host memory:
     /// [`lock`](Self::lock) returns textures (`ExternalImageSource::NativeTexture`), and image updates say so
-    /// (`ExternalImageType::TextureHandle`). A frame is a texture or bytes as the update says whose generation is locked, so the engine passes the
+    /// (`ExternalImageType::TextureHandle`). A canvas that was ever wider or higher than 4096 pixels stays with bytes, because WebRender draws it in tiles
+    /// (`WebRenderOptions::image_tiling_threshold` must not be smaller than that default). A frame is a texture or bytes as the update says whose generation is locked, so the engine passes the
     /// generation (`channel_index`) on. What GL may still be sampling when it is unlocked is kept until a later lock or unlock finds that GL
     /// has done with it. If an image cannot be imported, or a handler comes that samples none, frames are bytes again.
     ///

@@ -16,6 +16,9 @@ use crate::pixels::CanvasPixels;
 use crate::pixels::{AlphaEncoding, AlphaMode, PixelEncoding, PixelFormat, PredefinedColorSpace};
 use crate::staging::ImageLayout;
 
+/// The largest side in pixels of an image that WebRender does not tile, unless its options say otherwise.
+const LARGEST_UNTILED: u32 = 4096;
+
 /// Bytes of a pixel that WebRender can show.
 const BYTES_PER_PIXEL: u32 = 4;
 
@@ -140,6 +143,11 @@ impl CopyLayout {
         let format = PixelFormat::of(format).ok_or(PresentError::UnsupportedFormat(format))?;
         let stride = checked_stride(size, format).ok_or(PresentError::TooLarge(size))?;
         Ok(Self { origin, size, stride, pixels: CanvasPixels { format, color_space, alpha_mode } })
+    }
+
+    /// Whether WebRender may draw a frame of this size in tiles.
+    pub(crate) fn is_tiled(&self) -> bool {
+        self.size.width.max(self.size.height) > LARGEST_UNTILED
     }
 
     /// Returns the layout of the same pixels where the texture lies in an image. `None` if the image is of another size or

@@ -571,9 +571,9 @@ impl Submitter {
     ) -> Option<(Size2D<u32>, TextureFormat)> {
         let layout = queued.layout.as_texture().filter(|layout| !layout.is_one_pixel())?;
         let has_ids = queued.texture.encoder_ids.is_none() || self.spare_ids.contains_key(&device.id());
-        // A read that waits for the present needs bytes.
+        // A read that waits for the present needs bytes, for instance.
         let is_wanted = queued.is_present && has_ids && self.shares_with(&**device);
-        (is_wanted && !queued.data.is_read(queued.number))
+        (is_wanted && queued.data.may_be_texture(queued.number))
             .then_some((layout.size(), queued.texture.configuration.format))
     }
 

@@ -305,3 +305,27 @@ fn ids_of_the_engine_are_handed_back_once() {
     assert_counts(&stage, context, 4, None);
     stage.finish();
 }
+
+// WebRender tiles bytes that are more than 4,096 pixels wide, and goes on to tile whatever has the key later. It would draw the whole
+// of a texture in each tile.
+#[rstest]
+fn a_wide_canvas_is_whole_after_it_was_bytes(#[values(false, true)] prefers_surface: bool) {
+    const WIDE: (u32, u32) = (4800, 8);
+    let Some(mut stage) = Stage::sharing(WIDE) else { return };
+    let bounds = rect(0.0, 0.0, WIDE.0 as f32, WIDE.1 as f32);
+    let item = if prefers_surface { Item::Image } else { Item::PlainImage };
+    stage.page.set_scene(&[item(bounds, stage.key)]);
+    // 0, 0, 1.0, 1.0: half floats are bytes.
+    let half = [0, 0, 0, 0, 0x00, 0x3c, 0x00, 0x3c].repeat(4800 * 8);
+    let texture = stage.texture(stage.configuration(TextureFormat::Rgba16Float, WIDE), &half);
+    stage.present(texture);
+    stage.assert_corner(WIDE, [0, 0, 255, 255]);
+    let left_and_right = |x| if x < 2400 { RED } else { GREEN };
+    let rgba: Vec<u8> = (0..8).flat_map(|_| (0..4800).flat_map(left_and_right)).collect();
+    let texture = stage.texture(stage.configuration(TextureFormat::Bgra8Unorm, WIDE), &rgba);
+    stage.present(texture);
+    let corner = stage.corner(WIDE.0, WIDE.1);
+    let wrong = corner.chunks_exact(4).zip(rgba.chunks_exact(4)).position(|(is, wanted)| is != wanted);
+    assert_eq!(wrong, None);
+    stage.finish();
+}
