@@ -2,6 +2,7 @@
 //!
 //! - `latency`: from `present` to the image update, by size and kind of frame memory; many canvases in one batch; a new size in each frame.
 //! - `frames`: frames that are copied to host memory, and direct ones, beside floors of raw wgpu-core.
+//! - `composited`: from a new texture to the composited page, on the GL of the driver, with the feature `webrender`.
 //! - `snapshots`: `get_image`, and the bytes of what it answers with.
 //! - `locking`: `lock` and `unlock` of a renderer while another thread presents.
 //! - `contexts`: what one operation costs while up to 10,000 other canvases are shown.
@@ -9,6 +10,8 @@
 //! A duration begins before the call and ends when the sink, or a reply, is called: that the thread which waits for it must wake up
 //! is not part of it. What the GPU draws is drawn before. Without an adapter there is nothing to measure.
 
+#[cfg(feature = "webrender")]
+mod composited;
 mod contexts;
 mod frames;
 mod latency;
@@ -18,6 +21,10 @@ mod world;
 #[allow(dead_code, reason = "tests need more of it")]
 #[path = "../../tests/support/gpu.rs"]
 mod gpu;
+#[cfg(feature = "webrender")]
+#[allow(dead_code, reason = "tests need more of it")]
+#[path = "../../tests/support/page.rs"]
+mod page;
 
 use std::time::Duration;
 
@@ -41,6 +48,8 @@ fn main() {
     eprintln!("adapter: {adapter}");
     latency::benchmarks(&mut criterion);
     frames::benchmarks(&mut criterion);
+    #[cfg(feature = "webrender")]
+    composited::benchmarks(&mut criterion);
     snapshots::benchmarks(&mut criterion);
     locking::benchmarks(&mut criterion);
     contexts::benchmarks(&mut criterion);

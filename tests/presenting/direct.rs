@@ -29,9 +29,13 @@ fn texture_descriptor(configuration: &ContextConfiguration) -> TextureDescriptor
 
 /// A canvas texture into which nothing was drawn.
 fn empty_canvas(world: &mut World, configuration: ContextConfiguration) -> PendingTexture {
+    canvas_texture(&mut world.presenter, configuration)
+}
+
+/// A canvas texture that a presenter makes.
+pub fn canvas_texture(presenter: &mut Presenter, configuration: ContextConfiguration) -> PendingTexture {
     let descriptor = texture_descriptor(&configuration);
-    let (texture_id, error) =
-        world.presenter.create_canvas_texture(CONTEXT, &configuration, &descriptor, None);
+    let (texture_id, error) = presenter.create_canvas_texture(CONTEXT, &configuration, &descriptor, None);
     assert!(error.is_none(), "{error:?}");
     PendingTexture { texture_id, encoder_ids: None, configuration }
 }

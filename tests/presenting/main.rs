@@ -11,4 +11,5 @@ mod faults;
 mod frames;
 mod moments;
 mod newest;
+mod racing;
 mod views;

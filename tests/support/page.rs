@@ -227,6 +227,13 @@ impl Page {
         renderer.render(size, 0).expect("WebRender renders");
     }
 
+    /// Waits until GL has drawn what was rendered.
+    pub fn finish(&self) {
+        if let Context::Egl(egl) = &self.context {
+            egl.finish();
+        }
+    }
+
     /// Builds a frame of everything sent so far and renders it.
     pub fn render(&mut self) {
         self.build();
@@ -329,6 +336,10 @@ mod egl {
 
         pub fn get_proc_address(&self, name: &str) -> *const std::ffi::c_void {
             self.device.get_proc_address(&self.context.borrow(), name)
+        }
+
+        pub fn finish(&self) {
+            self.gl.finish();
         }
 
         pub fn make_current(&self) {
