@@ -55,6 +55,13 @@ pub(crate) use each_backend;
 mod contained;
 mod copy;
 mod discards;
+#[cfg_attr(
+    not(all(
+        feature = "vulkan",
+        any(windows, target_os = "linux", target_os = "android", target_os = "freebsd")
+    )),
+    allow(dead_code, reason = "only Vulkan devices have memory of their own")
+)]
 mod memory;
 mod portable;
 #[cfg(all(
@@ -227,6 +234,13 @@ pub(crate) enum CopySource {
     /// A texture of the page's.
     Texture(TextureId),
     /// A shared image, which only the device that allocated it knows.
+    #[cfg_attr(
+        not(all(
+            feature = "vulkan",
+            any(windows, target_os = "linux", target_os = "android", target_os = "freebsd")
+        )),
+        allow(dead_code, reason = "only Vulkan devices have memory of their own")
+    )]
     Image(Arc<dyn Any + Send + Sync>),
 }
 
