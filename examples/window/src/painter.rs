@@ -58,7 +58,7 @@ impl Painter {
         global.queue_write_buffer(device.queue, brush.look, 0, &bytes(&look)).attempt("a write")?;
 
         let usage = TextureUsages::RENDER_ATTACHMENT | TextureUsages::COPY_SRC;
-        let texture_id = self.gfx.texture(FORMAT, size, usage)?;
+        let texture_id = self.gfx.texture(FORMAT, size, usage, None)?;
         let view = self.gfx.view(texture_id)?;
         let mut pass = self.gfx.begin(encoder, Attachments { color: view, depth: None })?;
         self.gfx.set(&mut pass, self.pipeline, brush.group)?;
