@@ -53,17 +53,19 @@ impl ExportedImage {
         format: TextureFormat,
         sibling: Option<&Self>,
     ) -> Result<Arc<Self>, ReadbackReason> {
-        let raw_format = match format {
-            TextureFormat::Bgra8Unorm => vk::Format::B8G8R8A8_UNORM,
-            TextureFormat::Rgba8Unorm => vk::Format::R8G8B8A8_UNORM,
-            _ => return Err(ReadbackReason::Texture),
-        };
+        if !matches!(format, TextureFormat::Bgra8Unorm | TextureFormat::Rgba8Unorm) {
+            return Err(ReadbackReason::Texture);
+        }
         let count = heap.count_export().ok_or(ReadbackReason::OutOfMemory)?;
         let mut external = vk::ExternalMemoryImageCreateInfo::default()
             .handle_types(vk::ExternalMemoryHandleTypeFlags::OPAQUE_FD);
+        // GL is not told with which flags, usages and format Vulkan has made an image, so `EXT_external_objects` says which: views of
+        // other formats (issue 17), all usages that the format has (issue 13), and the format of the texture. GL has none in the order
+        // blue, green, red. Bytes are copied to the image as they are, and GL swaps the channels when it samples.
         let info = vk::ImageCreateInfo::default()
+            .flags(vk::ImageCreateFlags::MUTABLE_FORMAT)
             .image_type(vk::ImageType::TYPE_2D)
-            .format(raw_format)
+            .format(vk::Format::R8G8B8A8_UNORM)
             .extent(vk::Extent3D { width: size.width, height: size.height, depth: 1 })
             .mip_levels(1)
             .array_layers(1)
@@ -72,7 +74,10 @@ impl ExportedImage {
             .usage(
                 vk::ImageUsageFlags::TRANSFER_DST
                     | vk::ImageUsageFlags::TRANSFER_SRC
-                    | vk::ImageUsageFlags::SAMPLED,
+                    | vk::ImageUsageFlags::SAMPLED
+                    | vk::ImageUsageFlags::STORAGE
+                    | vk::ImageUsageFlags::COLOR_ATTACHMENT
+                    | vk::ImageUsageFlags::INPUT_ATTACHMENT,
             )
             .sharing_mode(vk::SharingMode::EXCLUSIVE)
             .initial_layout(vk::ImageLayout::UNDEFINED);
