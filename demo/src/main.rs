@@ -154,6 +154,10 @@ mod tests {
         let pages = pages.collect();
         show.finish().unwrap();
         assert!(show.findings.mismatches.is_empty() && show.copied_without_need().is_empty());
+        if frames == Frames::Readback {
+            let table = report::table(&show.ledger, &show.kinds);
+            assert_eq!(table.matches("OrdinaryTexture").count(), show.kinds.len(), "{table}");
+        }
         let sum = |count: fn(&report::Kinds) -> u64| show.kinds.iter().map(count).sum();
         Some((pages, sum(|kinds| kinds.direct), sum(|kinds| kinds.shared)))
     }

@@ -15,14 +15,25 @@ pub struct Kinds {
     pub direct: u64,
     pub shared: u64,
     pub copied: u64,
-    /// Why the last one that was copied was.
+    /// Why the last present that was found to be copied was. It is looked up once in each frame of the page.
     pub reason: Option<ReadbackReason>,
+}
+
+impl Kinds {
+    /// Returns why frames were copied, in the words of [`ReadbackReason`].
+    fn why(&self) -> String {
+        match self.reason {
+            Some(reason) => format!("{reason:?}"),
+            None if self.copied > 0 => "unknown".into(),
+            None => "-".into(),
+        }
+    }
 }
 
 /// Returns a table with one line for each canvas.
 pub fn table(ledger: &Ledger, kinds: &[Kinds]) -> String {
     let mut table = format!(
-        "{:<12}{:<17}{:<15}{:>9}{:>11}{:>8}{:>12}{:>12}{:>8}{:>8}{:>8}\n",
+        "{:<12}{:<17}{:<15}{:>9}{:>11}{:>8}{:>12}{:>12}{:>8}{:>8}{:>8}  {}\n",
         "canvas",
         "format@GPU",
         "alpha",
@@ -33,13 +44,14 @@ pub fn table(ledger: &Ledger, kinds: &[Kinds]) -> String {
         "99th pct",
         "direct",
         "shared",
-        "copied"
+        "copied",
+        "why"
     );
     let none = Tally::default();
     for ((role, index), kinds) in CAST.iter().zip(0..).zip(kinds) {
         let tally = ledger.tally(ContextId(index)).unwrap_or(&none);
         table += &format!(
-            "{:<12}{:<17}{:<15}{:>9}{:>11}{:>8}{:>12}{:>12}{:>8}{:>8}{:>8}\n",
+            "{:<12}{:<17}{:<15}{:>9}{:>11}{:>8}{:>12}{:>12}{:>8}{:>8}{:>8}  {}\n",
             role.name,
             formats(role),
             format!("{:?}", role.alpha_mode).to_lowercase(),
@@ -51,6 +63,7 @@ pub fn table(ledger: &Ledger, kinds: &[Kinds]) -> String {
             kinds.direct,
             kinds.shared,
             kinds.copied,
+            kinds.why(),
         );
     }
     table

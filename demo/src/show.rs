@@ -148,6 +148,7 @@ impl Show {
         let truths = if checked { self.truths(&drawn) } else { Vec::new() };
         self.present(&drawn, frame)?;
         self.settle(if checked || is_pictured { 0 } else { FRAMES_AHEAD * CAST.len() })?;
+        self.note_reasons()?;
         if self.wants_maintenance.swap(false, Ordering::Relaxed) {
             self.presenter.maintain();
         }
@@ -206,6 +207,15 @@ impl Show {
             self.page.build();
         }
         leaving.into_iter().try_for_each(|index| self.destroy(index))
+    }
+
+    /// Notes why the latest presents were copied. Statistics forget it with the next present that is not.
+    fn note_reasons(&mut self) -> Result<(), DemoError> {
+        let canvases = self.canvases.iter().zip(&mut self.kinds);
+        for (canvas, kinds) in canvases.filter(|(canvas, _)| canvas.key().is_some()) {
+            kinds.reason = self.presenter.statistics(canvas.id)?.readback.or(kinds.reason);
+        }
+        Ok(())
     }
 
     /// Destroys the context of a canvas, and counts how its frames came to WebRender.
