@@ -8,6 +8,7 @@ mod scene;
 mod world;
 
 mod hangs;
+mod images;
 mod layer;
 mod losses;
 mod many;

@@ -11,6 +11,7 @@ use wgpu_core::id::{DeviceId, QueueId, TextureId};
 
 use super::world::*;
 use crate::support::crowd::uniform;
+use crate::support::gpu::descriptor;
 
 pub const RED: [u8; 4] = [0, 0, 255, 255];
 pub const GREEN: [u8; 4] = [0, 255, 0, 255];
@@ -193,11 +194,32 @@ impl Scene {
         PendingTexture { texture_id, encoder_ids: None, configuration: device.configuration(self.size) }
     }
 
+    /// A texture of a canvas that the presenter makes, with a color in it.
+    #[track_caller]
+    pub fn draw(&mut self, page: usize, canvas: u64, color: [u8; 4]) -> PendingTexture {
+        let (device, size) = (self.pages[page].device, self.size);
+        let configuration = device.configuration(size);
+        let usage = wgpu_types::TextureUsages::COPY_SRC | wgpu_types::TextureUsages::COPY_DST;
+        let descriptor = descriptor(configuration.format, size, usage);
+        let context = ContextId(canvas);
+        let (texture_id, error) = self.call(AT_ONCE, |presenter| {
+            presenter.create_canvas_texture(context, &configuration, &descriptor, None)
+        });
+        assert!(error.is_none(), "{error:?}");
+        self.gpu.write(device, texture_id, size, &color.repeat(size.area() as usize));
+        PendingTexture { texture_id, encoder_ids: None, configuration }
+    }
+
     /// Presents a color, and returns the sequence number.
     #[track_caller]
     pub fn present(&mut self, page: usize, canvas: u64, color: [u8; 4], epoch: u64) -> u64 {
-        let contents = Contents::Texture(self.texture(page, color));
-        let epoch = CanvasEpoch(epoch);
+        self.present_texture(canvas, self.texture(page, color), epoch)
+    }
+
+    /// Presents a texture, and returns the sequence number.
+    #[track_caller]
+    pub fn present_texture(&mut self, canvas: u64, texture: PendingTexture, epoch: u64) -> u64 {
+        let (contents, epoch) = (Contents::Texture(texture), CanvasEpoch(epoch));
         self.call(AT_ONCE, |presenter| presenter.present(ContextId(canvas), contents, epoch)).unwrap()
     }
 

@@ -11,10 +11,10 @@ use parking_lot::Mutex;
 use webgpu_presentation::*;
 use webrender_api::{ExternalImageData, ExternalImageSource, IdNamespace, ImageDescriptor, ImageKey};
 use wgpu_core::id::TextureId;
-use wgpu_core::resource::{BufferDescriptor, TextureDescriptor};
+use wgpu_core::resource::{BufferDescriptor, CreateTextureError};
 use wgpu_types as wgt;
 
-use super::gpu::{Device, Gpu, extent, whole};
+use super::gpu::{self, Device, Gpu, extent, whole};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -136,10 +136,53 @@ impl Crowd {
 
     /// Presents canvases in a round, and returns how that ended.
     pub fn present(&mut self, canvases: Range<u64>, round: u64) -> Vec<PresentOutcome> {
+        self.present_with(canvases, |crowd, canvas| crowd.texture(canvas, round), round)
+    }
+
+    /// Draws canvases in a round, in textures that the presenter makes, presents them, and returns how that ended.
+    #[track_caller]
+    pub fn present_drawn(&mut self, canvases: Range<u64>, round: u64) -> Vec<PresentOutcome> {
+        let mut textures = vec![];
+        let draw = |crowd: &mut Self, canvas: u64| {
+            let texture = crowd.canvas_texture(canvas).expect("there is memory");
+            let bytes = color(canvas, round).repeat(crowd.size.area() as usize);
+            crowd.gpu.write(crowd.device, texture.texture_id, crowd.size, &bytes);
+            textures.push(texture.texture_id);
+            texture
+        };
+        let outcomes = self.present_with(canvases, draw, round);
+        textures.into_iter().for_each(|texture| self.gpu.global.texture_drop(texture));
+        outcomes
+    }
+
+    /// A texture of a canvas, which the presenter makes.
+    pub fn canvas_texture(&mut self, canvas: u64) -> Result<PendingTexture, CreateTextureError> {
+        let configuration = self.device.configuration(self.size);
+        let usage = wgt::TextureUsages::COPY_SRC | wgt::TextureUsages::COPY_DST;
+        let descriptor =
+            gpu::descriptor(configuration.format, self.size, usage | wgt::TextureUsages::RENDER_ATTACHMENT);
+        let context = ContextId(canvas);
+        let (texture_id, error) =
+            self.presenter.create_canvas_texture(context, &configuration, &descriptor, None);
+        match error {
+            Some(error) => {
+                self.gpu.drop_texture(texture_id);
+                Err(error)
+            }
+            None => Ok(PendingTexture { texture_id, encoder_ids: None, configuration }),
+        }
+    }
+
+    fn present_with(
+        &mut self,
+        canvases: Range<u64>,
+        mut texture: impl FnMut(&mut Self, u64) -> PendingTexture,
+        round: u64,
+    ) -> Vec<PresentOutcome> {
         let mut outcomes = vec![];
         let canvases: Vec<_> = canvases.collect();
         for canvases in canvases.chunks(BATCH) {
-            let textures = canvases.iter().map(|&canvas| (ContextId(canvas), self.texture(canvas, round)));
+            let textures = canvases.iter().map(|&canvas| (ContextId(canvas), texture(self, canvas)));
             let textures: Vec<_> = textures.collect();
             let mut batch = self.presenter.batch();
             for (context, texture) in textures {
@@ -258,16 +301,8 @@ impl Crowd {
         };
         let (buffer, error) = gpu.global.device_create_buffer(device.id, &descriptor, None);
         assert!(error.is_none(), "{error:?}");
-        let descriptor = TextureDescriptor {
-            label: None,
-            size: extent(side),
-            mip_level_count: 1,
-            sample_count: 1,
-            dimension: wgt::TextureDimension::D2,
-            format: wgt::TextureFormat::Rgba8Unorm,
-            usage: wgt::TextureUsages::COPY_SRC | wgt::TextureUsages::COPY_DST,
-            view_formats: vec![],
-        };
+        let usage = wgt::TextureUsages::COPY_SRC | wgt::TextureUsages::COPY_DST;
+        let descriptor = gpu::descriptor(wgt::TextureFormat::Rgba8Unorm, side, usage);
         let (texture, error) = gpu.global.device_create_texture(device.id, &descriptor, None);
         assert!(error.is_none(), "{error:?}");
         let pixels: Vec<_> = (0..256 * 256 * 4).map(|index| (index % 251) as u8).collect();

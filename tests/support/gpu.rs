@@ -330,7 +330,12 @@ impl Gpu {
     }
 }
 
-fn descriptor(format: TextureFormat, size: Size2D<u32>, usage: TextureUsages) -> TextureDescriptor<'static> {
+/// Describes a plain texture.
+pub fn descriptor(
+    format: TextureFormat,
+    size: Size2D<u32>,
+    usage: TextureUsages,
+) -> TextureDescriptor<'static> {
     TextureDescriptor {
         label: Some("canvas".into()),
         size: extent(size),

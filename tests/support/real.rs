@@ -10,14 +10,13 @@ use webgpu_presentation::{
 };
 use wgpu_core::SubmissionIndex;
 use wgpu_core::id::{DeviceId, TextureId};
-use wgpu_core::resource::TextureDescriptor;
 use wgpu_types as wgt;
 use wgpu_types::{TextureFormat, TextureUsages};
 
 use super::chaos::engine::Engine;
 use super::chaos::step::{Disturbance, Stage, Step};
 use super::chaos::{Device, Drawing, Ids, Parts, Setup, random};
-use super::gpu::{self, Gpu, extent};
+use super::gpu::{self, Gpu, descriptor};
 use super::oracle::{Pattern, Sink, Trouble, Witness};
 
 /// Messages that script may be ahead.
@@ -183,16 +182,7 @@ impl Parts for WgpuParts {
         drawing: &Drawing,
     ) -> TextureId {
         let usage = TextureUsages::COPY_DST | TextureUsages::COPY_SRC | TextureUsages::RENDER_ATTACHMENT;
-        let descriptor = TextureDescriptor {
-            label: None,
-            size: extent(configuration.size),
-            mip_level_count: 1,
-            sample_count: 1,
-            dimension: wgt::TextureDimension::D2,
-            format: configuration.format,
-            usage,
-            view_formats: vec![],
-        };
+        let descriptor = descriptor(configuration.format, configuration.size, usage);
         let (texture, _) = presenter.create_canvas_texture(context, configuration, &descriptor, None);
         if !drawing.lost {
             let device = Device { id: configuration.device_id, queue: configuration.queue_id };
@@ -206,19 +196,11 @@ impl Parts for WgpuParts {
         usage.set(TextureUsages::COPY_SRC, drawing.trouble != Trouble::NoCopy);
         // An error texture, if the descriptor does not validate or the device is destroyed.
         let size = match drawing.trouble {
-            Trouble::Invalid => extent((0, 0).into()),
-            _ => extent(drawing.picture.size),
+            Trouble::Invalid => (0, 0).into(),
+            _ => drawing.picture.size,
         };
-        let descriptor = TextureDescriptor {
-            label: None,
-            size,
-            mip_level_count: 1,
-            sample_count: 1,
-            dimension: wgt::TextureDimension::D2,
-            format: if drawing.bgra { TextureFormat::Bgra8Unorm } else { TextureFormat::Rgba8Unorm },
-            usage,
-            view_formats: vec![],
-        };
+        let format = if drawing.bgra { TextureFormat::Bgra8Unorm } else { TextureFormat::Rgba8Unorm };
+        let descriptor = descriptor(format, size, usage);
         let (texture, _) = self.gpu.global.device_create_texture(device.id, &descriptor, None);
         // wgpu-core can deadlock if a device is written to while it is being destroyed.
         if !drawing.lost && drawing.trouble != Trouble::Invalid {
