@@ -37,6 +37,8 @@ pub(super) struct ExportedImage {
     image: vk::Image,
     memory: vk::DeviceMemory,
     memory_size: u64,
+    /// Bytes of memory that were allocated for this image: its own, and those of the buffer unless it was there already.
+    allocated: u64,
     size: Size2D<u32>,
     format: TextureFormat,
     bounce: Arc<Bounce>,
@@ -85,9 +87,13 @@ impl ExportedImage {
             return Err(ReadbackReason::Texture);
         }
         let shared = sibling.filter(|sibling| sibling.size == size && Arc::ptr_eq(&sibling.heap, heap));
-        let bounce = match shared {
-            Some(sibling) => sibling.bounce.clone(),
-            None => Bounce::new(heap, size)?,
+        let (bounce, new_bytes) = match shared {
+            Some(sibling) => (sibling.bounce.clone(), 0),
+            None => {
+                let bounce = Bounce::new(heap, size)?;
+                let len = bounce.len;
+                (bounce, len)
+            }
         };
         let raw = heap.device().raw_device();
         let info = info.push_next(&mut external);
@@ -120,6 +126,7 @@ impl ExportedImage {
                 image,
                 memory,
                 memory_size: requirements.size,
+                allocated: requirements.size.saturating_add(new_bytes),
                 size,
                 format,
                 bounce,
@@ -421,7 +428,7 @@ pub(super) struct ExportedMemory(pub(super) Arc<ExportedImage>);
 
 impl SharedMemory for ExportedMemory {
     fn len(&self) -> usize {
-        usize::try_from(self.0.memory_size).unwrap_or(usize::MAX)
+        usize::try_from(self.0.allocated).unwrap_or(usize::MAX)
     }
 
     fn target(&self) -> Arc<dyn Any + Send + Sync> {
