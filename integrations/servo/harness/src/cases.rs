@@ -8,7 +8,8 @@
 //! - `locks`: `lock` and `unlock` of a renderer, in cases P9.
 //!
 //! Unless a case says otherwise, textures are fresh in each frame. A render pass clears them, and the GPU has done that before the
-//! clock starts. A message that destroys the texture follows each present; the floor destroys it when the clock has stopped.
+//! clock starts. A message that destroys the texture follows each present; the floor destroys it when the clock has stopped. Where there
+//! is a side with direct frames, its textures are drawn in place, and no frame of it is copied.
 
 mod busy;
 mod images;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use euclid::default::Size2D;
 
+use crate::direct::{self, Direct};
 use crate::entrant::Entrant;
 use crate::floor::Floor;
 use crate::rows::Row;
@@ -59,6 +61,13 @@ fn sides() -> Vec<Box<dyn Entrant>> {
     vec![servo(Variant::Published), servo(Variant::Adapted), Box::new(Floor::new())]
 }
 
+/// Starts all sides anew, and one whose frames are direct.
+fn sides_and_direct() -> Vec<Box<dyn Entrant>> {
+    let mut sides = sides();
+    sides.push(Box::new(Direct::new()));
+    sides
+}
+
 /// Lets the sides take turns, beginning with another side in each round, and returns their samples.
 fn take_turns(
     sides: &mut [Box<dyn Entrant>],
@@ -88,6 +97,7 @@ fn row(
     Row {
         published: of(Variant::Published.name()),
         adapted: of(Variant::Adapted.name()),
+        direct: of(direct::NAME),
         floor: of("floor"),
         ..Row::new(id, work, unit)
     }

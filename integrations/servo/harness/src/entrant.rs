@@ -61,6 +61,9 @@ pub trait Entrant: Send {
 
     /// Returns what a renderer calls, or `None` if the side has no renderer.
     fn locker(&self) -> Option<Box<dyn Locker>>;
+
+    /// Makes sure that presents were of the kind that the side stands for.
+    fn check(&self) {}
 }
 
 /// What becomes of a texture that was presented.

@@ -19,7 +19,14 @@ use crate::entrant::{AlphaMode, Entrant, Locker, Source, Then, pixel};
 use crate::long_work::BusyDevice;
 use crate::raw::{Core, Device};
 
+pub const NAME: &str = "floor";
+/// The name of a floor that submits nothing, and waits for it.
+pub const EMPTY_NAME: &str = "floor that submits nothing";
+
 pub struct Floor {
+    name: &'static str,
+    /// Whether presents copy.
+    copies: bool,
     core: Core,
     device: Device,
     busy: Option<BusyDevice>,
@@ -42,9 +49,18 @@ struct Staging {
 
 impl Floor {
     pub fn new() -> Self {
+        Self::named(NAME, true)
+    }
+
+    /// Returns a floor whose presents submit nothing and wait for it. That is the least which waiting for the GPU costs.
+    pub fn empty() -> Self {
+        Self::named(EMPTY_NAME, false)
+    }
+
+    fn named(name: &'static str, copies: bool) -> Self {
         let core = set_up();
         let device = core.device();
-        Self { core, device, busy: None, long_work: None, canvases: Vec::new() }
+        Self { name, copies, core, device, busy: None, long_work: None, canvases: Vec::new() }
     }
 
     /// Records the copy of what was drawn into the canvas's next staging buffer, which it returns.
@@ -75,7 +91,8 @@ impl Floor {
 
     fn copy(&mut self, canvases: &[usize]) -> SubmissionIndex {
         let encoder = self.device.encoder();
-        let buffers: Vec<_> = canvases.iter().map(|canvas| self.record(encoder, *canvas)).collect();
+        let copied = if self.copies { canvases } else { &[] };
+        let buffers: Vec<_> = copied.iter().map(|canvas| self.record(encoder, *canvas)).collect();
         let submission = self.device.submit(encoder);
         for buffer in buffers {
             let map = BufferMapOperation { host: HostMap::Read, callback: None };
@@ -109,7 +126,7 @@ impl Floor {
 
 impl Entrant for Floor {
     fn name(&self) -> &'static str {
-        "floor"
+        self.name
     }
 
     /// Creates a canvas whose textures are never larger than `size`.

@@ -9,7 +9,7 @@
 //!
 //! `servo-webgpu` 0.7.0 is built twice, from the crate registry and with the changes in `integrations/servo`, and both are driven by
 //! the same messages, those of Servo's script thread, through `start_webgpu_thread`. Beside them stands a floor: raw wgpu-core on one
-//! thread, which records a copy, submits it and waits.
+//! thread, which records a copy, submits it and waits; and a thread with direct frames, for which Servo's messages do not suffice (`direct`).
 //!
 //! There are two kinds of cases. A comparison (`cases`) lets all sides take turns in one process, on the same adapter, each with a
 //! `Global` and a device of its own, and shows medians. A trial (`trials`) is something that a page may do and a WebGPU thread must
@@ -22,6 +22,7 @@
 mod cases;
 mod children;
 mod common;
+mod direct;
 mod entrant;
 mod floor;
 mod long_work;

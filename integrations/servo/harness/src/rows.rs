@@ -35,13 +35,16 @@ pub struct Row {
     pub unit: String,
     pub published: Figure,
     pub adapted: Figure,
+    /// Frames without a copy, driven without Servo's channels.
+    #[serde(default)]
+    pub direct: Figure,
     pub floor: Figure,
 }
 
 impl Row {
     pub fn new(id: impl Into<String>, work: impl Into<String>, unit: &str) -> Self {
-        let [published, adapted, floor] = [(); 3].map(|()| Figure::None);
-        Self { id: id.into(), work: work.into(), unit: unit.into(), published, adapted, floor }
+        let [published, adapted, direct, floor] = [(); 4].map(|()| Figure::None);
+        Self { id: id.into(), work: work.into(), unit: unit.into(), published, adapted, direct, floor }
     }
 
     /// Returns the figure of a side, by its name.
@@ -49,6 +52,7 @@ impl Row {
         match side {
             "published" => &mut self.published,
             "adapted" => &mut self.adapted,
+            "direct" => &mut self.direct,
             _ => &mut self.floor,
         }
     }

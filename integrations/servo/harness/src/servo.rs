@@ -27,7 +27,7 @@ use crate::entrant::{
 };
 
 use self::connection::Connection;
-pub use self::connection::{Variant, callback};
+pub use self::connection::{Channels, Variant, callback};
 use self::long_work::BusyDevice;
 
 pub struct Servo {
@@ -321,7 +321,7 @@ pub struct Renderer {
     images: Box<dyn WebRenderExternalImageApi + Send>,
     /// The ids of the external images, by canvas.
     ids: Vec<u64>,
-    channels: connection::Channels,
+    channels: Channels,
 }
 
 impl Renderer {

@@ -2,8 +2,19 @@
 
 use crate::rows::{Figure, Row};
 
-const HEADER: [&str; 8] =
-    ["", "work", "unit", "published", "adapted", "floor", "adapted/floor", "published/adapted"];
+const HEADER: [&str; 11] = [
+    "",
+    "work",
+    "unit",
+    "published",
+    "adapted",
+    "direct",
+    "floor",
+    "adapted/floor",
+    "direct/floor",
+    "published/adapted",
+    "published/direct",
+];
 
 pub fn print(rows: &[Row]) {
     let lines: Vec<_> = std::iter::once(HEADER.map(String::from)).chain(rows.iter().map(cells)).collect();
@@ -18,9 +29,12 @@ pub fn print(rows: &[Row]) {
     }
     let mut told = Vec::new();
     for row in rows {
-        for (side, figure) in
-            [("published", &row.published), ("adapted", &row.adapted), ("floor", &row.floor)]
-        {
+        for (side, figure) in [
+            ("published", &row.published),
+            ("adapted", &row.adapted),
+            ("direct", &row.direct),
+            ("floor", &row.floor),
+        ] {
             if let Figure::Failed(how) = figure {
                 let line = format!("{} of {}: {how}", row.id, side);
                 if !told.contains(&line) {
@@ -34,7 +48,7 @@ pub fn print(rows: &[Row]) {
     }
 }
 
-fn cells(row: &Row) -> [String; 8] {
+fn cells(row: &Row) -> [String; 11] {
     let ratio = |above: &Figure, below: &Figure| match (above.number(), below.number()) {
         (Some(above), Some(below)) if below > 0.0 => number(above / below),
         _ => String::new(),
@@ -45,9 +59,12 @@ fn cells(row: &Row) -> [String; 8] {
         row.unit.clone(),
         cell(&row.published),
         cell(&row.adapted),
+        cell(&row.direct),
         cell(&row.floor),
         ratio(&row.adapted, &row.floor),
+        ratio(&row.direct, &row.floor),
         ratio(&row.published, &row.adapted),
+        ratio(&row.published, &row.direct),
     ]
 }
 

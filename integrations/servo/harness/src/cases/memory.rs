@@ -1,11 +1,13 @@
-//! Cases P6 and P7: what presents leave behind, and what a canvas holds, in memory of the process as the system counts it.
+//! Cases P6 and P7: what presents leave behind, and what a canvas holds, in memory of the process as the system counts it. Case P15: what a
+//! canvas with direct frames holds, as the presenter counts it, which includes the textures.
 
 use std::time::Duration;
 
 use euclid::default::Size2D;
 
 use super::{Case, ULTRA_HD, sides};
-use crate::entrant::{AlphaMode, Then};
+use crate::direct::Direct;
+use crate::entrant::{AlphaMode, Entrant, Then};
 use crate::memory::resident;
 use crate::rows::{Figure, Row};
 
@@ -13,6 +15,7 @@ pub fn cases() -> Vec<Case> {
     vec![
         Case { id: "P6".into(), run: Box::new(|| vec![growth()]) },
         Case { id: "P7".into(), run: Box::new(|| staging().into()) },
+        Case { id: "P15".into(), run: Box::new(|| images().into()) },
     ]
 }
 
@@ -83,4 +86,37 @@ fn staging() -> [Row; 2] {
         *idle.figure_of(side.name()) = Figure::Number(held());
     }
     [busy, idle]
+}
+
+/// Frames that are measured in case P15.
+const FRAMES: usize = 48;
+
+/// Measures how many images a canvas has while each frame is awaited and locked, and while frames are made faster than they are
+/// awaited.
+fn images() -> [Row; 2] {
+    let image = f64::from(ULTRA_HD.area()) * 4.0;
+    let most = |in_burst: usize| {
+        let mut side = Direct::new();
+        let canvas = side.create_canvas(ULTRA_HD, AlphaMode::Premultiplied);
+        let mut renderer = side.locker();
+        let mut most = 0;
+        for _ in 0..FRAMES / in_burst {
+            let mut epoch = 0;
+            for _ in 0..in_burst {
+                epoch = side.send_frame(canvas, ULTRA_HD);
+                most = most.max(side.memory());
+            }
+            side.wait_for(canvas, epoch);
+            most = most.max(side.memory());
+            renderer.iter_mut().for_each(|renderer| renderer.lock_and_unlock(canvas));
+        }
+        let statistics = side.statistics(canvas);
+        eprintln!("bursts of {in_burst}: {} frames direct, {} copied", statistics.direct, statistics.copied);
+        Figure::Number(most as f64 / image)
+    };
+    let row = |id: &str, work: &str, direct| Row { direct, ..Row::new(id, work, "images") };
+    [
+        row("P15", "memory of a busy canvas, 3840×2160", most(1)),
+        row("P15-burst", "the same, presents in bursts", most(IN_BURST)),
+    ]
 }

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use euclid::default::Size2D;
 
-use super::{Case, FULL_HD, MEDIUM, ULTRA_HD, micros, millis, row, sides, square, take_turns};
+use super::{
+    Case, FULL_HD, MEDIUM, ULTRA_HD, micros, millis, row, sides, sides_and_direct, square, take_turns,
+};
 use crate::entrant::{AlphaMode, Entrant, Then, pixel};
 use crate::floor::threads::{self, OnThreads};
+use crate::floor::{self, Floor};
 use crate::rows::{Figure, Row};
 use crate::statistics::Samples;
 
@@ -61,6 +64,7 @@ fn measure(
 /// Makes sure that each side shows what it presented: a present that failed would have been fast.
 pub fn check(sides: &[Box<dyn Entrant>], canvases: &[usize]) {
     for side in sides {
+        side.check();
         let Some(mut locker) = side.locker() else { continue };
         for canvas in canvases {
             let shown = locker.first_pixel(*canvas);
@@ -70,27 +74,34 @@ pub fn check(sides: &[Box<dyn Entrant>], canvases: &[usize]) {
 }
 
 fn one_canvas(id: &str, work: &str, size: Size2D<u32>, rounds: usize) -> Vec<Row> {
-    let mut sides = sides();
+    let mut sides = sides_and_direct();
     sides.push(Box::new(OnThreads::new()));
+    sides.push(Box::new(Floor::empty()));
+    sides.push(Box::new(OnThreads::empty()));
     for side in &mut sides {
         side.create_canvas(size, AlphaMode::Premultiplied);
     }
     let samples = measure(&mut sides, rounds, &[0], size);
     let median = |samples: &Samples| micros(samples.median());
     let plain = row(id, work, "µs", &samples, median);
-    let on_threads = samples.iter().find(|samples| samples.side == threads::NAME).map(median);
-    let threads = Row {
-        id: format!("{id}-threads"),
-        work: format!("{work}, the floor on three threads"),
-        floor: Figure::from(on_threads),
+    let other_floors = [
+        ("threads", threads::NAME, "the floor on three threads"),
+        ("empty", floor::EMPTY_NAME, "the floor submits nothing"),
+        ("empty-threads", threads::EMPTY_NAME, "the floor submits nothing, on three threads"),
+    ];
+    let with_floor = |(suffix, side, what)| Row {
+        id: format!("{id}-{suffix}"),
+        work: format!("{work}, {what}"),
+        floor: Figure::from(samples.iter().find(|samples| samples.side == side).map(median)),
         ..plain.clone()
     };
-    vec![plain, threads]
+    let rows: Vec<_> = other_floors.into_iter().map(with_floor).collect();
+    std::iter::once(plain).chain(rows).collect()
 }
 
 fn many_canvases(id: &str, count: usize, rounds: usize) -> Row {
     let canvases: Vec<_> = (0..count).collect();
-    let mut sides = sides();
+    let mut sides = sides_and_direct();
     for side in &mut sides {
         for _ in &canvases {
             side.create_canvas(MEDIUM, AlphaMode::Premultiplied);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use euclid::default::Size2D;
 
 use super::presents::check;
-use super::{Case, FULL_HD, MEDIUM, micros, row, sides, square};
+use super::{Case, FULL_HD, MEDIUM, ULTRA_HD, micros, row, sides_and_direct, square};
 use crate::entrant::AlphaMode;
 use crate::rows::Row;
 use crate::statistics::Samples;
@@ -34,6 +34,7 @@ pub fn cases() -> Vec<Case> {
         run: Box::new(move || vec![measure(id, what, frames)]),
     };
     let large = Frames { count: 1, size: FULL_HD, rest: Duration::ZERO, drawn: false, rounds: 40 };
+    let ultra = Frames { size: ULTRA_HD, rounds: 15, ..large };
     let ten = Frames { count: 10, size: MEDIUM, ..large };
     let hundred = Frames { count: 100, size: square(64), rounds: 20, ..large };
     let drawn = |frames| Frames { drawn: true, ..frames };
@@ -45,6 +46,8 @@ pub fn cases() -> Vec<Case> {
             Frames { rest: REST, rounds: 15, ..large },
         ),
         case("P17-1080p-drawn", "1 × 1920×1080, drawn, back to back", drawn(large)),
+        case("P17-4k", "1 × 3840×2160, back to back", ultra),
+        case("P17-4k-drawn", "1 × 3840×2160, drawn, back to back", drawn(ultra)),
         case("P17-10", "10 × 256², back to back", ten),
         case("P17-10-drawn", "10 × 256², drawn, back to back", drawn(ten)),
         case("P17-100", "100 × 64², back to back", hundred),
@@ -55,7 +58,7 @@ pub fn cases() -> Vec<Case> {
 /// Measures the median of a frame, until its image updates are there.
 fn measure(id: &str, what: &str, frames: Frames) -> Row {
     let Frames { count, size, rest, drawn, rounds } = frames;
-    let mut sides = sides();
+    let mut sides = sides_and_direct();
     for side in &mut sides {
         for _ in 0..count {
             side.create_canvas(size, AlphaMode::Premultiplied);

@@ -14,8 +14,11 @@ use super::Floor;
 use crate::entrant::{AlphaMode, Entrant, Locker, Source, Then, receive};
 
 pub const NAME: &str = "floor on three threads";
+/// The name of such a floor that submits nothing.
+pub const EMPTY_NAME: &str = "floor on three threads that submits nothing";
 
 pub struct OnThreads {
+    name: &'static str,
     /// The lock is never contended, because the threads wait for each other.
     floor: Arc<Mutex<Floor>>,
     requests: Sender<Vec<usize>>,
@@ -24,7 +27,15 @@ pub struct OnThreads {
 
 impl OnThreads {
     pub fn new() -> Self {
-        let floor = Floor::new();
+        Self::with(NAME, Floor::new())
+    }
+
+    /// Returns a floor whose presents submit nothing.
+    pub fn empty() -> Self {
+        Self::with(EMPTY_NAME, Floor::empty())
+    }
+
+    fn with(name: &'static str, floor: Floor) -> Self {
         let device = floor.device.clone();
         let floor = Arc::new(Mutex::new(floor));
         let (requests, requested) = channel::<Vec<usize>>();
@@ -44,7 +55,7 @@ impl OnThreads {
                 let _ = sender.send(());
             }
         });
-        Self { floor, requests, done }
+        Self { name, floor, requests, done }
     }
 
     fn floor(&self) -> std::sync::MutexGuard<'_, Floor> {
@@ -54,7 +65,7 @@ impl OnThreads {
 
 impl Entrant for OnThreads {
     fn name(&self) -> &'static str {
-        NAME
+        self.name
     }
 
     fn create_canvas(&mut self, size: Size2D<u32>, alpha_mode: AlphaMode) -> usize {

@@ -69,11 +69,11 @@ pub struct Channels(Arc<[AtomicU8]>);
 const MOST_CANVASES: usize = 4096;
 
 impl Channels {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self((0..MOST_CANVASES).map(|_| AtomicU8::new(0)).collect())
     }
 
-    fn set(&self, canvas: usize, channel_index: u8) {
+    pub fn set(&self, canvas: usize, channel_index: u8) {
         self.0[canvas].store(channel_index, Ordering::Release);
     }
 
