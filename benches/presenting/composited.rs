@@ -40,6 +40,13 @@ pub fn benchmarks(criterion: &mut Criterion) {
                 let statistics = stage.presenter.statistics(CANVAS).expect("it exists");
                 let Statistics { copied, shared, direct, .. } = statistics;
                 eprintln!("{kind:?}: {copied} frames copied, {shared} shared, {direct} direct");
+                let of_a_frame = |time: Duration| time.as_secs_f64() * 1e3 / stage.epoch as f64;
+                eprintln!(
+                    "a frame: {:.2} ms until its present ended, {:.2} ms in WebRender; {:.2} images of memory at most",
+                    of_a_frame(stage.presenting),
+                    of_a_frame(stage.compositing),
+                    stage.most_memory as f64 / (f64::from(stage.size.area()) * 4.0),
+                );
             }
         }
         group.finish();
@@ -55,6 +62,12 @@ struct Stage {
     size: Size2D<u32>,
     device: Device,
     epoch: u64,
+    /// The time of all frames until their presents ended.
+    presenting: Duration,
+    /// The time of all frames after their presents ended.
+    compositing: Duration,
+    /// The most bytes that the canvas held after a present.
+    most_memory: usize,
     gpu: Gpu,
 }
 
@@ -84,7 +97,19 @@ impl Stage {
         let key = page.new_key();
         presenter.set_image_key(CANVAS, key).expect("it was created");
         page.set_scene(&[Item::Image(rect(0.0, 0.0, size.0 as f32, size.1 as f32), key)]);
-        Self { presenter, page, outcomes, kind, size: untyped, device, epoch: 0, gpu }
+        Self {
+            presenter,
+            page,
+            outcomes,
+            kind,
+            size: untyped,
+            device,
+            epoch: 0,
+            presenting: Duration::ZERO,
+            compositing: Duration::ZERO,
+            most_memory: 0,
+            gpu,
+        }
     }
 
     fn frame(&mut self) -> Duration {
@@ -115,9 +140,16 @@ impl Stage {
         batch.drop_texture(texture_id);
         batch.submit();
         self.outcomes.recv_timeout(TIMEOUT).expect("the present ends");
+        let presenting = began.elapsed();
         self.page.render();
         self.page.finish();
-        began.elapsed()
+        let time = began.elapsed();
+        self.presenting += presenting;
+        self.compositing += time - presenting;
+        // The clock has stopped.
+        let bytes = self.presenter.memory_report().iter().map(|report| report.bytes).sum();
+        self.most_memory = self.most_memory.max(bytes);
+        time
     }
 
     /// Fills the texture with a color.

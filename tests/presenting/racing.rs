@@ -50,7 +50,7 @@ fn render(map: &ContextMap, newest: &Newest, ends: &AtomicBool) -> u64 {
 #[rstest]
 fn no_frame_is_torn_or_stale(#[values(false, true)] is_direct: bool) {
     // Validation slows each present down, and the other tests have it.
-    let count: u32 = if cfg!(debug_assertions) { 5_000 } else { 100_000 };
+    let count: u32 = if cfg!(debug_assertions) { 10_000 } else { 100_000 };
     let Some(gpu) = Gpu::new(wgpu_types::InstanceFlags::empty()) else { return };
     let device = gpu.device();
     let (map, newest) = (ContextMap::default(), Newest::default());
