@@ -20,8 +20,8 @@ use crate::long_work::BusyDevice;
 use crate::raw::{Core, Device};
 
 pub const NAME: &str = "floor";
-/// The name of a floor that submits nothing, and waits for it.
-pub const EMPTY_NAME: &str = "floor that submits nothing";
+/// The name of a floor that submits an empty command buffer, and waits for it.
+pub const EMPTY_NAME: &str = "floor that copies nothing";
 
 pub struct Floor {
     name: &'static str,
@@ -52,7 +52,7 @@ impl Floor {
         Self::named(NAME, true)
     }
 
-    /// Returns a floor whose presents submit nothing and wait for it. That is the least which waiting for the GPU costs.
+    /// Returns a floor whose presents submit an empty command buffer and wait for it. That is the least which waiting for the GPU costs.
     pub fn empty() -> Self {
         Self::named(EMPTY_NAME, false)
     }

@@ -86,8 +86,8 @@ fn one_canvas(id: &str, work: &str, size: Size2D<u32>, rounds: usize) -> Vec<Row
     let plain = row(id, work, "µs", &samples, median);
     let other_floors = [
         ("threads", threads::NAME, "the floor on three threads"),
-        ("empty", floor::EMPTY_NAME, "the floor submits nothing"),
-        ("empty-threads", threads::EMPTY_NAME, "the floor submits nothing, on three threads"),
+        ("empty", floor::EMPTY_NAME, "the floor copies nothing"),
+        ("empty-threads", threads::EMPTY_NAME, "the floor copies nothing, on three threads"),
     ];
     let with_floor = |(suffix, side, what)| Row {
         id: format!("{id}-{suffix}"),

@@ -14,8 +14,8 @@ use super::Floor;
 use crate::entrant::{AlphaMode, Entrant, Locker, Source, Then, receive};
 
 pub const NAME: &str = "floor on three threads";
-/// The name of such a floor that submits nothing.
-pub const EMPTY_NAME: &str = "floor on three threads that submits nothing";
+/// The name of such a floor that copies nothing.
+pub const EMPTY_NAME: &str = "floor on three threads that copies nothing";
 
 pub struct OnThreads {
     name: &'static str,
@@ -30,7 +30,7 @@ impl OnThreads {
         Self::with(NAME, Floor::new())
     }
 
-    /// Returns a floor whose presents submit nothing.
+    /// Returns a floor whose presents copy nothing.
     pub fn empty() -> Self {
         Self::with(EMPTY_NAME, Floor::empty())
     }
