@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs, unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic), warn(unreachable_pub))]
+#![cfg_attr(not(unix), allow(dead_code, unused_imports, reason = "images are shared on Unix alone"))]
 
 // In the order in which a frame travels. `docs/architecture.md` says which of them may import which.
 mod sync;

@@ -19,8 +19,8 @@ pub fn command() -> Result<(), XtaskError> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target").join("asan");
     cargo.env("CARGO_TARGET_DIR", folder);
     cargo.env("RUSTFLAGS", "-Zsanitizer=address");
-    // Several libraries of the drivers define the same names, which is no fault of this crate.
-    cargo.env("ASAN_OPTIONS", "detect_leaks=1:detect_odr_violation=0");
+    // Several libraries of the drivers define the same names, which is no fault of this crate. Tests let allocations fail.
+    cargo.env("ASAN_OPTIONS", "detect_leaks=1:detect_odr_violation=0:allocator_may_return_null=1");
     cargo.env("LSAN_OPTIONS", format!("suppressions={SUPPRESSIONS}:print_suppressions=0"));
     cargo.env("WEBGPU_PRESENTATION_REQUIRE_ADAPTER", "1");
     // The loader of Debian 12 (1.3.239) walks its list of devices for a layer while another thread removes one from it.
