@@ -105,7 +105,7 @@ enum Subcommands {
         arguments: Vec<OsString>,
     },
 
-    /// Run the unit tests, those on Vulkan and the stress test under the address and leak sanitizers.
+    /// Run the unit tests, those on Vulkan, the stress test and those of images that GL imports under sanitizers.
     ///
     /// Needs a nightly compiler. Everything is compiled anew the first time, which takes minutes.
     Asan,
