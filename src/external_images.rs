@@ -45,7 +45,8 @@ const LONGEST_FAREWELL: std::time::Duration = std::time::Duration::from_millis(1
 /// a built frame of an earlier size shows the canvas blank.
 ///
 /// An engine that has several handlers behind one `ExternalImageHandler` calls [`lock`](Self::lock) and
-/// [`unlock`](Self::unlock). Any other engine gives this value to `Renderer::set_external_image_handler`.
+/// [`unlock`](Self::unlock); or, if the value was made [`with_gl`](Self::with_gl), WebRender's trait, whose `lock` returns the size of a
+/// texture too. Any other engine gives this value to `Renderer::set_external_image_handler`.
 pub struct ExternalImages {
     map: ContextMap,
     id: HandlerId,
@@ -93,7 +94,20 @@ impl ExternalImages {
     /// (`ExternalImageType::TextureHandle`). A canvas that was ever wider or higher than 4096 pixels stays with bytes, because WebRender draws it in tiles
     /// (`WebRenderOptions::image_tiling_threshold` must not be smaller than that default). A frame is a texture or bytes as the update says whose generation is locked, so the engine passes the
     /// generation (`channel_index`) on. What GL may still be sampling when it is unlocked is kept until a later lock or unlock finds that GL
-    /// has done with it. If an image cannot be imported, or a handler comes that samples none, frames are bytes again.
+    /// has done with it.
+    ///
+    /// The textures are `GL_TEXTURE_2D`, and their top row comes first. Their swizzle (`GL_TEXTURE_SWIZZLE_R` and so on) puts the channels in order and
+    /// makes opaque canvases opaque, so shaders sample what the canvas shows; `glGetTexImage` and copies by way of a framebuffer bypass it. Whoever calls the methods itself locks with
+    /// `ExternalImageHandler::lock`: WebRender needs the size of a texture, which is `uv.uv1` there and which [`lock`](Self::lock) does
+    /// not return.
+    ///
+    /// While the map has a handler that samples no images, or one on another device, frames are bytes; that handler gets
+    /// `ExternalImageSource::Invalid` until presenters have done the [`maintenance`](crate::Presenter::maintain) that is asked for then. If an image
+    /// cannot be imported, frames of the map are bytes from then on. All of that is logged, and [`Statistics`](crate::Statistics) count the
+    /// frames that are shared.
+    ///
+    /// This exists on Unix alone. An engine asks wgpu-core for nothing: its devices have the extension `VK_KHR_external_memory_fd` if the
+    /// driver has it.
     ///
     /// # Errors
     ///
@@ -116,8 +130,8 @@ impl ExternalImages {
         Ok(Self { map: map.clone(), id, locks, threads, gl: Some(gl), sampled })
     }
 
-    /// Returns the bytes of an image: those of the image update with this generation, or of a newer frame with the same layout. They stay
-    /// as they are until the last [`unlock`](Self::unlock), whatever happens to the context.
+    /// Returns the bytes of an image (or its texture: see [`with_gl`](Self::with_gl)): those of the image update with this generation, or of
+    /// a newer frame with the same layout. They stay as they are until the last [`unlock`](Self::unlock), whatever happens to the context.
     ///
     /// `generation` is the `channel_index` that WebRender passes. An engine that cannot pass it on gives `None`, which the newest update
     /// answers: a canvas that changes its size while built frames wait to be drawn, or one that is drawn in tiles, may then show two frames

@@ -393,9 +393,10 @@ impl Presenter {
     ///
     /// Frames on screen are not affected, and what was presented before arrives: copies that are in flight to portable memory, or that wait for
     /// room, are waited for, for 100 ms at most. Copies in flight to owned memory arrive later, within two seconds: those of a GPU that
-    /// does not answer fail then. What is presented on the device afterwards is blank. The device's closures run in
-    /// [`maintain`](Self::maintain) from now on; until the device is idle, [`wake`](PresenterOptions::wake) asks for that with pauses of up to
-    /// 64 ms.
+    /// does not answer fail then. What was drawn in [canvas textures](Self::create_canvas_texture) and not presented yet is kept: their presents
+    /// show it, but reads of them fail as [`DeviceLost`](crate::PresentError::DeviceLost). Everything else that is presented on the device
+    /// afterwards is blank. The device's closures run in [`maintain`](Self::maintain) from now on; until the device is idle,
+    /// [`wake`](PresenterOptions::wake) asks for that with pauses of up to 64 ms.
     pub fn destroy_device(&mut self, device: DeviceId) {
         self.maintain_if_due();
         self.keep_canvas_textures(device);

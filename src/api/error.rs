@@ -75,6 +75,9 @@ pub enum PresentError {
     OutOfMemory,
     /// The device was lost or destroyed. If that was before the present, the canvas shows the cleared frame:
     /// what is drawn on a lost device is blank. If the copy was in flight, the last good frame stays.
+    ///
+    /// A present of what [`Presenter::destroy_device`](crate::Presenter::destroy_device) has kept succeeds; a read of
+    /// its texture fails with this error.
     #[error("the device is lost")]
     DeviceLost,
     /// The texture or the queue belongs to another device.

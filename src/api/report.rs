@@ -20,7 +20,7 @@ pub struct Statistics {
     pub failed: u64,
     /// Copies of presents and of snapshots that have not completed.
     pub in_flight: usize,
-    /// Staging buffers: those that rest, those in flight, and those that frames are read from.
+    /// Staging buffers, and images of direct frames: those that rest, those in flight, and those that frames are read from.
     pub buffers: usize,
     /// The kind of memory that the latest completed copy was read from; `None` before the first one.
     pub frame_memory: Option<FrameMemoryKind>,
@@ -30,17 +30,20 @@ pub struct Statistics {
     pub direct: u64,
     /// Presents whose frame is a copy in an image that the renderer samples.
     pub shared: u64,
-    /// Why the latest present was none of those; `None` if it was, and before the first one.
+    /// Why the latest present of a texture is a copy to host memory; `None` if it is direct or shared, and before the
+    /// first one. Presents of cleared contents are counted in `presented` alone, and leave this as it is.
     pub readback: Option<ReadbackReason>,
 }
 
 /// Why a present is a copy to host memory, and not a [direct](crate::Presenter::create_canvas_texture) frame.
+///
+/// Why a frame is not shared is not told here: see [`ExternalImages`](crate::ExternalImages).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum ReadbackReason {
-    /// The texture was not made by [`Presenter::create_canvas_texture`](crate::Presenter::create_canvas_texture), or
-    /// was presented before.
+    /// The texture was not made by [`Presenter::create_canvas_texture`](crate::Presenter::create_canvas_texture) for this
+    /// context, was presented before, or is older than the four that the presenter remembers.
     OrdinaryTexture,
     /// The device is none on which textures can be drawn where frames are read: it is not a Vulkan device of a CPU
     /// adapter, its frames are in portable memory, or it was destroyed.

@@ -58,8 +58,9 @@ impl DiscardedAttachments {
     ///
     /// Does nothing if nothing was discarded. If the pass was not valid, neither is its encoder, and this changes nothing.
     ///
-    /// Precondition: the views of the attachments are not dropped. (wgpu-core panics otherwise. The panic goes no further, and
-    /// the attachments keep what was drawn.)
+    /// Precondition: the views of the attachments are not dropped. A page can drop a view while its pass is open, so an engine holds
+    /// that drop back until the pass was cleared. (wgpu-core panics otherwise. The panic goes no further, and the attachments keep what
+    /// was drawn.)
     pub fn clear(self, global: &Global, encoder: CommandEncoderId) {
         if self.0.is_empty() {
             return;

@@ -73,6 +73,11 @@ impl Presenter {
     /// included; further ones are ordinary. So is a texture that wgpu-core must judge, because its descriptor is not that
     /// of a plain canvas texture.
     ///
+    /// The presenter remembers the four newest textures of a canvas that were neither presented nor dropped. An older one is presented
+    /// like a texture that the engine has made itself, and is not kept when its device is destroyed. A texture that is never presented
+    /// is destroyed or dropped through a [`batch`](Self::batch) too: `Global::texture_drop` leaves its memory with the presenter, until
+    /// four more textures were made or the context ends.
+    ///
     /// `configuration` has the size and the format of `descriptor`, whose usage includes `COPY_SRC`. The texture gets `id`, or one that
     /// wgpu-core allocates.
     ///
@@ -80,7 +85,7 @@ impl Presenter {
     ///
     /// Render passes that may name the texture are begun with what
     /// [`DiscardedAttachments::keep`](crate::DiscardedAttachments::keep) makes of their descriptor. Otherwise a page that
-    /// discards what it drew makes wgpu-core panic in a call of the engine's.
+    /// discards what it drew makes wgpu-core panic ("Texture … can not be cleared") in a call of the engine's.
     ///
     /// # Errors
     ///
