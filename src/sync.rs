@@ -133,6 +133,7 @@ mod ranked {
     #[cfg(all(debug_assertions, not(loom)))]
     thread_local! {
         /// The ranks of the locks that this thread holds.
+        #[allow(clippy::missing_const_for_thread_local, reason = "it is const, which the lint does not see on Android")]
         static RANKS: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
     }
 

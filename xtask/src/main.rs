@@ -10,6 +10,7 @@
 //! - `demo`, `soak`, `bench`: one program each;
 //! - `steps`, `tally`, `test`: what is tested, how results are counted, and running it;
 //! - `nightly`, `asan`, `fuzz`: what needs a nightly compiler;
+//! - `platforms`: this crate on other systems, as far as it can be known without them;
 //! - `servo`: this crate in Servo.
 
 #![forbid(unsafe_code)]
@@ -31,6 +32,8 @@ mod test;
 mod nightly;
 mod asan;
 mod fuzz;
+
+mod platforms;
 
 mod servo;
 
@@ -119,6 +122,11 @@ enum Subcommands {
         seconds: u64,
     },
 
+    /// Check and lint the library for Windows, macOS, Android and FreeBSD, without running anything.
+    ///
+    /// Installs a compiler that can build its own standard library, on Debian and Ubuntu. Takes three minutes for each system the first time.
+    Platforms,
+
     /// Build Servo's WebGPU thread on this crate, and compare it with the one that was published.
     ///
     /// See integrations/servo/README.md.
@@ -137,6 +145,7 @@ fn main() -> ExitCode {
         Subcommands::Bench { belt: _, arguments } => bench::command(&arguments),
         Subcommands::Asan => asan::command(),
         Subcommands::Fuzz { seconds } => fuzz::command(seconds),
+        Subcommands::Platforms => platforms::command(),
         Subcommands::Servo { command } => servo::command(&command),
     };
     match outcome {

@@ -85,7 +85,7 @@ pub const BROWSER_PACKAGES: [Package; 8] = [
     Package {
         name: "libclang-19-dev",
         purpose: "clang for bindgen",
-        is_present: |_| Path::new("/usr/lib/llvm-19/lib/libclang.so").exists(),
+        is_present: |_| exists("/usr/lib/llvm-19/lib/libclang.so"),
     },
     Package { name: "lld-19", purpose: "a linker for SpiderMonkey", is_present: |_| on_path("ld.lld-19") },
     Package {
@@ -95,6 +95,25 @@ pub const BROWSER_PACKAGES: [Package; 8] = [
     },
     Package { name: "zlib1g-dev", purpose: "zlib to build against", is_present: |_| headers("zlib") },
 ];
+
+/// What the library is checked with for other systems.
+pub const PLATFORM_PACKAGES: [Package; 3] = [
+    Package { name: "rustc-web", purpose: "Debian's Rust", is_present: |_| exists("/usr/bin/rustc") },
+    Package {
+        name: "rust-web-clippy",
+        purpose: "its lints",
+        is_present: |_| exists("/usr/bin/clippy-driver"),
+    },
+    Package {
+        name: "rust-web-src",
+        purpose: "the source of its library",
+        is_present: |_| exists("/usr/lib/rustlib/src/rust/library/std/Cargo.toml"),
+    },
+];
+
+fn exists(path: &str) -> bool {
+    Path::new(path).exists()
+}
 
 fn headers(library: &str) -> bool {
     succeeds("pkg-config", &["--exists", library])
