@@ -77,7 +77,8 @@ impl Engine {
             WebGpu { global, adapter, api, created, presenter, pages }.run(&messages);
         })?;
         let thread = Some(thread);
-        let (adapter, created) = (format!("{} ({})", info.name, info.driver_info), creations);
+        let adapter = format!("{} ({}), {:?}", info.name, info.driver_info, info.device_type);
+        let created = creations;
         Ok(Self { adapter, page, map, webgpu, thread, created, gone: channel(), keys: HashMap::new() })
     }
 
@@ -184,6 +185,17 @@ impl Engine {
             std::thread::sleep(Duration::from_millis(10));
         }
         Err(EngineError::Late("memory or an id of a page"))
+    }
+
+    /// Returns how many presents of the displayed canvases became a frame without a copy, and how many were copied.
+    pub fn direct_and_copied(&self) -> Result<[u64; 2], EngineError> {
+        let (reply, counts) = channel();
+        for context in self.keys.keys() {
+            self.tell(Message::Count(*context, reply.clone()))?;
+        }
+        drop(reply);
+        let add = |[direct, copied]: [u64; 2], one: Statistics| [direct + one.direct, copied + one.copied];
+        Ok(counts.iter().fold([0, 0], add))
     }
 
     fn tell(&self, message: Message) -> Result<(), EngineError> {

@@ -63,6 +63,8 @@ fn tell_story(picture: &Path) -> Result<(), EngineError> {
         engine.check([Epoch(epoch); 4])?;
     }
     println!("draw     2 processes, {} canvases, {FRAMES} frames: each shows its epoch", CANVASES.len());
+    let [direct, copied] = engine.direct_and_copied()?;
+    println!("present  {direct} frames directly, {copied} copied");
 
     for process in [&alice, &bob] {
         engine.read(process, FRAMES)?;

@@ -32,6 +32,7 @@ pub enum Request {
     /// Creates a BGRA texture for a canvas.
     CreateTexture {
         texture: TextureName,
+        canvas: CanvasName,
         device: DeviceName,
         size: [u32; 2],
         is_opaque: bool,

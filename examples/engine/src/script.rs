@@ -73,8 +73,8 @@ impl Script {
         let picture = canvas.picture(epoch);
         self.textures += 1;
         let texture = TextureName(self.textures);
-        let &Canvas { device, size, is_opaque, .. } = canvas;
-        self.requests.send(Request::CreateTexture { texture, device, size, is_opaque })?;
+        let &Canvas { name, device, size, is_opaque, .. } = canvas;
+        self.requests.send(Request::CreateTexture { texture, canvas: name, device, size, is_opaque })?;
         self.requests.send(Request::Clear(texture, picture.background.map(|c| f64::from(c) / 255.0)))?;
         let [r, g, b, a] = picture.square;
         let pixels = [b, g, r, a].repeat((picture.side * picture.side) as usize);

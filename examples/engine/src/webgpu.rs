@@ -31,6 +31,8 @@ pub enum Message {
     Maintain,
     /// The engine asks what is held.
     Report(Sender<Usage>),
+    /// The engine asks what is counted of a canvas.
+    Count(ContextId, Sender<Statistics>),
     Exit,
 }
 
@@ -89,6 +91,10 @@ impl WebGpu {
                 Message::Report(reply) => {
                     self.presenter.maintain();
                     let _ = reply.send(self.usage());
+                }
+                Message::Count(context, reply) => {
+                    // Without an answer the engine finds its channel closed.
+                    let _ = self.presenter.statistics(context).map(|statistics| reply.send(statistics));
                 }
             }
             next = next.or_else(|| messages.recv().ok());
@@ -162,11 +168,12 @@ impl WebGpu {
                     let _ = self.created.send(Created { context, key });
                 }
             }
-            Request::CreateTexture { texture, device, size, is_opaque } => {
+            Request::CreateTexture { texture, canvas, device, size, is_opaque } => {
                 if let Some(&device) = page.devices.get(&device)
                     && !page.textures.contains_key(&texture)
                 {
-                    let made = create_texture(&self.global, device, size.into(), is_opaque);
+                    let context = context_id(owner, canvas);
+                    let made = create_texture(&mut self.presenter, context, device, size.into(), is_opaque);
                     page.textures.insert(texture, made);
                 }
             }
@@ -206,7 +213,7 @@ impl WebGpu {
         batch.submit();
         for (device, queue) in devices.into_values() {
             self.presenter.destroy_device(device);
-            self.global.queue_drop(queue);
+            self.presenter.drop_queue(device, queue);
             self.presenter.drop_device(device);
         }
     }
@@ -221,9 +228,10 @@ impl WebGpu {
 }
 
 /// Makes a texture as `getCurrentTexture` does. wgpu-core returns an invalid one if it cannot be made, and presenting that shows a
-/// blank canvas.
+/// blank canvas. If the page has no such canvas the texture is an ordinary one.
 fn create_texture(
-    global: &Global,
+    presenter: &mut Presenter,
+    context: ContextId,
     (device_id, queue_id): (DeviceId, QueueId),
     size: Size2D<u32>,
     is_opaque: bool,
@@ -241,7 +249,6 @@ fn create_texture(
             | wgt::TextureUsages::COPY_DST,
         view_formats: vec![],
     };
-    let (texture_id, _) = global.device_create_texture(device_id, &descriptor, None);
     let alpha_mode = if is_opaque { AlphaMode::Opaque } else { AlphaMode::Premultiplied };
     let configuration = ContextConfiguration {
         device_id,
@@ -251,6 +258,7 @@ fn create_texture(
         alpha_mode,
         size,
     };
+    let (texture_id, _) = presenter.create_canvas_texture(context, &configuration, &descriptor, None);
     PendingTexture { texture_id, encoder_ids: None, configuration }
 }
 
@@ -272,12 +280,15 @@ fn clear(global: &Global, texture: &PendingTexture, [r, g, b, a]: [f64; 4]) {
         load_op: wgt::LoadOp::Clear(wgt::Color { r, g, b, a }),
         store_op: wgt::StoreOp::Store,
     };
-    let descriptor = RenderPassDescriptor {
+    let mut descriptor = RenderPassDescriptor {
         color_attachments: vec![Some(attachment)].into(),
         ..RenderPassDescriptor::default()
     };
+    // This pass discards nothing. An engine that lets script choose the store operation cannot know.
+    let discarded = DiscardedAttachments::keep(&mut descriptor);
     let (mut pass, _) = global.command_encoder_begin_render_pass(encoder, &descriptor);
     let _ = global.render_pass_end(&mut pass);
+    discarded.clear(global, encoder);
     let (commands, _) = global.command_encoder_finish(encoder, &Default::default(), None);
     let _ = global.queue_submit(queue_id, &[commands]);
     global.command_buffer_drop(commands);
