@@ -7,6 +7,7 @@ use webgpu_presentation::{ContextId, ReadbackReason};
 
 use crate::cast::{CAST, Role, short};
 use crate::ledger::{Ledger, Tally};
+use crate::options::Frames;
 use crate::uploads::Uploads;
 
 /// How many frames of a canvas came to WebRender in each way.
@@ -15,11 +16,31 @@ pub struct Kinds {
     pub direct: u64,
     pub shared: u64,
     pub copied: u64,
-    /// Why the last present that was found to be copied was. It is looked up once in each frame of the page.
+    /// Why a present was copied: the last reason that does not pass by itself, if there was one. It is looked up once in each
+    /// frame of the page.
     pub reason: Option<ReadbackReason>,
 }
 
 impl Kinds {
+    /// Notes why the latest present was copied.
+    pub fn note(&mut self, reason: Option<ReadbackReason>) {
+        if !self.reason.is_some_and(is_lasting) || reason.is_some_and(is_lasting) {
+            self.reason = reason.or(self.reason);
+        }
+    }
+
+    /// Whether frames were copied although all of them were to come in another way. While all images of a canvas are in
+    /// use a copy is right, but a canvas of which most frames are copied does not get its images back.
+    ///
+    /// A copy of a frame that was to be shared has no reason of its own, so those are only counted.
+    pub fn are_copied_without_need(&self, frames: Frames) -> bool {
+        match frames {
+            Frames::Auto | Frames::Readback => false,
+            Frames::Direct => self.copied > self.direct || self.reason.is_some_and(is_lasting),
+            Frames::Shared => self.copied > self.shared,
+        }
+    }
+
     /// Returns why frames were copied, in the words of [`ReadbackReason`].
     fn why(&self) -> String {
         match self.reason {
@@ -28,6 +49,11 @@ impl Kinds {
             None => "-".into(),
         }
     }
+}
+
+/// Whether a reason stays when the renderer and the GPU have given back what they used.
+fn is_lasting(reason: ReadbackReason) -> bool {
+    reason != ReadbackReason::ImagesInUse
 }
 
 /// Returns a table with one line for each canvas.
@@ -94,4 +120,29 @@ fn formats(role: &Role) -> String {
 
 fn milliseconds(latency: Option<Duration>) -> String {
     latency.map_or("-".into(), |latency| format!("{:.2} ms", latency.as_secs_f64() * 1e3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_are_needless_unless_the_images_were_in_use() {
+        let kinds = |[direct, copied]: [u64; 2], reasons: &[ReadbackReason]| {
+            let mut kinds = Kinds { direct, copied, ..Kinds::default() };
+            reasons.iter().for_each(|reason| kinds.note(Some(*reason)));
+            kinds.note(None);
+            kinds
+        };
+        let (passing, lasting) = (ReadbackReason::ImagesInUse, ReadbackReason::Texture);
+        assert!(!kinds([5, 0], &[]).are_copied_without_need(Frames::Direct));
+        assert!(!kinds([4, 1], &[passing]).are_copied_without_need(Frames::Direct));
+        assert!(kinds([1, 4], &[passing]).are_copied_without_need(Frames::Direct));
+        for reasons in [[lasting, passing], [passing, lasting]] {
+            let kinds = kinds([4, 1], &reasons);
+            assert!(kinds.are_copied_without_need(Frames::Direct));
+            assert!(!kinds.are_copied_without_need(Frames::Auto));
+            assert_eq!(kinds.reason, Some(lasting));
+        }
+    }
 }

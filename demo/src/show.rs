@@ -213,7 +213,7 @@ impl Show {
     fn note_reasons(&mut self) -> Result<(), DemoError> {
         let canvases = self.canvases.iter().zip(&mut self.kinds);
         for (canvas, kinds) in canvases.filter(|(canvas, _)| canvas.key().is_some()) {
-            kinds.reason = self.presenter.statistics(canvas.id)?.readback.or(kinds.reason);
+            kinds.note(self.presenter.statistics(canvas.id)?.readback);
         }
         Ok(())
     }
@@ -222,28 +222,26 @@ impl Show {
     fn destroy(&mut self, index: usize) -> Result<(), DemoError> {
         let canvas = &self.canvases[index];
         let statistics = self.presenter.statistics(canvas.id)?;
-        let Kinds { direct, shared, copied, reason } = &mut self.kinds[index];
-        *direct += statistics.direct;
-        *shared += statistics.shared;
-        *copied += statistics.copied;
-        *reason = statistics.readback.or(*reason);
+        let kinds = &mut self.kinds[index];
+        kinds.direct += statistics.direct;
+        kinds.shared += statistics.shared;
+        kinds.copied += statistics.copied;
+        kinds.note(statistics.readback);
         canvas.destroy(&mut self.presenter)
     }
 
-    /// Returns what to say of canvases that got none of the frames that all were to have. Half floats are never shared.
+    /// Returns what to say of canvases whose frames were copied although all were to come in another way. Half floats are never shared.
     pub fn copied_without_need(&self) -> Vec<String> {
-        let lacks = |role: &Role, kinds: &Kinds| match self.frames {
-            Frames::Auto | Frames::Readback => false,
-            Frames::Direct => kinds.direct == 0,
-            Frames::Shared => {
-                let are_halves = role.looks.iter().all(|(_, format)| *format == TextureFormat::Rgba16Float);
-                kinds.shared == 0 && !are_halves
-            }
+        let shares_nothing = |role: &Role| {
+            let are_halves = role.looks.iter().all(|(_, format)| *format == TextureFormat::Rgba16Float);
+            self.frames == Frames::Shared && are_halves
         };
-        let copied =
-            CAST.iter().zip(&self.kinds).filter(|(role, kinds)| lacks(role, kinds) && kinds.copied > 0);
+        let copied = CAST
+            .iter()
+            .zip(&self.kinds)
+            .filter(|(role, kinds)| kinds.are_copied_without_need(self.frames) && !shares_nothing(role));
         let tell = |(role, kinds): (&Role, &Kinds)| {
-            format!("all frames of {} were copied, the last one because of {:?}", role.name, kinds.reason)
+            format!("{} frames of {} were copied: {:?}", kinds.copied, role.name, kinds.reason)
         };
         copied.map(tell).collect()
     }

@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn everything_after_demo_goes_to_the_demo() {
-        for line in ["--help", "-h", "--frames 3 --gl egl", "out --only"] {
+        for line in ["--help", "-h", "--length 3 --gl egl", "out --only"] {
             let Subcommands::Demo { arguments } = parse(&format!("demo {line}")) else { panic!("{line}") };
             assert_eq!(arguments, line.split(' ').map(OsString::from).collect::<Vec<_>>());
         }
