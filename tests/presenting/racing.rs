@@ -92,6 +92,8 @@ fn no_frame_is_torn_or_stale(#[values(false, true)] is_direct: bool) {
     });
     let Statistics { direct, copied, .. } = presenter.statistics(CONTEXT).unwrap();
     eprintln!("{direct} direct frames, {copied} copied ones, {seen} seen");
-    assert!(if is_direct { direct > 0 } else { direct == 0 && copied > 0 });
-    assert!(seen > 10, "{seen}");
+    // At least 85 percent are direct, even if all threads share one core. The others are copied because all images are in use.
+    assert!(if is_direct { direct > 2 * copied } else { direct == 0 && copied > 0 }, "{direct}, {copied}");
+    // The renderer sees a third of the frames or more. If it shares one core with the other threads, it sees one in each of its turns.
+    assert!(seen > 10 && seen * 20 > direct + copied, "{seen} of {}", direct + copied);
 }
