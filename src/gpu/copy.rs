@@ -67,7 +67,7 @@ pub(super) fn submit(
 
 /// Returns an error if the device is lost or destroyed. An encoder would tell, but takes ids; and an error of a submission does not say
 /// whether anything was submitted.
-fn check_device(global: &Global, queue: QueueId, copy: &ReadbackCopy) -> Result<(), PresentError> {
+pub(super) fn check_device(global: &Global, queue: QueueId, copy: &ReadbackCopy) -> Result<(), PresentError> {
     let CopySource::Texture(texture) = copy.source else { return Ok(()) };
     let destination = wgt::TexelCopyTextureInfo {
         texture,

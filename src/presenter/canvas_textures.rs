@@ -27,8 +27,8 @@ pub(super) const MOST_TEXTURES: usize = 4;
 /// A texture that was made for a context and is not presented yet.
 pub(super) struct CanvasTexture {
     pub(super) id: TextureId,
-    device: DeviceId,
-    queue: QueueId,
+    pub(super) device: DeviceId,
+    pub(super) queue: QueueId,
     /// How the texture is copied, should it be.
     layout: CopyLayout,
     pub(super) content: TextureContent,

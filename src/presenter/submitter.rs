@@ -169,9 +169,10 @@ impl Submitter {
         let (mut purpose, mut layout, mut drawn) = (purpose, layout, None);
         let is_present = matches!(purpose, Purpose::Present(_));
         if let Purpose::Present(present) = &mut purpose
-            && let Some(CanvasTexture { content, .. }) =
+            && let Some(CanvasTexture { device, queue, content, .. }) =
                 entries.take_canvas_texture(context, texture.texture_id)
         {
+            let ContextConfiguration { device_id, queue_id, .. } = texture.configuration;
             let reads_wait = entries.get(context).is_some_and(|entry| entry.waiting >= Waiting::Captures);
             present.readback = match content {
                 TextureContent::Kept(pixels, layout) => {
@@ -187,6 +188,10 @@ impl Submitter {
                 TextureContent::Ordinary(reason) => Some(reason),
                 // The copies that wait need the texture.
                 TextureContent::Image(_) if reads_wait => Some(ReadbackReason::ReadsWait),
+                // The queue that the present would wait for is not the one that draws in the image.
+                TextureContent::Image(_) if (device, queue) != (device_id, queue_id) => {
+                    Some(ReadbackReason::Configuration)
+                }
                 TextureContent::Image(buffer) => match CanvasTexture::in_place(&buffer, layout) {
                     Some(in_place) => {
                         (layout, drawn) = (in_place, Some(buffer));

@@ -440,3 +440,93 @@ fn other_textures_are_ordinary() {
     world.gpu.global.texture_drop(id);
     world.finish();
 }
+
+/// Presents a canvas texture of `CONTEXT` after ordinary ones of other contexts, and returns the outcomes of all.
+fn present_with_neighbors(world: &mut World, texture: PendingTexture, neighbors: u64) -> Vec<PresentOutcome> {
+    let contexts: Vec<_> = (100..100 + neighbors).map(ContextId).collect();
+    for context in &contexts {
+        world.presenter.create_context(*context, descriptor()).unwrap();
+    }
+    let ordinary: Vec<_> = contexts.iter().map(|_| world.solid(RED, size(4, 2))).collect();
+    let mut batch = world.presenter.batch();
+    for (context, texture) in contexts.iter().zip(&ordinary) {
+        batch.present(*context, Contents::Texture(*texture), CanvasEpoch(1)).unwrap();
+    }
+    batch.present(CONTEXT, Contents::Texture(texture), CanvasEpoch(2)).unwrap();
+    ordinary.iter().for_each(|texture| batch.drop_texture(texture.texture_id));
+    batch.submit();
+    (0..=neighbors).map(|_| world.outcomes.recv_timeout(TIMEOUT).unwrap()).collect()
+}
+
+// The queue that the present waits for is not the one that draws in the texture.
+#[rstest]
+fn a_canvas_texture_of_another_device_is_not_presented(#[values(0, 1)] neighbors: u64) {
+    let Some(mut world) = World::new(Owned) else { return };
+    let other = world.gpu.device();
+    let texture = empty_canvas(&mut world, other.configuration(size(4, 2)));
+    let lie = PendingTexture { configuration: world.configuration(size(4, 2)), ..texture };
+    let outcomes = present_with_neighbors(&mut world, lie, neighbors);
+    for PresentOutcome { context, end, .. } in outcomes {
+        let is_right = match end {
+            PresentEnd::Presented => context != CONTEXT,
+            PresentEnd::Failed(PresentError::WrongDevice) => context == CONTEXT,
+            _ => false,
+        };
+        assert!(is_right, "{context:?}: {end:?}");
+    }
+    world.gpu.global.texture_drop(texture.texture_id);
+    world.finish();
+}
+
+#[rstest]
+fn a_canvas_texture_that_the_engine_destroyed_is_not_presented(#[values(0, 1)] neighbors: u64) {
+    let Some(mut world) = World::new(Owned) else { return };
+    let configuration = world.configuration(size(4, 2));
+    let texture = red_canvas(&mut world, configuration);
+    world.gpu.global.texture_destroy(texture.texture_id);
+    for PresentOutcome { context, end, .. } in present_with_neighbors(&mut world, texture, neighbors) {
+        let is_right = match end {
+            PresentEnd::Presented => context != CONTEXT,
+            PresentEnd::Failed(PresentError::TextureDestroyed) => context == CONTEXT,
+            _ => false,
+        };
+        assert!(is_right, "{context:?}: {end:?}");
+    }
+    world.gpu.global.texture_drop(texture.texture_id);
+    world.finish();
+}
+
+#[rstest]
+fn a_canvas_texture_that_the_engine_dropped_hurts_no_neighbor(#[values(0, 2)] neighbors: u64) {
+    let Some(mut world) = World::new(Owned) else { return };
+    let configuration = world.configuration(size(4, 2));
+    let texture = red_canvas(&mut world, configuration);
+    world.gpu.global.texture_drop(texture.texture_id);
+    for PresentOutcome { context, end, .. } in present_with_neighbors(&mut world, texture, neighbors) {
+        let is_right = match end {
+            PresentEnd::Presented => context != CONTEXT,
+            PresentEnd::Failed(PresentError::Panicked) => context == CONTEXT,
+            _ => false,
+        };
+        assert!(is_right, "{context:?}: {end:?}");
+    }
+    world.finish();
+}
+
+// wgpu-core destroys the textures of a destroyed device in a poll.
+#[test]
+fn a_canvas_texture_of_a_device_that_the_engine_destroyed_is_lost_with_it() {
+    let Some(mut world) = World::new(Owned) else { return };
+    let configuration = world.configuration(size(4, 2));
+    let texture = red_canvas(&mut world, configuration);
+    world.gpu.global.device_poll(world.device.id, wgt::PollType::wait_indefinitely()).unwrap();
+    world.gpu.global.device_destroy(world.device.id);
+    let poll = || world.gpu.global.device_poll(world.device.id, wgt::PollType::Poll);
+    while !poll().is_ok_and(|status| status.is_queue_empty()) {
+        std::thread::yield_now();
+    }
+    world.present(texture, 1).unwrap();
+    let end = world.end();
+    assert!(matches!(end, PresentEnd::Failed(PresentError::DeviceLost)), "{end:?}");
+    world.finish();
+}
