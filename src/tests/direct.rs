@@ -1,5 +1,6 @@
 //! Canvas textures that are drawn in images: their order, and what becomes of the images.
 
+use euclid::default::Size2D;
 use wgpu_core::resource::TextureDescriptor;
 use wgpu_types as wgt;
 use wgpu_types::TextureUsages;
@@ -7,7 +8,8 @@ use wgpu_types::TextureUsages;
 use super::world::*;
 use crate::gpu::fake;
 use crate::{
-    BufferIds, CanvasEpoch, Contents, ContextId, MemoryKind, PendingTexture, PresentError, ReadbackReason,
+    BufferIds, CanvasEpoch, Contents, ContextConfiguration, ContextId, MemoryKind, PendingTexture,
+    PresentError, ReadbackReason,
 };
 use wgpu_core::id::TextureId;
 
@@ -21,10 +23,19 @@ fn world() -> World {
 
 /// A canvas texture of 4×2 pixels for a context, on a device.
 fn canvas_for(world: &mut World, context: ContextId, device: u32, id: Option<TextureId>) -> PendingTexture {
-    let configuration = configuration(device, size(4, 2));
+    sized_canvas(world, context, configuration(device, size(4, 2)), id)
+}
+
+fn sized_canvas(
+    world: &mut World,
+    context: ContextId,
+    configuration: ContextConfiguration,
+    id: Option<TextureId>,
+) -> PendingTexture {
+    let Size2D { width, height, .. } = configuration.size;
     let descriptor = TextureDescriptor {
         label: None,
-        size: wgt::Extent3d { width: 4, height: 2, depth_or_array_layers: 1 },
+        size: wgt::Extent3d { width, height, depth_or_array_layers: 1 },
         mip_level_count: 1,
         sample_count: 1,
         dimension: wgt::TextureDimension::D2,
@@ -144,6 +155,27 @@ fn ordinary_and_direct_presents_take_turns() {
         world.assert_shows([epoch; 4]);
     }
     // Images are not taken for buffers, nor the other way around.
+    assert_eq!(counts(&world), (7, None));
+}
+
+// Rows of this width have no padding, so an image is as large as the buffer of a copy.
+#[test]
+fn nothing_is_copied_to_an_image() {
+    let mut world = world();
+    let size = size(64, 16);
+    for epoch in 1..=10_u8 {
+        let pixel = [epoch; 4];
+        let texture = match epoch % 3 {
+            0 => world.texture(pixel, size),
+            _ => {
+                let texture = sized_canvas(&mut world, CONTEXT, configuration(0, size), None);
+                world.gpu.draw(texture.texture_id, &pixel);
+                texture
+            }
+        };
+        world.show_texture(texture, epoch.into());
+        world.assert_shows(pixel);
+    }
     assert_eq!(counts(&world), (7, None));
 }
 
