@@ -198,6 +198,12 @@ pub(crate) trait GpuDevice: Send + Sync {
         None
     }
 
+    /// Returns whether the memory of a texture is this image: it was created there, it is not destroyed, and its id names no other
+    /// texture. A submission that presents another texture in place is refused.
+    fn is_drawn_in(&self, _texture: TextureId, _image: &CopyTarget) -> bool {
+        false
+    }
+
     /// Returns what the device's owned memory takes of the driver.
     fn heap(&self) -> HeapUsage {
         HeapUsage::default()

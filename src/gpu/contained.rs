@@ -19,8 +19,8 @@ use wgpu_core::id::{BufferId, DeviceId, QueueId, TextureId};
 use wgpu_core::resource::{CreateTextureError, TextureDescriptor};
 
 use super::{
-    CreateBufferError, DeviceUuids, Gpu, GpuDevice, HeapUsage, IdleMemory, ImageShape, PollResult,
-    ReadbackCopy, Submission, SubmissionIds, SubmitError, WaitResult,
+    CopyTarget, CreateBufferError, DeviceUuids, Gpu, GpuDevice, HeapUsage, IdleMemory, ImageShape,
+    PollResult, ReadbackCopy, Submission, SubmissionIds, SubmitError, WaitResult,
 };
 use wgpu_types::TextureFormat;
 
@@ -145,6 +145,10 @@ impl GpuDevice for ContainedDevice {
         id: Option<TextureId>,
     ) -> Option<(TextureId, Option<CreateTextureError>)> {
         catch_panic(WGPU_CORE, || self.0.create_texture_in(image, descriptor, id)).flatten()
+    }
+
+    fn is_drawn_in(&self, texture: TextureId, image: &CopyTarget) -> bool {
+        catch_panic(WGPU_CORE, || self.0.is_drawn_in(texture, image)).unwrap_or(false)
     }
 
     fn heap(&self) -> HeapUsage {

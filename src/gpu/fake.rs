@@ -491,6 +491,14 @@ impl GpuDevice for FakeDevice {
         Some((id, error))
     }
 
+    fn is_drawn_in(&self, texture: TextureId, image: &CopyTarget) -> bool {
+        let CopyTarget::InPlace(memory) = image else { return false };
+        let state = self.gpu.0.state.lock();
+        let texture = state.textures.get(&texture).filter(|texture| texture.device == self.id);
+        let drawn = texture.and_then(|texture| texture.image.as_ref());
+        drawn.is_some_and(|drawn| std::ptr::addr_eq(Arc::as_ptr(drawn), Arc::as_ptr(memory)))
+    }
+
     fn submit(
         &self,
         queue: QueueId,

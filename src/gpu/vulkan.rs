@@ -170,6 +170,18 @@ impl GpuDevice for VulkanDevice {
         })
     }
 
+    fn is_drawn_in(&self, texture: TextureId, image: &CopyTarget) -> bool {
+        let CopyTarget::InPlace(image) = image else { return false };
+        let Some(image) = image.downcast_ref::<HeapImage>() else { return false };
+        if !self.heap.as_ref().is_some_and(|heap| Arc::ptr_eq(heap, image.heap())) {
+            return false;
+        }
+        // SAFETY: the handle is compared, and not destroyed.
+        let texture = unsafe { self.device.global.texture_as_hal::<Vulkan>(texture) };
+        // SAFETY: as above.
+        texture.is_some_and(|texture| unsafe { texture.raw_handle() } == image.raw())
+    }
+
     fn uuids(&self) -> Option<DeviceUuids> {
         self.uuids
     }
@@ -197,6 +209,15 @@ impl GpuDevice for VulkanDevice {
         ids: SubmissionIds,
         copies: &[ReadbackCopy],
     ) -> Result<Submission, SubmitError> {
+        for copy in copies {
+            // A frame must not lie where another texture, or one that was dropped and is not destroyed, can be drawn in.
+            let CopySource::Texture(texture) = copy.source else { continue };
+            let is_in_place = matches!(copy.target, CopyTarget::InPlace(_));
+            let is_right = || catch_panic("wgpu-core", || self.is_drawn_in(texture, &copy.target));
+            if is_in_place && is_right() != Some(true) {
+                return Err(SubmitError { reason: PresentError::TextureDestroyed, may_be_in_flight: false });
+            }
+        }
         let register = |memory: &_, id| self.register(memory, id);
         let record_shared = |encoder| self.record_shared(encoder, copies);
         let submitted = self.device.submit_with(queue, ids, copies, register, record_shared);

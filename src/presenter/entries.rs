@@ -116,9 +116,9 @@ impl Entries {
 
     /// Adds a texture of a context. If there is none with this id, does nothing.
     pub(super) fn add_canvas_texture(&mut self, context: ContextId, texture: CanvasTexture) {
+        // The id can name an earlier texture, of this context or another one, that the engine has dropped itself.
+        self.forget_canvas_texture(texture.id);
         let Some(entry) = self.by_id.get_mut(&context) else { return };
-        // The id can name an earlier texture that the engine has dropped itself.
-        entry.canvas_textures.retain(|known| known.id != texture.id);
         if entry.canvas_textures.len() >= MOST_TEXTURES {
             let oldest = entry.canvas_textures.remove(0);
             self.canvas_textures.remove(&oldest.id);

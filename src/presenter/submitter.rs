@@ -192,6 +192,10 @@ impl Submitter {
                 TextureContent::Image(_) if (device, queue) != (device_id, queue_id) => {
                     Some(ReadbackReason::Configuration)
                 }
+                // The engine has destroyed the texture, for instance. A copy of it fails then.
+                TextureContent::Image(buffer) if !self.is_drawn_in(&texture, &buffer) => {
+                    Some(ReadbackReason::OrdinaryTexture)
+                }
                 TextureContent::Image(buffer) => match CanvasTexture::in_place(&buffer, layout) {
                     Some(in_place) => {
                         (layout, drawn) = (in_place, Some(buffer));
@@ -209,6 +213,12 @@ impl Submitter {
         let queued =
             QueuedCopy { context, data, number, is_present, texture, layout, asked, drawn, image: None };
         self.queued.push(queued);
+    }
+
+    /// Whether the memory of a texture is this image.
+    fn is_drawn_in(&self, texture: &PendingTexture, image: &DrawnBuffer) -> bool {
+        let device = self.poller.open(texture.configuration.device_id);
+        device.is_some_and(|device| device.is_drawn_in(texture.texture_id, &image.target()))
     }
 
     /// Asks for a copy of a shared image, for reads, or to be kept or shown.

@@ -14,8 +14,8 @@ use super::world::*;
 use crate::PresenterOptions;
 use crate::gpu::fake::FakeGpu;
 use crate::gpu::{
-    CreateBufferError, Gpu, GpuDevice, IdleMemory, ImageShape, PollResult, ReadbackCopy, Submission,
-    SubmissionIds, SubmitError, WaitResult,
+    CopyTarget, CreateBufferError, Gpu, GpuDevice, IdleMemory, ImageShape, PollResult, ReadbackCopy,
+    Submission, SubmissionIds, SubmitError, WaitResult,
 };
 
 #[derive(Default)]
@@ -198,6 +198,10 @@ impl GpuDevice for HookedDevice {
         id: Option<TextureId>,
     ) -> Option<(TextureId, Option<CreateTextureError>)> {
         self.device.create_texture_in(image, descriptor, id)
+    }
+
+    fn is_drawn_in(&self, texture: TextureId, image: &CopyTarget) -> bool {
+        self.device.is_drawn_in(texture, image)
     }
 
     fn submit(

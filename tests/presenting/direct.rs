@@ -1,7 +1,7 @@
 //! Canvas textures that are drawn where frames are read.
 
 use wgpu_core::command::{RenderPassColorAttachment, RenderPassDescriptor};
-use wgpu_core::id::CommandEncoderId;
+use wgpu_core::id::{CommandEncoderId, TextureId};
 use wgpu_core::resource::{TextureDescriptor, TextureViewDescriptor};
 use wgpu_types as wgt;
 use wgpu_types::{LoadOp, StoreOp};
@@ -248,6 +248,96 @@ fn nothing_draws_in_a_frame() {
     world.present(texture, 2).unwrap();
     assert!(matches!(world.end(), PresentEnd::Failed(PresentError::TextureDestroyed)));
     assert_eq!(world.shown(), CLEAR);
+    world.finish();
+}
+
+// The engine calls wgpu-core itself, and the presenter is not told.
+#[rstest]
+fn a_texture_that_is_destroyed_before_it_is_presented_is_blank(#[values(false, true)] is_ordinary: bool) {
+    let Some(mut world) = World::new(Owned) else { return };
+    let configuration =
+        ContextConfiguration { format: TextureFormat::Rgba8Unorm, ..world.configuration(size(33, 5)) };
+    let texture = match is_ordinary {
+        false => empty_canvas(&mut world, configuration),
+        true => ordinary_canvas(&mut world, configuration),
+    };
+    draw(&world, &texture, &[Pass { load_op: CLEAR_TO_RED, store_op: StoreOp::Store }]);
+    world.gpu.global.texture_destroy(texture.texture_id);
+    world.present(texture, 1).unwrap();
+    assert!(matches!(world.end(), PresentEnd::Failed(PresentError::TextureDestroyed)));
+    assert_eq!(world.shown(), CLEAR);
+    world.finish();
+}
+
+// The engine drops a texture, of which the page keeps a view, and gives its id to another one. What is presented is the other one, and
+// what the page draws in the first one is never seen.
+#[rstest]
+fn a_dropped_texture_is_not_presented(#[values(false, true)] is_of_canvas: bool) {
+    let Some(mut world) = World::new(Owned) else { return };
+    let configuration = world.configuration(size(33, 5));
+    let descriptor = texture_descriptor(&configuration);
+    let (id, other) = (TextureId::zip(7, 1), ContextId(CONTEXT.0 + 1));
+    world.presenter.create_context(other, crate::world::descriptor()).unwrap();
+    let (_, error) = world.presenter.create_canvas_texture(CONTEXT, &configuration, &descriptor, Some(id));
+    assert!(error.is_none(), "{error:?}");
+    let texture = PendingTexture { texture_id: id, encoder_ids: None, configuration };
+    let global = world.gpu.global.clone();
+    let (view, _) = global.texture_create_view(id, &TextureViewDescriptor::default(), None);
+    global.texture_drop(id);
+    let (_, error) = match is_of_canvas {
+        true => world.presenter.create_canvas_texture(other, &configuration, &descriptor, Some(id)),
+        false => global.device_create_texture(world.device.id, &descriptor, Some(id)),
+    };
+    assert!(error.is_none(), "{error:?}");
+    world.gpu.write(world.device, id, configuration.size, &GREEN.repeat(33 * 5));
+    world.present_kept(texture, 1).unwrap();
+    assert!(matches!(world.end(), PresentEnd::Presented));
+    let offer = world.offer();
+    assert_eq!(world.lock(offer), GREEN);
+    world.gpu.submit(world.device, |encoder| {
+        let (load_op, store_op) = (CLEAR_TO_RED, StoreOp::Store);
+        let attachment =
+            RenderPassColorAttachment { view, depth_slice: None, resolve_target: None, load_op, store_op };
+        let attachments = [Some(attachment)];
+        let descriptor =
+            RenderPassDescriptor { color_attachments: attachments[..].into(), ..Default::default() };
+        let (mut pass, error) = global.command_encoder_begin_render_pass(encoder, &descriptor);
+        assert!(error.is_none(), "{error:?}");
+        global.render_pass_end(&mut pass).unwrap();
+    });
+    global.device_poll(world.device.id, wgt::PollType::wait_indefinitely()).unwrap();
+    assert_eq!(world.lock(offer), GREEN);
+    (0..2).for_each(|_| world.unlock(offer));
+    global.texture_view_drop(view);
+    world.gpu.global.texture_drop(id);
+    world.finish();
+}
+
+// The submission of the other device does not wait for what was drawn. Other copies in it keep wgpu-core from looking at the texture.
+#[test]
+fn a_texture_is_not_presented_on_another_device() {
+    let Some(mut world) = World::new(Owned) else { return };
+    let configuration = world.configuration(size(33, 5));
+    let texture = red_canvas(&mut world, configuration);
+    let device = world.gpu.device();
+    let wrong = PendingTexture { configuration: device.configuration(configuration.size), ..texture };
+    let right = world.gpu.canvas(device, wrong.configuration, &GREEN.repeat(33 * 5));
+    let other = ContextId(CONTEXT.0 + 1);
+    world.presenter.create_context(other, descriptor()).unwrap();
+    let mut batch = world.presenter.batch();
+    batch.present(other, Contents::Texture(right), CanvasEpoch(1)).unwrap();
+    batch.present(CONTEXT, Contents::Texture(wrong), CanvasEpoch(1)).unwrap();
+    batch.drop_texture(texture.texture_id);
+    batch.drop_texture(right.texture_id);
+    batch.submit();
+    for _ in 0..2 {
+        match world.outcomes.recv_timeout(TIMEOUT).expect("a present ends") {
+            PresentOutcome { context: CONTEXT, end, .. } => {
+                assert!(matches!(end, PresentEnd::Failed(PresentError::WrongDevice)), "{end:?}");
+            }
+            PresentOutcome { end, .. } => assert!(matches!(end, PresentEnd::Presented), "{end:?}"),
+        }
+    }
     world.finish();
 }
 

@@ -82,6 +82,10 @@ impl HeapImage {
         &self.heap
     }
 
+    pub(super) fn raw(&self) -> vk::Image {
+        self.image
+    }
+
     pub(super) fn shape(&self) -> &ImageShape {
         &self.layout.shape
     }
@@ -143,9 +147,10 @@ pub(super) struct OwnedImage(pub(super) Arc<HeapImage>);
 // other resource of the heap overlaps it. Memory from outside Rust counts as initialized. Nothing but `self`, of
 // which each image has one, gives out the pointer; `HeapImage::clear` writes while the image is idle.
 //
-// The GPU accesses the memory only through the textures that stood for the image. `submit_with` destroys a texture
-// in the call in which the submission that presents it is accepted, so later submissions that name it are refused;
-// `Presenter::new` demands that no other thread submits meanwhile. The memory is coherent.
+// The GPU accesses the memory only through the textures that stood for the image. All but the newest of them were destroyed,
+// because an image is idle again only after its texture was presented. `VulkanDevice::submit` finds that the texture that it is to
+// present is that newest one, and `submit_with` destroys it in the call in which the submission is accepted, so later submissions
+// that name it are refused; `Presenter::new` demands that no other thread submits meanwhile. The memory is coherent.
 unsafe impl HostMemory for OwnedImage {
     fn pointer(&self) -> NonNull<u8> {
         self.0.pointer()
