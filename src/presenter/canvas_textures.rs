@@ -42,7 +42,9 @@ pub(super) enum TextureContent {
     Ordinary(ReadbackReason),
     /// The device was destroyed. What was drawn before is kept.
     Kept(KeptPixels, CopyLayout),
-    /// The device was destroyed, and what was drawn could not be kept.
+    /// The device was destroyed, and nothing could be done to keep what was drawn.
+    NotKept,
+    /// The device was destroyed, and is gone before its GPU was done with what was to be kept.
     Lost,
 }
 
@@ -224,7 +226,7 @@ impl Presenter {
 impl CanvasTexture {
     /// Submits what it takes to keep what was drawn.
     fn keep(&mut self, ring: &mut StagingRing, gpu: &dyn Gpu, device: &dyn GpuDevice) {
-        let content = std::mem::replace(&mut self.content, TextureContent::Lost);
+        let content = std::mem::replace(&mut self.content, TextureContent::NotKept);
         let (target, layout, lent) = match &content {
             TextureContent::Image(image) => {
                 let Some(layout) = Self::in_place(image, self.layout) else { return };
@@ -235,8 +237,8 @@ impl CanvasTexture {
                 let Ok(Some(LentBuffer { buffer, .. })) = lent else { return };
                 (buffer.target(), self.layout, Some(buffer))
             }
-            TextureContent::Ordinary(_) | TextureContent::Lost => return,
-            TextureContent::Kept(..) => {
+            TextureContent::Ordinary(_) | TextureContent::NotKept => return,
+            TextureContent::Kept(..) | TextureContent::Lost => {
                 self.content = content;
                 return;
             }

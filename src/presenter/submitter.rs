@@ -180,6 +180,12 @@ impl Submitter {
                     self.return_encoder_ids(texture.encoder_ids);
                     return self.present_kept(data, purpose, pixels, layout);
                 }
+                TextureContent::NotKept => {
+                    self.return_encoder_ids(texture.encoder_ids);
+                    let number = data.ask(purpose, layout, None);
+                    // As whatever is presented on a device after it was destroyed.
+                    return data.refuse(number, &PresentError::DeviceLost, true);
+                }
                 TextureContent::Lost => {
                     self.return_encoder_ids(texture.encoder_ids);
                     let number = data.ask(purpose, layout, None);

@@ -251,6 +251,25 @@ fn nothing_draws_in_a_frame() {
     world.finish();
 }
 
+// The engine chooses ids, so there are none for the copies of ordinary textures.
+#[test]
+fn what_cannot_be_kept_when_its_device_is_destroyed_is_blank() {
+    let Some(mut world) = World::new(Owned) else { return };
+    world.presenter.destroy_context(CONTEXT).unwrap();
+    world.create(BufferIds::Provided(vec![BufferId::zip(100, 1), BufferId::zip(101, 1)]));
+    let configuration =
+        ContextConfiguration { format: TextureFormat::Rgba8Unorm, ..world.configuration(size(33, 5)) };
+    let texture = red_canvas(&mut world, configuration);
+    world.present_and_wait(texture, 1);
+    let texture = ordinary_canvas(&mut world, configuration);
+    draw(&world, &texture, &[Pass { load_op: CLEAR_TO_RED, store_op: StoreOp::Store }]);
+    world.presenter.destroy_device(world.device.id);
+    world.present(texture, 2).unwrap();
+    assert!(matches!(world.end(), PresentEnd::Failed(PresentError::DeviceLost)));
+    world.assert_shows(CLEAR);
+    world.finish();
+}
+
 // The engine calls wgpu-core itself, and the presenter is not told.
 #[rstest]
 fn a_texture_that_is_destroyed_before_it_is_presented_is_blank(#[values(false, true)] is_ordinary: bool) {
