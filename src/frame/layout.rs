@@ -159,6 +159,12 @@ impl CopyLayout {
         (is_same && matches!(bytes, Some(Ok(_)))).then_some(Self { stride, ..self })
     }
 
+    /// Returns the layout with the alpha mode and the color space of another one, if that has the same size and format.
+    pub(crate) fn with_meaning_of(self, other: &Self) -> Self {
+        let is_same = (self.size, self.pixels.format) == (other.size, other.pixels.format);
+        Self { pixels: if is_same { other.pixels } else { self.pixels }, ..self }
+    }
+
     /// The first pixel of the texture that is copied.
     pub(crate) fn origin(&self) -> Point2D<u32> {
         self.origin

@@ -175,10 +175,10 @@ impl Submitter {
             let ContextConfiguration { device_id, queue_id, .. } = texture.configuration;
             let reads_wait = entries.get(context).is_some_and(|entry| entry.waiting >= Waiting::Captures);
             present.readback = match content {
-                TextureContent::Kept(pixels, layout) => {
+                TextureContent::Kept(pixels, kept) => {
                     present.readback = None;
                     self.return_encoder_ids(texture.encoder_ids);
-                    return self.present_kept(data, purpose, pixels, layout);
+                    return self.present_kept(data, purpose, pixels, kept.with_meaning_of(&layout));
                 }
                 TextureContent::NotKept => {
                     self.return_encoder_ids(texture.encoder_ids);

@@ -251,6 +251,25 @@ fn nothing_draws_in_a_frame() {
     world.finish();
 }
 
+// The engine may know only when it presents that a canvas is opaque.
+#[rstest]
+fn what_was_kept_is_presented_as_the_engine_says(#[values(false, true)] is_ordinary: bool) {
+    let Some(mut world) = World::new(Owned) else { return };
+    let configuration =
+        ContextConfiguration { format: TextureFormat::Rgba8Unorm, ..world.configuration(size(33, 5)) };
+    let texture = match is_ordinary {
+        false => empty_canvas(&mut world, configuration),
+        true => ordinary_canvas(&mut world, configuration),
+    };
+    let bytes = [1, 2, 102, 102].repeat(33 * 5);
+    world.gpu.write(world.device, texture.texture_id, configuration.size, &bytes);
+    world.presenter.destroy_device(world.device.id);
+    let configuration = ContextConfiguration { alpha_mode: AlphaMode::Opaque, ..configuration };
+    world.present_and_wait(PendingTexture { configuration, ..texture }, 1);
+    world.assert_shows([1, 2, 102, 255]);
+    world.finish();
+}
+
 // The engine chooses ids, so there are none for the copies of ordinary textures.
 #[test]
 fn what_cannot_be_kept_when_its_device_is_destroyed_is_blank() {
