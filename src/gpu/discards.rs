@@ -9,7 +9,7 @@
 use smallvec::SmallVec;
 use wgpu_core::command::{LoadOp, RenderPassColorAttachment, RenderPassDescriptor, StoreOp};
 use wgpu_core::global::Global;
-use wgpu_core::id::CommandEncoderId;
+use wgpu_core::id::{CommandEncoderId, TextureViewId};
 use wgpu_types::Color;
 
 use crate::sync::catch_panic;
@@ -39,9 +39,24 @@ impl DiscardedAttachments {
     /// Replaces `StoreOp::Discard` in the color attachments of a render pass, before it is begun.
     ///
     /// Attachments with a resolve target stay as they are: they are multisampled, which no canvas texture is.
+    ///
+    /// An engine whose pages may make textures with `TextureUsages::TRANSIENT_ATTACHMENT` calls [`keep_where`](Self::keep_where),
+    /// because wgpu-core refuses passes that store those.
     pub fn keep(descriptor: &mut RenderPassDescriptor<'_>) -> Self {
+        Self::keep_where(descriptor, |_| true)
+    }
+
+    /// Replaces `StoreOp::Discard` as [`keep`](Self::keep) does, but only in attachments whose view `may_be_canvas`.
+    ///
+    /// Precondition: that is true of every view of a canvas texture, and of no view of a transient texture.
+    pub fn keep_where(
+        descriptor: &mut RenderPassDescriptor<'_>,
+        may_be_canvas: impl Fn(TextureViewId) -> bool,
+    ) -> Self {
         let is_discarded = |attachment: &RenderPassColorAttachment| {
-            attachment.store_op == StoreOp::Discard && attachment.resolve_target.is_none()
+            attachment.store_op == StoreOp::Discard
+                && attachment.resolve_target.is_none()
+                && may_be_canvas(attachment.view)
         };
         if !descriptor.color_attachments.iter().flatten().any(is_discarded) {
             return Self(SmallVec::new());

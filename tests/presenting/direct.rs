@@ -224,6 +224,48 @@ fn a_resolved_attachment_stays_discarded() {
     assert_eq!(store_ops.collect::<Vec<_>>(), [StoreOp::Discard, StoreOp::Store]);
 }
 
+// wgpu-core refuses a pass that stores a transient attachment.
+#[test]
+fn a_transient_attachment_stays_discarded() {
+    let Some(mut world) = World::new(Owned) else { return };
+    let configuration = world.configuration(size(33, 5));
+    let texture = empty_canvas(&mut world, configuration);
+    let global = world.gpu.global.clone();
+    let usage = TextureUsages::RENDER_ATTACHMENT | TextureUsages::TRANSIENT_ATTACHMENT;
+    let descriptor = TextureDescriptor { usage, ..texture_descriptor(&configuration) };
+    let (transient, error) = global.device_create_texture(world.device.id, &descriptor, None);
+    assert!(error.is_none(), "{error:?}");
+    let [canvas, scratch] = [texture.texture_id, transient].map(|texture| {
+        let (view, error) = global.texture_create_view(texture, &TextureViewDescriptor::default(), None);
+        assert!(error.is_none(), "{error:?}");
+        view
+    });
+    world.gpu.submit(world.device, |encoder| {
+        let attachments = [canvas, scratch].map(|view| {
+            let (load_op, store_op) = (CLEAR_TO_RED, StoreOp::Discard);
+            Some(RenderPassColorAttachment {
+                view,
+                depth_slice: None,
+                resolve_target: None,
+                load_op,
+                store_op,
+            })
+        });
+        let mut descriptor =
+            RenderPassDescriptor { color_attachments: attachments[..].into(), ..Default::default() };
+        let discarded = DiscardedAttachments::keep_where(&mut descriptor, |view| view == canvas);
+        let (mut pass, error) = global.command_encoder_begin_render_pass(encoder, &descriptor);
+        assert!(error.is_none(), "{error:?}");
+        global.render_pass_end(&mut pass).unwrap();
+        discarded.clear(&global, encoder);
+    });
+    [canvas, scratch].into_iter().for_each(|view| global.texture_view_drop(view));
+    global.texture_drop(transient);
+    world.present_and_wait(texture, 1);
+    world.assert_shows(CLEAR);
+    world.finish();
+}
+
 #[test]
 fn nothing_draws_in_a_frame() {
     let Some(mut world) = World::new(Owned) else { return };
