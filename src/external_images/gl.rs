@@ -273,6 +273,13 @@ impl GlImages {
             (functions.create_memory)(1, &mut memory);
             (functions.memory_parameter)(memory, name::DEDICATED_MEMORY_OBJECT_EXT, &1);
         }
+        // An error of these calls would look like one of the import below, which decides who closes the descriptor.
+        let error = functions.error();
+        if error != 0 {
+            // SAFETY: the memory object was created above, or has the name 0, which is ignored.
+            unsafe { (functions.delete_memory)(1, &memory) };
+            return Err(ImportError::Gl(error));
+        }
         let fd = fd.into_raw_fd();
         // SAFETY: as above. The descriptor is that of memory of this device with this size, and GL's from now on.
         unsafe {

@@ -1,6 +1,7 @@
 //! Frames that are images of the GPU's, which WebRender samples.
 
 use std::ffi::c_void;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use crate::stage::*;
 
@@ -138,6 +139,61 @@ fn what_cannot_be_imported_is_read_back() {
     stage.present(texture);
     assert_corner_is(&mut stage, &rgba);
     assert_counts(&stage, CONTEXT, 1, Some(ReadbackReason::OrdinaryTexture));
+    stage.finish();
+}
+
+static SET_PARAMETER: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+static IMPORT: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+static IMPORTS: AtomicUsize = AtomicUsize::new(0);
+
+/// Sets a parameter that GL does not know, which leaves an error.
+unsafe extern "system" fn set_no_parameter(memory: u32, _: u32, value: *const i32) {
+    type Function = unsafe extern "system" fn(u32, u32, *const i32);
+    // SAFETY: the test has put the function of this name there, and GL reads one value at most.
+    unsafe {
+        std::mem::transmute::<*mut c_void, Function>(SET_PARAMETER.load(Ordering::SeqCst))(memory, 0, value)
+    };
+}
+
+unsafe extern "system" fn import_and_count(memory: u32, size: u64, handle_type: u32, fd: i32) {
+    type Function = unsafe extern "system" fn(u32, u64, u32, i32);
+    IMPORTS.fetch_add(1, Ordering::SeqCst);
+    // SAFETY: the test has put the function of this name there, and the caller gives it what it demands.
+    unsafe {
+        std::mem::transmute::<*mut c_void, Function>(IMPORT.load(Ordering::SeqCst))(
+            memory,
+            size,
+            handle_type,
+            fd,
+        );
+    };
+}
+
+// GL closes the descriptor if the import succeeds. An error that was left by another call must not let it be closed twice.
+#[test]
+fn a_descriptor_is_not_imported_after_an_error() {
+    let stage = Stage::sharing_with((80, 60), |name, function| match name {
+        "glMemoryObjectParameterivEXT" => {
+            SET_PARAMETER.store(function.cast_mut(), Ordering::SeqCst);
+            set_no_parameter as *const c_void
+        }
+        "glImportMemoryFdEXT" => {
+            IMPORT.store(function.cast_mut(), Ordering::SeqCst);
+            import_and_count as *const c_void
+        }
+        _ => function,
+    });
+    let Some(mut stage) = stage else { return };
+    stage.place(SIZE.0, SIZE.1);
+    let rgba = picture(1, 255);
+    let texture = stage.texture(stage.configuration(TextureFormat::Bgra8Unorm, SIZE), &rgba);
+    stage.present(texture);
+    let deadline = std::time::Instant::now() + TIMEOUT;
+    while stage.corner(SIZE.0, SIZE.1) != rgba {
+        assert!(std::time::Instant::now() < deadline, "it is read back");
+        stage.presenter.borrow_mut().maintain();
+    }
+    assert_eq!(IMPORTS.load(Ordering::SeqCst), 0);
     stage.finish();
 }
 
