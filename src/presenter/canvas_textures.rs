@@ -56,6 +56,10 @@ pub(super) enum KeptPixels {
 }
 
 impl CanvasTexture {
+    pub(super) fn is_of_destroyed_device(&self) -> bool {
+        matches!(self.content, TextureContent::Kept(..) | TextureContent::NotKept | TextureContent::Lost)
+    }
+
     /// Returns the layout of what is presented where the image lies, if `layout` is a layout of its pixels.
     pub(super) fn in_place(buffer: &DrawnBuffer, layout: CopyLayout) -> Option<CopyLayout> {
         layout.in_place(&buffer.image()?)

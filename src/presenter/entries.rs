@@ -127,8 +127,28 @@ impl Entries {
         entry.canvas_textures.push(texture);
     }
 
+    /// Takes out a texture of a context that is presented. What was kept of older ones is dropped: a canvas presents its textures in the
+    /// order in which they were made, so they are not presented any more.
+    pub(super) fn take_presented(&mut self, context: ContextId, id: TextureId) -> Option<CanvasTexture> {
+        let entry = self.by_id.get_mut(&context)?;
+        let index = entry.canvas_textures.iter().position(|texture| texture.id == id)?;
+        let texture = entry.canvas_textures.remove(index);
+        let known = &mut self.canvas_textures;
+        known.remove(&id);
+        let mut place = 0;
+        entry.canvas_textures.retain(|other| {
+            let stays = place >= index || !other.is_of_destroyed_device();
+            place += 1;
+            if !stays {
+                known.remove(&other.id);
+            }
+            stays
+        });
+        Some(texture)
+    }
+
     /// Takes out a texture of a context.
-    pub(super) fn take_canvas_texture(&mut self, context: ContextId, id: TextureId) -> Option<CanvasTexture> {
+    fn take_canvas_texture(&mut self, context: ContextId, id: TextureId) -> Option<CanvasTexture> {
         let entry = self.by_id.get_mut(&context)?;
         let index = entry.canvas_textures.iter().position(|texture| texture.id == id)?;
         self.canvas_textures.remove(&id);

@@ -170,7 +170,7 @@ impl Submitter {
         let is_present = matches!(purpose, Purpose::Present(_));
         if let Purpose::Present(present) = &mut purpose
             && let Some(CanvasTexture { device, queue, content, .. }) =
-                entries.take_canvas_texture(context, texture.texture_id)
+                entries.take_presented(context, texture.texture_id)
         {
             let ContextConfiguration { device_id, queue_id, .. } = texture.configuration;
             let reads_wait = entries.get(context).is_some_and(|entry| entry.waiting >= Waiting::Captures);

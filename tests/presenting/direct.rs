@@ -293,6 +293,34 @@ fn nothing_draws_in_a_frame() {
     world.finish();
 }
 
+// A page destroys its devices before it presents, and goes on with others.
+#[test]
+fn what_was_kept_and_is_not_presented_is_freed() {
+    let Some(mut world) = World::new(Owned) else { return };
+    let image = 512 * 512 * 4;
+    let bytes =
+        |world: &World| world.presenter.memory_report().iter().map(|report| report.bytes).sum::<usize>();
+    let mut textures = Vec::new();
+    for _ in 0..4 {
+        let configuration = world.configuration(size(512, 512));
+        textures.push(red_canvas(&mut world, configuration));
+        world.presenter.destroy_device(world.device.id);
+        world.device = world.gpu.device();
+    }
+    assert_eq!(bytes(&world), 4 * image);
+    let configuration = world.configuration(size(512, 512));
+    for epoch in 1..=8 {
+        let texture = red_canvas(&mut world, configuration);
+        world.present_and_wait(texture, epoch);
+        world.assert_shows(RED);
+        assert!(bytes(&world) <= 3 * image, "{epoch}: {}", bytes(&world));
+    }
+    // The first one found no image.
+    assert_counts(&world, 7, None);
+    textures.iter().for_each(|texture| world.gpu.global.texture_drop(texture.texture_id));
+    world.finish();
+}
+
 // The engine may know only when it presents that a canvas is opaque.
 #[rstest]
 fn what_was_kept_is_presented_as_the_engine_says(#[values(false, true)] is_ordinary: bool) {
