@@ -445,14 +445,17 @@ pub(super) fn uuids(device: &hal::Device) -> Option<DeviceUuids> {
     if !device.enabled_device_extensions().contains(&khr::external_memory_fd::NAME) {
         return None;
     }
+    let (shared, physical_device) = (device.shared_instance(), device.raw_physical_device());
+    let instance = shared.raw_instance();
+    // SAFETY: the physical device belongs to this instance, which the device keeps alive.
+    let version = unsafe { instance.get_physical_device_properties(physical_device) }.api_version;
+    if shared.instance_api_version().min(version) < vk::API_VERSION_1_1 {
+        // Before that, the functions that are called below and to create images have other names, and calling these ends the process.
+        return None;
+    }
     let mut ids = vk::PhysicalDeviceIDProperties::default();
     let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut ids);
-    // SAFETY: the physical device belongs to this instance, which the device keeps alive. Its extension depends on this function.
-    unsafe {
-        device
-            .shared_instance()
-            .raw_instance()
-            .get_physical_device_properties2(device.raw_physical_device(), &mut properties);
-    }
+    // SAFETY: as above. Both have the version of Vulkan that this function came with.
+    unsafe { instance.get_physical_device_properties2(physical_device, &mut properties) };
     Some(DeviceUuids { device: ids.device_uuid, driver: ids.driver_uuid })
 }
