@@ -26,7 +26,7 @@ use crate::sync::{self, thread};
 #[cfg(unix)]
 pub use self::gl::GlImportError;
 #[cfg(unix)]
-use self::gl::{GlFence, GlImages};
+use self::gl::{GlFence, GlImages, ImportError};
 
 /// Longest wait, when a handler is dropped, for what GL still reads.
 #[cfg(unix)]
@@ -267,6 +267,8 @@ fn texture(gl: &mut GlImages, map: &ContextMap, locked: &Locked) -> (u32, Size2D
     {
         match gl.texture(frame, &image) {
             Ok(texture) => return (texture, image.size()),
+            // The renderers are on another GPU now. Presenters were woken, and the frame is replaced.
+            Err(ImportError::OtherDevice) => {}
             Err(error) => {
                 log::warn!("webgpu-presentation: frames are read back, an image was not imported: {error}");
                 map.sharing().fail();

@@ -144,8 +144,8 @@ impl Frame {
     pub(crate) fn image_read(&self) -> Option<ImageRead> {
         match &self.pixels {
             Pixels::Texture(buffer, layout) => {
-                let (source, device) = (buffer.copy_source()?, buffer.shared_image()?.device());
-                Some(ImageRead { source, device, layout: *layout })
+                let (source, image) = (buffer.copy_source()?, buffer.shared_image()?);
+                Some(ImageRead { source, device: image.device(), uuids: image.uuids(), layout: *layout })
             }
             _ => None,
         }

@@ -560,9 +560,10 @@ impl Presenter {
             self.read_image(id, data, Some(unread));
         }
         self.flush();
-        if self.map.sharing().device().is_none() {
-            self.copy_shared_images(|data| data.image_to_copy(true));
-        }
+        let shared = self.map.sharing().device();
+        self.copy_shared_images(|data| {
+            data.image_to_copy(true).filter(|(read, _)| Some(read.uuids) != shared)
+        });
     }
 
     /// Asks for a copy of a part of a texture.

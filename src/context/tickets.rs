@@ -333,8 +333,8 @@ impl Tickets {
         let presents = self.0.iter().filter_map(|ticket| Some((ticket, ticket.present()?.sequence)));
         let (ticket, sequence) = presents.filter(|(_, sequence)| after < *sequence).max_by_key(|it| it.1)?;
         let buffer = ticket.stage.buffer()?;
-        let (source, device) = (buffer.copy_source()?, buffer.device());
-        Some((ImageRead { source, device, layout: ticket.layout }, sequence))
+        let (source, device, uuids) = (buffer.copy_source()?, buffer.device(), buffer.uuids()?);
+        Some((ImageRead { source, device, uuids, layout: ticket.layout }, sequence))
     }
 
     /// The newest present that has not ended and whose sequence number is above `after`, and its layout.

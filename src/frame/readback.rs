@@ -10,7 +10,7 @@ use wgpu_core::id::DeviceId;
 use super::layout::CopyLayout;
 use crate::pixels::AlphaMode;
 use crate::pixels::{is_opaque, make_opaque};
-use crate::staging::{CopySource, MappedBuffer, PooledBytes};
+use crate::staging::{CopySource, DeviceUuids, MappedBuffer, PooledBytes};
 
 /// The bytes of a texture in a staging buffer, with their layout.
 pub(crate) struct Readback {
@@ -24,6 +24,8 @@ pub(crate) struct ImageRead {
     pub(crate) source: CopySource,
     /// The device of the image, whose queue copies it.
     pub(crate) device: DeviceId,
+    /// The names of that device.
+    pub(crate) uuids: DeviceUuids,
     /// The layout of the copy.
     pub(crate) layout: CopyLayout,
 }

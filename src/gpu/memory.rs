@@ -31,7 +31,7 @@ use euclid::default::Size2D;
 use wgpu_core::id::BufferId;
 use wgpu_types::TextureFormat;
 
-use super::{Completed, CopySource, ImageShape, SharedImage, Submission};
+use super::{Completed, CopySource, DeviceUuids, ImageShape, SharedImage, Submission};
 use crate::api::error::PresentError;
 
 /// Owned memory, which stays mapped for as long as it exists.
@@ -289,6 +289,11 @@ impl InFlightMemory {
     /// Returns the size and the format of a shared image; `None` for other memory.
     pub(crate) fn shared_shape(&self) -> Option<(Size2D<u32>, TextureFormat)> {
         self.memory.shared_image().map(|image| (image.size(), image.format()))
+    }
+
+    /// Returns the names of the device of a shared image; `None` for other memory.
+    pub(crate) fn uuids(&self) -> Option<DeviceUuids> {
+        self.memory.shared_image().map(|image| image.uuids())
     }
 
     /// Whether it is an image, shared or drawn in, and no buffer.

@@ -240,7 +240,7 @@ impl Submitter {
             self.flush(entries);
         }
         let Err(reply) = data.join_image_copy(reply, of_frame) else { return };
-        let ImageRead { source, device, layout } = read;
+        let ImageRead { source, device, uuids: _, layout } = read;
         let number = data.ask(Purpose::Capture(reply.into_iter().collect()), layout, Some(of_frame));
         let Some(queue) = self.queues.get(&device) else {
             // The device is gone, and its image was not kept.

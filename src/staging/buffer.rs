@@ -31,8 +31,8 @@ use super::recycler::{LentBytesGuard, LentKind, Recycler};
 use crate::api::error::PresentError;
 use crate::api::report::FrameMemoryKind;
 use crate::gpu::{
-    Completed, CopySource, CopyTarget, DrawnMemory, FrameMemory, IdleMemory, ImageLayout, InFlightMemory,
-    Readable, SharedImage, Submission, Unreadable,
+    Completed, CopySource, CopyTarget, DeviceUuids, DrawnMemory, FrameMemory, IdleMemory, ImageLayout,
+    InFlightMemory, Readable, SharedImage, Submission, Unreadable,
 };
 use crate::sync::catch_panic;
 
@@ -246,6 +246,11 @@ impl MappingBuffer {
     /// Returns the size and the format of a shared image; `None` for a buffer.
     pub(crate) fn shared_shape(&self) -> Option<(Size2D<u32>, TextureFormat)> {
         self.parts.memory.shared_shape()
+    }
+
+    /// Returns the names of the device of a shared image; `None` for a buffer.
+    pub(crate) fn uuids(&self) -> Option<DeviceUuids> {
+        self.parts.memory.uuids()
     }
 
     /// Returns what a later submission of the same queue reads that copies a shared image.

@@ -1,7 +1,10 @@
 //! Frames that are images of the GPU's, which WebRender samples.
 
+use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+use webrender_api::{ExternalImage, ExternalImageId, ExternalImageSource};
 
 use crate::stage::*;
 
@@ -194,6 +197,95 @@ fn a_descriptor_is_not_imported_after_an_error() {
         stage.presenter.borrow_mut().maintain();
     }
     assert_eq!(IMPORTS.load(Ordering::SeqCst), 0);
+    stage.finish();
+}
+
+/// A handler that passes on to another one, which changes.
+#[derive(Clone, Default)]
+struct Changing {
+    images: Rc<RefCell<Option<ExternalImages>>>,
+    /// What is locked, if it is bytes.
+    bytes: Vec<u8>,
+}
+
+impl ExternalImageHandler for Changing {
+    fn lock(&mut self, id: ExternalImageId, channel: u8, is_composited: bool) -> ExternalImage<'_> {
+        let mut images = self.images.borrow_mut();
+        let images = images.as_mut().expect("there is a handler");
+        let ExternalImage { uv, source } = ExternalImageHandler::lock(images, id, channel, is_composited);
+        let source = match source {
+            ExternalImageSource::NativeTexture(texture) => ExternalImageSource::NativeTexture(texture),
+            ExternalImageSource::RawData(bytes) => {
+                self.bytes = bytes.to_vec();
+                ExternalImageSource::RawData(&self.bytes)
+            }
+            ExternalImageSource::Invalid => ExternalImageSource::Invalid,
+        };
+        ExternalImage { uv, source }
+    }
+
+    fn unlock(&mut self, id: ExternalImageId, channel: u8) {
+        if let Some(images) = &mut *self.images.borrow_mut() {
+            ExternalImages::unlock(images, id, Some(channel));
+        }
+    }
+}
+
+/// Names a device that no machine has.
+unsafe extern "system" fn name_another_device(_: u32, _: u32, bytes: *mut u8) {
+    // SAFETY: the caller has room for 16 bytes.
+    unsafe { bytes.write_bytes(7, 16) };
+}
+
+// The renderer goes to another GPU and comes back. What is shown stays.
+#[test]
+fn a_renderer_may_change_its_device() {
+    let (changing, functions) = (Changing::default(), RefCell::new(HashMap::new()));
+    let stage = Stage::with_loader(Egl, (80, 60), |map, _, load| {
+        let load = |name: &str| *functions.borrow_mut().entry(name.to_owned()).or_insert_with(|| load(name));
+        // SAFETY: these are the functions of the page's GL, which is current whenever its renderer is called.
+        *changing.images.borrow_mut() = unsafe { ExternalImages::with_gl(map, load) }.ok();
+        Box::new(changing.clone())
+    });
+    let Some(mut stage) = stage else { return };
+    let change = |stage: &Stage, is_other: bool| {
+        *changing.images.borrow_mut() = None;
+        let load = |name: &str| match name {
+            "glGetUnsignedBytei_vEXT" if is_other => name_another_device as *const c_void,
+            _ => functions.borrow().get(name).copied().unwrap_or(std::ptr::null()),
+        };
+        // SAFETY: as above, or a function that does what one of that name may do.
+        *changing.images.borrow_mut() = unsafe { ExternalImages::with_gl(&stage.map, load) }.ok();
+    };
+    stage.place(SIZE.0, SIZE.1);
+    let rgba = picture(1, 255);
+    let texture = stage.texture(stage.configuration(TextureFormat::Bgra8Unorm, SIZE), &rgba);
+    stage.present(texture);
+    assert_corner_is(&mut stage, &rgba);
+    assert_counts(&stage, CONTEXT, 1, None);
+    let before = stage.updates.count();
+    change(&stage, true);
+    let deadline = std::time::Instant::now() + TIMEOUT;
+    while stage.updates.count() == before {
+        assert!(std::time::Instant::now() < deadline, "it is read back");
+        stage.presenter.borrow_mut().maintain();
+    }
+    assert_corner_is(&mut stage, &rgba);
+    stage.present_solid(GREEN, SIZE);
+    stage.assert_corner(SIZE, GREEN);
+    assert_counts(&stage, CONTEXT, 1, Some(ReadbackReason::OrdinaryTexture));
+    change(&stage, false);
+    stage.present_solid(RED, SIZE);
+    stage.assert_corner(SIZE, RED);
+    assert_counts(&stage, CONTEXT, 2, None);
+    // Drawn before presenters had time to replace it, a frame of another device is blank, and no reason to share none any more.
+    change(&stage, true);
+    stage.page.render();
+    change(&stage, false);
+    stage.present_solid(GREEN, SIZE);
+    stage.assert_corner(SIZE, GREEN);
+    assert_counts(&stage, CONTEXT, 3, None);
+    *changing.images.borrow_mut() = Some(ExternalImages::new(&stage.map));
     stage.finish();
 }
 

@@ -118,7 +118,8 @@ impl Stage {
         })
     }
 
-    fn with_loader(
+    /// A page whose handler is made with the functions of its GL.
+    pub fn with_loader(
         gl: PageGl,
         size: (u32, u32),
         handler: impl FnOnce(
