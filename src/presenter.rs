@@ -561,9 +561,10 @@ impl Presenter {
         }
         self.flush();
         let shared = self.map.sharing().device();
-        self.copy_shared_images(|data| {
-            data.image_to_copy(true).filter(|(read, _)| Some(read.uuids) != shared)
-        });
+        let is_useless = |read: &ImageRead| Some(read.uuids) != shared;
+        // The device of an image may be gone, but then it was copied.
+        self.entries.iter().for_each(|(_, entry)| entry.data.show_copy(is_useless));
+        self.copy_shared_images(|data| data.image_to_copy(true).filter(|(read, _)| is_useless(read)));
     }
 
     /// Asks for a copy of a part of a texture.

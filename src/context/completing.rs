@@ -11,7 +11,7 @@ use super::tickets::{OfFrame, Purpose, TakenBuffer, Ticket};
 use super::{ContextData, ContextState};
 use crate::api::error::{GetImageError, PresentError, UnknownContext};
 use crate::delivery::Message;
-use crate::frame::{ByteOrder, CopyLayout, Frame, Readback, SharedFrame, Snapshot};
+use crate::frame::{ByteOrder, CopyLayout, Frame, ImageRead, Readback, SharedFrame, Snapshot};
 use crate::staging::{Completed, MappedBuffer, MappingBuffer, NotMapped};
 use crate::sync::catch_panic;
 
@@ -105,6 +105,21 @@ impl ContextData {
         for reply in replies {
             self.outbox.answer(reply, Ok(Snapshot::of_readback(readback.clone())));
         }
+        drop(state);
+        drop(replaced);
+    }
+
+    /// Shows the copy of the shared image that is shown, in its place, if there is one already and the image `is_useless`.
+    pub(crate) fn show_copy(&self, is_useless: impl Fn(&ImageRead) -> bool) {
+        let mut state = self.state.lock();
+        let of_frame = OfFrame { sequence: state.current.sequence, is_shown: true };
+        let CanvasContent::Frame { frame, readback: Some(copy) } = &state.current.content else { return };
+        if !frame.image_read().is_some_and(|read| is_useless(&read)) {
+            return;
+        }
+        let copy = copy.clone();
+        let replaced = self.keep_copy(&mut state, of_frame, &copy);
+        // The lock is released first: dropping the image can free memory.
         drop(state);
         drop(replaced);
     }

@@ -603,9 +603,9 @@ impl Submitter {
         self.sharing.device().is_some_and(|shared| device.uuids() == Some(shared))
     }
 
-    /// Whether images of any device may be shown.
+    /// Whether images of any device, which may be gone, can be shown.
     pub(super) fn has_shared(&self) -> bool {
-        !self.queues.is_empty()
+        self.sharing.was_possible()
     }
 
     /// Hands back the encoder ids that are kept.

@@ -237,6 +237,35 @@ unsafe extern "system" fn name_another_device(_: u32, _: u32, bytes: *mut u8) {
     unsafe { bytes.write_bytes(7, 16) };
 }
 
+// What was copied when the device went is shown to renderers that cannot sample the image.
+#[test]
+fn a_frame_whose_device_is_gone_becomes_bytes() {
+    let Some(mut stage) = Stage::sharing((80, 60)) else { return };
+    stage.place(SIZE.0, SIZE.1);
+    let rgba = picture(1, 255);
+    let texture = stage.texture(stage.configuration(TextureFormat::Bgra8Unorm, SIZE), &rgba);
+    stage.present(texture);
+    assert_corner_is(&mut stage, &rgba);
+    let device = stage.device;
+    let mut presenter = stage.presenter.borrow_mut();
+    presenter.destroy_device(device.id);
+    presenter.drop_queue(device.id, device.queue);
+    presenter.drop_device(device.id);
+    drop(presenter);
+    assert_reads(&stage, &rgba);
+    let other = ExternalImages::new(&stage.map);
+    let before = stage.updates.count();
+    let deadline = std::time::Instant::now() + Duration::from_secs(3);
+    while stage.updates.count() == before {
+        assert!(std::time::Instant::now() < deadline, "it becomes bytes");
+        stage.presenter.borrow_mut().maintain();
+    }
+    assert_corner_is(&mut stage, &rgba);
+    assert_reads(&stage, &rgba);
+    drop(other);
+    stage.finish();
+}
+
 // The renderer goes to another GPU and comes back. What is shown stays.
 #[test]
 fn a_renderer_may_change_its_device() {
