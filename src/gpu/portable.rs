@@ -229,10 +229,7 @@ impl<A: Api> PortableDevice<A> {
                     Some(registered.unwrap_or(Err(PresentError::Panicked))?)
                 }
                 CopyTarget::Hub(id) => Some(*id),
-                CopyTarget::InPlace(_) => {
-                    self.judge_in_place(queue, copy)?;
-                    None
-                }
+                CopyTarget::InPlace(_) => None,
             });
             Ok(())
         });
@@ -268,26 +265,6 @@ impl<A: Api> PortableDevice<A> {
         }
         *self.submitted.lock() = buffers;
         submitted
-    }
-}
-
-impl<A: Api> PortableDevice<A> {
-    /// Returns an error if the texture of a copy in place was destroyed, or dropped. wgpu-core would find that in a copy; in place
-    /// no command names the texture.
-    fn judge_in_place(&self, queue: QueueId, copy: &ReadbackCopy) -> Result<(), PresentError> {
-        let CopySource::Texture(texture) = copy.source else { return Ok(()) };
-        let exists = || {
-            // SAFETY: nothing is done with the raw texture.
-            unsafe { self.global.texture_as_hal::<A>(texture) }.is_some()
-        };
-        match catch_panic("wgpu-core", exists) {
-            Some(true) => Ok(()),
-            // A device that is destroyed destroys its textures.
-            Some(false) => {
-                super::copy::check_device(&self.global, queue, copy).and(Err(PresentError::TextureDestroyed))
-            }
-            None => Err(PresentError::Panicked),
-        }
     }
 }
 

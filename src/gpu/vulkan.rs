@@ -35,7 +35,7 @@ use wgpu_types::{BufferUsages, TextureFormat, TextureUses};
 use self::exported::{ExportedImage, ExportedMemory};
 use self::heap::{FrameHeap, HeapBuffer};
 use self::image::{HeapImage, OwnedImage};
-use super::copy::device_error;
+use super::copy::{check_device, device_error};
 use super::memory::HostMemory;
 use super::portable::PortableDevice;
 use super::waiting::judge;
@@ -209,15 +209,10 @@ impl GpuDevice for VulkanDevice {
         ids: SubmissionIds,
         copies: &[ReadbackCopy],
     ) -> Result<Submission, SubmitError> {
-        for copy in copies {
-            // A frame must not lie where another texture, or one that was dropped and is not destroyed, can be drawn in.
-            let CopySource::Texture(texture) = copy.source else { continue };
-            let is_in_place = matches!(copy.target, CopyTarget::InPlace(_));
-            let is_right = || catch_panic("wgpu-core", || self.is_drawn_in(texture, &copy.target));
-            if is_in_place && is_right() != Some(true) {
-                return Err(SubmitError { reason: PresentError::TextureDestroyed, may_be_in_flight: false });
-            }
-        }
+        copies
+            .iter()
+            .try_for_each(|copy| self.judge_in_place(queue, copy))
+            .map_err(|reason| SubmitError { reason, may_be_in_flight: false })?;
         let register = |memory: &_, id| self.register(memory, id);
         let record_shared = |encoder| self.record_shared(encoder, copies);
         let submitted = self.device.submit_with(queue, ids, copies, register, record_shared);
@@ -238,6 +233,25 @@ impl GpuDevice for VulkanDevice {
 
     fn must_poll(&self) -> bool {
         self.device.must_poll()
+    }
+}
+
+impl VulkanDevice {
+    /// Returns an error if a copy in place is not of the texture that is drawn in the image: a frame must not lie where another
+    /// texture can be drawn in, or one that was dropped and is not destroyed. No command of wgpu-core's names the texture, so wgpu-core
+    /// does not judge it.
+    fn judge_in_place(&self, queue: QueueId, copy: &ReadbackCopy) -> Result<(), PresentError> {
+        let (CopySource::Texture(texture), CopyTarget::InPlace(_)) = (&copy.source, &copy.target) else {
+            return Ok(());
+        };
+        match catch_panic("wgpu-core", || self.is_drawn_in(*texture, &copy.target)) {
+            Some(true) => Ok(()),
+            // A device that is destroyed destroys its textures.
+            Some(false) => {
+                check_device(&self.device.global, queue, copy).and(Err(PresentError::TextureDestroyed))
+            }
+            None => Err(PresentError::Panicked),
+        }
     }
 }
 
