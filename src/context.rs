@@ -87,9 +87,9 @@ struct ContextState {
     /// The largest epoch of any present so far.
     promised: CanvasEpoch,
     tickets: Tickets,
-    /// A present was so large that WebRender draws it in tiles. It goes on to do so with the image key, and would draw the whole of a
-    /// texture in each tile.
-    was_tiled: bool,
+    /// No frame is a texture any more: a present was so large that WebRender draws it in tiles, and it goes on to do so with the image key,
+    /// and would draw the whole of a texture in each tile; or a renderer had no memory to import an image.
+    stays_bytes: bool,
     current: CurrentContent,
     replaced: Option<ReplacedBuffer>,
     /// Reads that waited for a present whose frame has turned out to be an image. The WebGPU thread copies it.
@@ -117,7 +117,7 @@ impl ContextData {
             number: 0,
             promised: CanvasEpoch(0),
             tickets: Tickets::default(),
-            was_tiled: false,
+            stays_bytes: false,
             current: CurrentContent { sequence: 0, content },
             replaced: None,
             unread: Vec::new(),
@@ -192,7 +192,7 @@ impl ContextData {
         };
         if let Purpose::Present(present) = &purpose {
             state.outcomes.copies(present.readback);
-            state.was_tiled |= layout.is_tiled();
+            state.stays_bytes |= layout.is_tiled();
         }
         let sequence = state.sequence;
         let ticket = Ticket {
@@ -220,7 +220,17 @@ impl ContextData {
     /// Whether the frame of a present may be a texture: no read waits for it, and WebRender has never tiled the canvas.
     pub(crate) fn may_be_texture(&self, number: u64) -> bool {
         let state = self.state.lock();
-        !state.was_tiled && !state.tickets.is_read(number)
+        !state.stays_bytes && !state.tickets.is_read(number)
+    }
+
+    /// Whether no frame is a texture any more.
+    pub(crate) fn stays_bytes(&self) -> bool {
+        self.state.lock().stays_bytes
+    }
+
+    /// Lets no frame be a texture any more. Returns false if that is so already.
+    pub(crate) fn stay_bytes(&self) -> bool {
+        !std::mem::replace(&mut self.state.lock().stays_bytes, true)
     }
 
     /// Whether this ticket has not ended.

@@ -103,7 +103,7 @@ impl ExternalImages {
     ///
     /// While the map has a handler that samples no images, or one on another device, frames are bytes; that handler gets
     /// `ExternalImageSource::Invalid` until presenters have done the [`maintenance`](crate::Presenter::maintain) that is asked for then. If an image
-    /// cannot be imported, frames of the map are bytes from then on. All of that is logged, and [`Statistics`](crate::Statistics) count the
+    /// cannot be imported, frames are bytes from then on: those of its canvas if there was no memory, otherwise those of the map. All of that is logged, and [`Statistics`](crate::Statistics) count the
     /// frames that are shared.
     ///
     /// This exists on Unix alone. An engine asks wgpu-core for nothing: its devices have the extension `VK_KHR_external_memory_fd` if the
@@ -192,7 +192,7 @@ impl ExternalImages {
             && self.map.sharing().was_possible();
         #[cfg(unix)]
         if let Some(gl) = self.gl.as_mut().filter(|_| wants_texture || lock.locked.is_texture()) {
-            let (name, size) = texture(gl, &self.map, &lock.locked);
+            let (name, size) = texture(gl, &self.map, id, &lock.locked);
             return (ExternalImageSource::NativeTexture(name), size);
         }
         if wants_texture || lock.locked.is_texture() {
@@ -223,27 +223,30 @@ impl ExternalImages {
         }
     }
 
-    /// Drops what was locked, once GL has sampled it.
-    fn let_go(&mut self, locked: Locked) {
+    /// Frees what the renderer's GL has sampled and what nothing shows any more, as each lock and unlock does.
+    ///
+    /// WebRender locks only what is on the page. So an engine calls this on the renderer's thread, with its context current, some time
+    /// after the last canvas has left the page, or when the system is short of memory.
+    pub fn trim(&mut self) {
         #[cfg(unix)]
         if let Some(gl) = &mut self.gl {
-            let before = std::mem::take(&mut self.sampled);
-            let mut done = Vec::new();
-            for (fence, locked) in before {
-                if gl.is_done(&fence) {
-                    done.push(locked);
-                } else {
-                    self.sampled.push((fence, locked));
-                }
+            let (done, sampled) =
+                std::mem::take(&mut self.sampled).into_iter().partition(|(fence, _)| gl.is_done(fence));
+            self.sampled = sampled;
+            let done: Vec<(GlFence, Locked)> = done;
+            done.into_iter().for_each(|(_, locked)| self.free(locked));
+            if let Some(gl) = &mut self.gl {
+                gl.sweep();
             }
-            let is_sampled = locked.is_texture();
-            if is_sampled {
-                self.sampled.push((gl.fence(), locked));
-            } else {
-                done.push(locked);
-            }
-            gl.sweep();
-            return done.into_iter().for_each(|locked| self.free(locked));
+        }
+    }
+
+    /// Drops what was locked, once GL has sampled it.
+    fn let_go(&mut self, locked: Locked) {
+        self.trim();
+        #[cfg(unix)]
+        if let Some(gl) = self.gl.as_ref().filter(|_| locked.is_texture()) {
+            return self.sampled.push((gl.fence(), locked));
         }
         self.free(locked);
     }
@@ -259,21 +262,29 @@ impl ExternalImages {
     }
 }
 
-/// Returns the texture of what is locked, and its size. If it cannot be imported that is a blank one, and no more images are shared.
+/// Returns the texture of what is locked, and its size. If it cannot be imported that is a blank one, and no more images are shared:
+/// those of the canvas if there is no memory, or none at all.
 #[cfg(unix)]
-fn texture(gl: &mut GlImages, map: &ContextMap, locked: &Locked) -> (u32, Size2D<u32>) {
+fn texture(gl: &mut GlImages, map: &ContextMap, id: ExternalImageId, locked: &Locked) -> (u32, Size2D<u32>) {
     if let Locked::Frame(frame) = locked
         && let Some(image) = frame.texture()
     {
         match gl.texture(frame, &image) {
             Ok(texture) => return (texture, image.size()),
-            // The renderers are on another GPU now. Presenters were woken, and the frame is replaced.
+            // The renderers are on another GPU now.
             Err(ImportError::OtherDevice) => {}
+            Err(error) if error.is_for_lack() => {
+                if map.find(ContextId(id.0)).is_ok_and(|context| context.stay_bytes()) {
+                    log::debug!("webgpu-presentation: {id:?} is read back, it was not imported: {error}");
+                }
+            }
             Err(error) => {
                 log::warn!("webgpu-presentation: frames are read back, an image was not imported: {error}");
                 map.sharing().fail();
             }
         }
+        // The frame is replaced. It may have been in flight when presenters were woken before.
+        map.sharing().wake_presenters();
     }
     (gl.blank(), Size2D::new(1, 1))
 }

@@ -398,7 +398,7 @@ pub(crate) struct HeapUsage {
     pub(crate) objects: usize,
     /// Bytes of all these objects.
     pub(crate) reserved: usize,
-    /// Bytes of them that are staging buffers.
+    /// Bytes of them that are staging buffers or images.
     pub(crate) used: usize,
 }
 

@@ -563,8 +563,14 @@ impl Presenter {
         let shared = self.map.sharing().device();
         let is_useless = |read: &ImageRead| Some(read.uuids) != shared;
         // The device of an image may be gone, but then it was copied.
-        self.entries.iter().for_each(|(_, entry)| entry.data.show_copy(is_useless));
-        self.copy_shared_images(|data| data.image_to_copy(true).filter(|(read, _)| is_useless(read)));
+        for (_, entry) in self.entries.iter() {
+            let stays_bytes = entry.data.stays_bytes();
+            entry.data.show_copy(|read| stays_bytes || is_useless(read));
+        }
+        self.copy_shared_images(|data| {
+            let stays_bytes = data.stays_bytes();
+            data.image_to_copy(true).filter(|(read, _)| stays_bytes || is_useless(read))
+        });
     }
 
     /// Asks for a copy of a part of a texture.

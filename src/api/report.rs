@@ -107,7 +107,7 @@ pub struct DeviceMemoryReport {
     pub objects: usize,
     /// Bytes of these objects.
     pub reserved: usize,
-    /// Bytes of the staging buffers in them. [`MemoryReport`] tells which contexts have them.
+    /// Bytes of the staging buffers and images in them. [`MemoryReport`] tells which contexts have them.
     pub used: usize,
 }
 

@@ -80,11 +80,15 @@ impl Sharing {
                 None => log::info!("webgpu-presentation: not all renderers can sample images any more"),
             }
         }
-        let presenters = match before.is_some() && device != before {
-            true => state.presenters.clone(),
-            false => Vec::new(),
-        };
         drop(state);
+        if before.is_some() && device != before {
+            self.wake_presenters();
+        }
+    }
+
+    /// Asks for maintenance, in which shared frames become bytes where they must.
+    pub(crate) fn wake_presenters(&self) {
+        let presenters = self.0.lock().presenters.clone();
         for wake in presenters.iter().filter_map(Weak::upgrade) {
             contain_panic(|| wake());
         }

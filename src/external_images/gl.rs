@@ -43,6 +43,13 @@ pub(super) enum ImportError {
     Incomplete(u32),
 }
 
+impl ImportError {
+    /// Whether there was no memory or no descriptor for this image, which a page can cause. Others may do better.
+    pub(super) fn is_for_lack(self) -> bool {
+        matches!(self, Self::NotExported | Self::Gl(name::OUT_OF_MEMORY))
+    }
+}
+
 /// The names of GL that are used here.
 mod name {
     pub(super) const TEXTURE_2D: u32 = 0x0DE1;
@@ -82,6 +89,7 @@ mod name {
     pub(super) const CONDITION_SATISFIED: u32 = 0x911C;
     pub(super) const WAIT_FAILED: u32 = 0x911D;
     pub(super) const SYNC_FLUSH_COMMANDS_BIT: u32 = 1;
+    pub(super) const OUT_OF_MEMORY: u32 = 0x0505;
     pub(super) const CONTEXT_LOST: u32 = 0x0507;
 }
 
@@ -359,7 +367,8 @@ impl Functions {
 
     /// Forgets errors of earlier calls. A context that is lost returns one each time.
     fn drain_errors(&self) {
-        while !matches!(self.error(), 0 | name::CONTEXT_LOST) {}
+        // GL has one of each kind at most.
+        let _ = (0..32).find(|_| matches!(self.error(), 0 | name::CONTEXT_LOST));
     }
 
     /// Makes a texture, with the filters that WebRender expects of it, while `fill` gives it its contents.

@@ -7,7 +7,7 @@
 //!
 //! Accessed only on the WebGPU thread.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wgpu_core::id::{DeviceId, QueueId, TextureId};
 use wgpu_core::resource::{CreateTextureError, TextureDescriptor};
@@ -193,6 +193,21 @@ impl Presenter {
         }
     }
 
+    /// Makes what is kept of textures readable where the GPU is done with it, so that it is in flight no more.
+    pub(super) fn collect_kept(&mut self) {
+        let is_in_flight = |texture: &CanvasTexture| {
+            matches!(texture.content, TextureContent::Kept(KeptPixels::InFlight(_), _))
+        };
+        for context in self.entries.with_canvas_textures(is_in_flight) {
+            let Some(entry) = self.entries.get_mut(context) else { continue };
+            for texture in entry.canvas_textures.iter_mut().filter(|texture| is_in_flight(texture)) {
+                if let Some(device) = self.poller.open(texture.device) {
+                    texture.complete(&*self.gpu, &*device, Duration::ZERO);
+                }
+            }
+        }
+    }
+
     /// Makes what is kept of the textures of a device readable. What the GPU has not done by `deadline` is lost.
     fn complete_kept(
         &mut self,
@@ -204,23 +219,10 @@ impl Presenter {
         for context in contexts {
             let Some(entry) = self.entries.get_mut(*context) else { continue };
             for texture in entry.canvas_textures.iter_mut().filter(|texture| texture.device == device) {
-                let (buffer, layout) = match std::mem::replace(&mut texture.content, TextureContent::Lost) {
-                    TextureContent::Kept(KeptPixels::InFlight(buffer), layout) => (buffer, layout),
-                    content => {
-                        texture.content = content;
-                        continue;
-                    }
-                };
                 let time = deadline.saturating_duration_since(Instant::now());
-                let WaitResult::Done(completed) = gpu_device.wait(buffer.submission().index, time) else {
+                if !texture.complete(&*self.gpu, gpu_device, time) {
                     log::debug!("webgpu-presentation: what was drawn in {:?} is lost", texture.id);
-                    continue;
-                };
-                if gpu_device.must_poll() {
-                    self.gpu.poll(device);
-                }
-                if let Ok(buffer) = buffer.complete(&completed, layout.byte_len()) {
-                    texture.content = TextureContent::Kept(KeptPixels::Done(buffer), layout);
+                    texture.content = TextureContent::Lost;
                 }
             }
         }
@@ -262,5 +264,21 @@ impl CanvasTexture {
             (_, _, lent) => return lent.into_iter().for_each(AvailableBuffer::abandon),
         };
         self.content = TextureContent::Kept(KeptPixels::InFlight(buffer), layout);
+    }
+
+    /// Makes what is kept readable, if the GPU has done it within `time`. Returns false if it has not.
+    fn complete(&mut self, gpu: &dyn Gpu, device: &dyn GpuDevice, time: Duration) -> bool {
+        let TextureContent::Kept(KeptPixels::InFlight(buffer), _) = &self.content else { return true };
+        let WaitResult::Done(completed) = device.wait(buffer.submission().index, time) else { return false };
+        if device.must_poll() {
+            gpu.poll(self.device);
+        }
+        let content = std::mem::replace(&mut self.content, TextureContent::Lost);
+        if let TextureContent::Kept(KeptPixels::InFlight(buffer), layout) = content
+            && let Ok(buffer) = buffer.complete(&completed, layout.byte_len())
+        {
+            self.content = TextureContent::Kept(KeptPixels::Done(buffer), layout);
+        }
+        true
     }
 }

@@ -36,6 +36,7 @@ impl Presenter {
         self.maintenance_due.store(false, Ordering::Release);
         self.flush();
         self.copy_unread_images();
+        self.collect_kept();
         self.forget_ended();
         let now = Instant::now();
         for entry in self.entries.iter_mut() {

@@ -210,6 +210,10 @@ impl Submitter {
                     None => Some(ReadbackReason::Configuration),
                 },
             };
+            if present.readback.is_some() {
+                // As one that is presented in place is destroyed, so that a page finds no difference.
+                self.hold_back(texture.texture_id, TextureFate::Destroy);
+            }
         }
         if let Some(entry) = entries.get_mut(context) {
             entry.is_queued = true;

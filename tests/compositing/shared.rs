@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 use webrender_api::{ExternalImage, ExternalImageId, ExternalImageSource};
 
@@ -200,6 +200,75 @@ fn a_descriptor_is_not_imported_after_an_error() {
     stage.finish();
 }
 
+/// Bytes for which GL has no memory.
+const TOO_MANY: u64 = 50 << 10;
+
+/// GL has found that it has none, and has not told it yet.
+static LACKS_MEMORY: AtomicBool = AtomicBool::new(false);
+static GET_ERROR: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+
+unsafe extern "system" fn import_small(memory: u32, size: u64, handle_type: u32, fd: i32) {
+    if size >= TOO_MANY {
+        return LACKS_MEMORY.store(true, Ordering::SeqCst);
+    }
+    // SAFETY: the caller gives it what the function demands.
+    unsafe { import_and_count(memory, size, handle_type, fd) };
+}
+
+unsafe extern "system" fn error_of_lack() -> u32 {
+    type Function = unsafe extern "system" fn() -> u32;
+    if LACKS_MEMORY.swap(false, Ordering::SeqCst) {
+        return 0x0505;
+    }
+    // SAFETY: the test has put the function of this name there.
+    unsafe { std::mem::transmute::<*mut c_void, Function>(GET_ERROR.load(Ordering::SeqCst))() }
+}
+
+// A page can make canvases until there is no memory.
+#[test]
+fn a_canvas_for_which_gl_has_no_memory_hurts_no_other() {
+    let stage = Stage::sharing_with((160, 160), |name, function| match name {
+        "glGetError" => {
+            GET_ERROR.store(function.cast_mut(), Ordering::SeqCst);
+            error_of_lack as *const c_void
+        }
+        "glImportMemoryFdEXT" => {
+            IMPORT.store(function.cast_mut(), Ordering::SeqCst);
+            import_small as *const c_void
+        }
+        _ => function,
+    });
+    let Some(mut stage) = stage else { return };
+    let (small, large) = (ContextId(7), (150, 150));
+    stage.place(large.0, large.1);
+    let texture = stage.solid(GREEN, large);
+    stage.present(texture);
+    let deadline = std::time::Instant::now() + TIMEOUT;
+    while stage.corner(large.0, large.1) != GREEN.repeat(150 * 150) {
+        assert!(std::time::Instant::now() < deadline, "it is read back");
+        stage.presenter.borrow_mut().maintain();
+    }
+    assert_counts(&stage, CONTEXT, 1, None);
+    // The canvas stays with bytes, whatever its size.
+    stage.present_solid(RED, large);
+    stage.assert_corner(large, RED);
+    stage.present_solid(GREEN, SIZE);
+    stage.assert_corner(large, GREEN);
+    assert_counts(&stage, CONTEXT, 1, Some(ReadbackReason::OrdinaryTexture));
+    assert_eq!(IMPORTS.load(Ordering::SeqCst), 0);
+
+    stage.create_in_corner(small, SIZE);
+    for epoch in 1..=3 {
+        let rgba = picture(epoch, 255);
+        let texture = stage.texture(stage.configuration(TextureFormat::Bgra8Unorm, SIZE), &rgba);
+        let end = stage.present_to(small, texture);
+        assert!(matches!(end, PresentEnd::Presented), "{end:?}");
+        assert_corner_is(&mut stage, &rgba);
+    }
+    assert_counts(&stage, small, 3, None);
+    stage.finish();
+}
+
 /// A handler that passes on to another one, which changes.
 #[derive(Clone, Default)]
 struct Changing {
@@ -232,6 +301,41 @@ impl ExternalImageHandler for Changing {
 }
 
 /// Names a device that no machine has.
+#[test]
+fn shared_images_are_reported_until_they_are_gone() {
+    let handler = Changing::default();
+    let stage = Stage::with_loader(Egl, (80, 60), |map, _, load| {
+        // SAFETY: these are the functions of the page's GL, which is current whenever its renderer or the handler is called.
+        *handler.images.borrow_mut() = unsafe { ExternalImages::with_gl(map, load) }.ok();
+        Box::new(handler.clone())
+    });
+    let Some(mut stage) = stage else { return };
+    stage.place(SIZE.0, SIZE.1);
+    stage.present_solid(RED, SIZE);
+    stage.assert_corner(SIZE, RED);
+    let bytes = |stage: &Stage| {
+        let presenter = stage.presenter.borrow();
+        let used: usize = presenter.device_memory_report().iter().map(|report| report.used).sum();
+        let held: usize = presenter.memory_report().iter().map(|report| report.bytes).sum();
+        (used, held)
+    };
+    // An image, and the buffer through which it is written.
+    let (used, held) = bytes(&stage);
+    assert!(used == held && held >= 2 * 33 * 21 * 4, "{used} {held}");
+    assert_eq!(stage.presenter.borrow().device_memory_report()[0].objects, 2);
+    stage.destroy(CONTEXT);
+    let deadline = std::time::Instant::now() + TIMEOUT;
+    while bytes(&stage) != (0, 0) {
+        assert!(std::time::Instant::now() < deadline, "{:?}", bytes(&stage));
+        // No image is on the page, so WebRender does not call the handler.
+        stage.page.render();
+        handler.images.borrow_mut().as_mut().expect("it is there").trim();
+        stage.presenter.borrow_mut().maintain();
+    }
+    *handler.images.borrow_mut() = None;
+    stage.finish();
+}
+
 unsafe extern "system" fn name_another_device(_: u32, _: u32, bytes: *mut u8) {
     // SAFETY: the caller has room for 16 bytes.
     unsafe { bytes.write_bytes(7, 16) };

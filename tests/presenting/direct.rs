@@ -423,34 +423,6 @@ fn a_dropped_texture_is_not_presented(#[values(false, true)] is_of_canvas: bool)
 
 // The submission of the other device does not wait for what was drawn. Other copies in it keep wgpu-core from looking at the texture.
 #[test]
-fn a_texture_is_not_presented_on_another_device() {
-    let Some(mut world) = World::new(Owned) else { return };
-    let configuration = world.configuration(size(33, 5));
-    let texture = red_canvas(&mut world, configuration);
-    let device = world.gpu.device();
-    let wrong = PendingTexture { configuration: device.configuration(configuration.size), ..texture };
-    let right = world.gpu.canvas(device, wrong.configuration, &GREEN.repeat(33 * 5));
-    let other = ContextId(CONTEXT.0 + 1);
-    world.presenter.create_context(other, descriptor()).unwrap();
-    let mut batch = world.presenter.batch();
-    batch.present(other, Contents::Texture(right), CanvasEpoch(1)).unwrap();
-    batch.present(CONTEXT, Contents::Texture(wrong), CanvasEpoch(1)).unwrap();
-    batch.drop_texture(texture.texture_id);
-    batch.drop_texture(right.texture_id);
-    batch.submit();
-    for _ in 0..2 {
-        match world.outcomes.recv_timeout(TIMEOUT).expect("a present ends") {
-            PresentOutcome { context: CONTEXT, end, .. } => {
-                assert!(matches!(end, PresentEnd::Failed(PresentError::WrongDevice)), "{end:?}");
-            }
-            PresentOutcome { end, .. } => assert!(matches!(end, PresentEnd::Presented), "{end:?}"),
-        }
-    }
-    world.finish();
-}
-
-// Snapshots hold all images that there may be. Then frames are copied, and right all the same.
-#[test]
 fn held_frames_stay_as_they_are_and_further_ones_are_copied() {
     let Some(mut world) = World::new(Owned) else { return };
     let configuration = world.configuration(size(33, 5));
@@ -550,6 +522,44 @@ fn what_was_drawn_before_its_device_was_destroyed_is_shown(
     }
     world.present_and_wait(texture, 1);
     world.assert_shows(red);
+    world.finish();
+}
+
+#[test]
+fn what_is_kept_of_a_destroyed_device_is_in_flight_no_longer_than_its_gpu_works() {
+    let Some(mut world) = World::new(Owned) else { return };
+    let configuration = world.configuration(size(256, 256));
+    let texture = red_canvas(&mut world, configuration);
+    world.presenter.destroy_device(world.device.id);
+    let deadline = Instant::now() + TIMEOUT;
+    let in_flight = |world: &World| {
+        world.presenter.memory_report().iter().any(|report| report.kind == MemoryKind::InFlight)
+    };
+    while in_flight(&world) {
+        assert!(Instant::now() < deadline, "{:?}", world.presenter.memory_report());
+        world.presenter.maintain();
+    }
+    let report = world.presenter.memory_report();
+    assert_eq!(report.iter().map(|report| report.bytes).sum::<usize>(), 256 * 256 * 4, "{report:?}");
+    world.present_and_wait(texture, 1);
+    world.assert_shows([0, 0, 255, 255]);
+    world.finish();
+}
+
+// A page finds no difference between a texture that is copied and one that is not.
+#[rstest]
+fn a_present_destroys_every_canvas_texture(#[values(false, true)] is_direct: bool) {
+    let Some(mut world) = World::new(if is_direct { Owned } else { Portable }) else { return };
+    let configuration = world.configuration(size(4, 2));
+    let texture = red_canvas(&mut world, configuration);
+    world.present_kept(texture, 1).unwrap();
+    let end = world.end();
+    assert!(matches!(end, PresentEnd::Presented), "{end:?}");
+    assert_counts(&world, is_direct.into(), (!is_direct).then_some(ReadbackReason::Device));
+    world.present_kept(texture, 2).unwrap();
+    let end = world.end();
+    assert!(matches!(end, PresentEnd::Failed(PresentError::TextureDestroyed)), "{end:?}");
+    world.gpu.global.texture_drop(texture.texture_id);
     world.finish();
 }
 

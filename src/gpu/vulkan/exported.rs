@@ -21,7 +21,7 @@ use wgpu_core::id::DeviceId;
 use wgpu_hal::vulkan as hal;
 use wgpu_types::{COPY_BYTES_PER_ROW_ALIGNMENT, TextureFormat};
 
-use super::heap::{ExportCount, FrameHeap};
+use super::heap::{ExportCount, FrameHeap, ObjectCount};
 use crate::api::report::ReadbackReason;
 use crate::gpu::memory::SharedMemory;
 use crate::gpu::{DeviceUuids, SharedImage};
@@ -42,7 +42,7 @@ pub(super) struct ExportedImage {
     size: Size2D<u32>,
     format: TextureFormat,
     bounce: Arc<Bounce>,
-    _count: ExportCount,
+    _counts: (ExportCount, ObjectCount),
 }
 
 impl ExportedImage {
@@ -130,7 +130,7 @@ impl ExportedImage {
                 size,
                 format,
                 bounce,
-                _count: count,
+                _counts: (count, heap.count_object(requirements.size)),
             })),
             Err(error) => {
                 log::debug!("webgpu-presentation: no memory that can be exported: {error}");
@@ -311,6 +311,7 @@ pub(super) struct Bounce {
     buffer: vk::Buffer,
     memory: vk::DeviceMemory,
     len: u64,
+    _count: ObjectCount,
 }
 
 impl Bounce {
@@ -339,7 +340,10 @@ impl Bounce {
             bound.map(|()| memory).inspect_err(|_| unsafe { raw.free_memory(memory, None) })
         });
         match bound {
-            Ok(memory) => Ok(Arc::new(Self { heap: heap.clone(), buffer, memory, len })),
+            Ok(memory) => {
+                let _count = heap.count_object(requirements.size);
+                Ok(Arc::new(Self { heap: heap.clone(), buffer, memory, len, _count }))
+            }
             Err(_) => {
                 // SAFETY: the buffer was created above, and nothing uses it.
                 unsafe { raw.destroy_buffer(buffer, None) };

@@ -43,8 +43,10 @@ pub(super) struct FrameHeap {
     memory_type: u32,
     /// Upper bound of the memory objects of either kind.
     most_objects: usize,
-    /// Number of exported images, each of which has a memory object of its own.
+    /// Number of exported images.
     exports: Arc<AtomicUsize>,
+    /// Memory objects, and their bytes, that the allocator does not know of: those of exported images.
+    others: Arc<[AtomicUsize; 2]>,
     /// The memory types of the device.
     memory_properties: vk::PhysicalDeviceMemoryProperties,
     // Dropped last, because the allocator frees its blocks through it.
@@ -89,13 +91,14 @@ impl FrameHeap {
         let is_on_cpu = properties.device_type == vk::PhysicalDeviceType::CPU;
         let most_objects = (properties.limits.max_memory_allocation_count / SHARE).max(1) as usize;
         let state = Mutex::new(HeapState { allocator, blocks: 0, dedicated: 0, used: 0 });
-        let exports = Arc::default();
+        let (exports, others) = <(Arc<_>, Arc<_>)>::default();
         Some(Arc::new(Self {
             state,
             is_on_cpu,
             memory_type,
             most_objects,
             exports,
+            others,
             memory_properties: memory,
             device,
         }))
@@ -201,6 +204,15 @@ impl FrameHeap {
         (self.exports.fetch_add(1, Ordering::Relaxed) < most).then_some(count)
     }
 
+    /// Counts a memory object of `bytes` bytes that the allocator does not know of, until the result is dropped.
+    pub(super) fn count_object(&self, bytes: u64) -> ObjectCount {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let [objects, all_bytes] = &*self.others;
+        objects.fetch_add(1, Ordering::Relaxed);
+        all_bytes.fetch_add(bytes, Ordering::Relaxed);
+        ObjectCount(self.others.clone(), bytes)
+    }
+
     /// Returns the memory type for an image that the CPU does not read: the first one that is allowed, if possible on the GPU.
     pub(super) fn device_memory_type(&self, allowed: u32) -> u32 {
         let types = self.memory_properties.memory_types_as_slice().iter().zip(0..);
@@ -263,11 +275,12 @@ impl FrameHeap {
     }
 
     pub(super) fn usage(&self) -> HeapUsage {
+        let [objects, bytes] = [&self.others[0], &self.others[1]].map(|count| count.load(Ordering::Relaxed));
         let state = self.state.lock();
         HeapUsage {
-            objects: state.blocks + state.dedicated,
-            reserved: state.allocator.capacity() as usize,
-            used: state.used as usize,
+            objects: state.blocks + state.dedicated + objects,
+            reserved: state.allocator.capacity() as usize + bytes,
+            used: state.used as usize + bytes,
         }
     }
 }
@@ -320,6 +333,17 @@ pub(super) struct ExportCount(Arc<AtomicUsize>);
 impl Drop for ExportCount {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Counts a memory object and its bytes until it is dropped.
+pub(super) struct ObjectCount(Arc<[AtomicUsize; 2]>, usize);
+
+impl Drop for ObjectCount {
+    fn drop(&mut self) {
+        let Self(others, bytes) = self;
+        others[0].fetch_sub(1, Ordering::Relaxed);
+        others[1].fetch_sub(*bytes, Ordering::Relaxed);
     }
 }
 
