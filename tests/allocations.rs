@@ -110,9 +110,18 @@ fn culprit(names: &[String]) -> &'static str {
     names.iter().find_map(known).unwrap_or("nobody known")
 }
 
-/// Whether the thread that frees idle memory allocated. It starts at any time, and looks at a context twice a second.
+/// Whether the thread that frees idle memory allocated, or its start. It starts at any time, and looks at a context twice a second.
 fn is_reclaimer(names: &[String]) -> bool {
-    names.iter().any(|name| name.contains("webgpu_presentation::staging::reclaimer::Shared::run"))
+    let of_reclaimer = |name: &String| {
+        name.contains("webgpu_presentation::staging::reclaimer::Shared::run")
+            || name.contains("webgpu_presentation::staging::recycler::Recycler::watch")
+    };
+    names.iter().any(of_reclaimer)
+}
+
+/// Whether a thread allocated before it ran anything. One that was started before the first frame may run late.
+fn is_start_of_thread(names: &[String]) -> bool {
+    names.iter().any(|name| name.contains("stack_overflow::thread_info::set_current_info"))
 }
 
 /// Whether an allocation is the callback of a staging buffer.
@@ -226,7 +235,9 @@ fn no_frame_allocates_in_the_steady_state() {
                 count("wgpu_core") >= FRAMES as usize,
                 "stacks are understood: wgpu-core allocates in each frame"
             );
-            assert_eq!(count("nobody known"), 0, "{:#?}", allocations["nobody known"][0]);
+            let unknown = allocations.get("nobody known").map_or(&[][..], Vec::as_slice);
+            let unknown: Vec<_> = unknown.iter().filter(|names| !is_start_of_thread(names)).collect();
+            assert!(unknown.is_empty(), "{unknown:#?}");
             let ours = allocations.get("webgpu_presentation").map_or(&[][..], Vec::as_slice);
             let (callbacks, others): (Vec<_>, Vec<_>) = ours.iter().partition(|names| is_callback(names));
             let others: BTreeSet<_> = others.into_iter().filter(|names| !is_reclaimer(names)).collect();
