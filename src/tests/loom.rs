@@ -199,7 +199,7 @@ impl Canvas {
         let present = self.context.begin(CanvasEpoch(epoch), AlphaMode::Premultiplied).unwrap();
         let layout = layout(height);
         let buffer = mapping_buffer(&self.recycler, &vec![byte; layout.byte_len()]);
-        let ticket = self.context.ask(Purpose::Present(present), layout);
+        let ticket = self.context.ask(Purpose::Present(present), layout, None);
         self.context.submitted(ticket, buffer, None);
         ticket
     }
