@@ -152,6 +152,7 @@ impl ExternalImages {
         id: ExternalImageId,
         generation: Option<u8>,
     ) -> (ExternalImageSource<'_>, Size2D<u32>) {
+        span!("ExternalImages::lock");
         let nothing = Size2D::zero();
         let found = loop {
             match self.map.find(ContextId(id.0)) {
@@ -206,6 +207,7 @@ impl ExternalImages {
 
     /// Releases one lock of an image that was made with the same `generation`. Has no effect if there is none.
     pub fn unlock(&mut self, id: ExternalImageId, generation: Option<u8>) {
+        span!("ExternalImages::unlock");
         let Some(locks) = self.locks.get_mut(&id) else { return };
         let Some(index) = locks.iter().rposition(|lock| lock.generation == generation) else {
             return log::debug!(

@@ -4,6 +4,8 @@
 #![cfg_attr(not(unix), allow(dead_code, unused_imports, reason = "images are shared on Unix alone"))]
 
 // In the order in which a frame travels. `docs/architecture.md` says which of them may import which.
+#[macro_use]
+mod spans;
 mod sync;
 mod pixels;
 mod api;

@@ -236,6 +236,7 @@ impl Presenter {
         contents: Contents,
         epoch: CanvasEpoch,
     ) -> Result<u64, UnknownContext> {
+        span!("Presenter::present");
         let mut batch = self.batch();
         let sequence = batch.present(id, contents, epoch)?;
         batch.submit();
@@ -314,6 +315,7 @@ impl Presenter {
         texture: Option<PendingTexture>,
         reply: impl FnOnce(Result<Snapshot, GetImageError>) + Send + 'static,
     ) {
+        span!("Presenter::get_image");
         let mut batch = self.batch();
         batch.get_image(id, texture, reply);
         batch.submit();
@@ -330,6 +332,7 @@ impl Presenter {
         region: Box2D<u32>,
         reply: impl FnOnce(Result<Snapshot, GetImageError>) + Send + 'static,
     ) {
+        span!("Presenter::get_image_region");
         let mut batch = self.batch();
         batch.get_image_region(id, texture, region, reply);
         batch.submit();
@@ -398,6 +401,7 @@ impl Presenter {
     /// afterwards is blank. The device's closures run in [`maintain`](Self::maintain) from now on; until the device is idle,
     /// [`wake`](PresenterOptions::wake) asks for that with pauses of up to 64 ms.
     pub fn destroy_device(&mut self, device: DeviceId) {
+        span!("Presenter::destroy_device");
         self.maintain_if_due();
         self.keep_canvas_textures(device);
         self.keep_shared_images(device);
@@ -413,6 +417,7 @@ impl Presenter {
     ///
     /// What becomes of frames is said at [`destroy_device`](Self::destroy_device).
     pub fn drop_device(&mut self, device: DeviceId) {
+        span!("Presenter::drop_device");
         self.maintain_if_due();
         self.keep_canvas_textures(device);
         self.keep_shared_images(device);

@@ -23,6 +23,7 @@ impl ContextData {
     ///
     /// Does nothing if the ticket has ended or another thread is completing it.
     pub(crate) fn complete(&self, number: u64, completed: &Completed) {
+        span!("ContextData::complete");
         let taken = self.state.lock().tickets.take_buffer(number);
         let Some(TakenBuffer { layout, buffer, is_present, of_frame, behind }) = taken else { return };
         // They belong to earlier submissions of the same queue. Nobody looks at them; they go back to their ring.

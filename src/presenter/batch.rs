@@ -85,6 +85,7 @@ impl<'a> Batch<'a> {
         contents: Contents,
         epoch: CanvasEpoch,
     ) -> Result<u64, UnknownContext> {
+        span!("Batch::present");
         let Presenter { entries, submitter, outbox, .. } = &mut *self.presenter;
         let (ids, size, alpha_mode) = match &contents {
             Contents::Texture(texture) => {
@@ -136,6 +137,7 @@ impl<'a> Batch<'a> {
         texture: Option<PendingTexture>,
         reply: impl FnOnce(Result<Snapshot, GetImageError>) + Send + 'static,
     ) {
+        span!("Batch::get_image");
         let texture = texture.map(|texture| (texture, Box2D::from_size(texture.configuration.size)));
         self.presenter.read(id, texture, Box::new(reply));
     }
@@ -150,6 +152,7 @@ impl<'a> Batch<'a> {
         region: Box2D<u32>,
         reply: impl FnOnce(Result<Snapshot, GetImageError>) + Send + 'static,
     ) {
+        span!("Batch::get_image_region");
         let Some(texture) = texture else {
             return self.presenter.read(id, None, reply_with_region(Box::new(reply), region));
         };
@@ -186,6 +189,7 @@ impl fmt::Debug for Batch<'_> {
 
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
+        span!("Batch::submit");
         self.presenter.flush();
     }
 }

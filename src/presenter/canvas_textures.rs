@@ -104,6 +104,7 @@ impl Presenter {
         descriptor: &TextureDescriptor<'_>,
         id: Option<TextureId>,
     ) -> (TextureId, Option<CreateTextureError>) {
+        span!("Presenter::create_canvas_texture");
         self.maintain_if_due();
         let ContextConfiguration { device_id: device, queue_id: queue, .. } = *configuration;
         let drawn = self.create_in_image(context, configuration, descriptor, id);

@@ -33,6 +33,7 @@ impl Presenter {
     /// Otherwise copies that wait for room, the closures of destroyed devices, portable memory and ids wait for the next call. wgpu-core's closures can
     /// run in it, so an engine holds no lock there that they take.
     pub fn maintain(&mut self) {
+        span!("Presenter::maintain");
         self.maintenance_due.store(false, Ordering::Release);
         self.flush();
         self.copy_unread_images();

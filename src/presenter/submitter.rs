@@ -431,6 +431,7 @@ impl Submitter {
         scratch: &mut Scratch,
         entries: &mut Entries,
     ) {
+        span!("Submitter::submit_group");
         let Scratch { group, prepared, copies } = scratch;
         let Some(device) = self.poller.open(device) else {
             return group.drain(..).for_each(|queued| self.refuse(queued, &PresentError::Panicked, false));

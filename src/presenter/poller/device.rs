@@ -157,12 +157,15 @@ impl DevicePoller {
         if self.device.must_poll() {
             return;
         }
-        let completed = loop {
-            match self.device.wait(index, Duration::ZERO) {
-                WaitResult::Done(completed) => break completed,
-                WaitResult::TimedOut if Instant::now() < until => thread::yield_now(),
-                // The device's thread finds the same, and deals with it.
-                _ => return,
+        let completed = {
+            span!("DevicePoller::spin");
+            loop {
+                match self.device.wait(index, Duration::ZERO) {
+                    WaitResult::Done(completed) => break completed,
+                    WaitResult::TimedOut if Instant::now() < until => thread::yield_now(),
+                    // The device's thread finds the same, and deals with it.
+                    _ => return,
+                }
             }
         };
         let queues = self.complete(waits, &completed);
@@ -259,7 +262,10 @@ impl DevicePoller {
                 asked = Instant::now();
                 self.wake.ask_for_maintenance();
             }
-            let waited = self.device.wait(index, slice);
+            let waited = {
+                span!("DevicePoller::wait");
+                self.device.wait(index, slice)
+            };
             if !matches!(waited, WaitResult::Failed(_)) {
                 (failing_since, retry_pause) = (None, RETRY_PAUSE.0);
             }
@@ -470,6 +476,7 @@ impl DevicePoller {
     }
 
     fn poll_locked(&self, polling: MutexGuard<'_, ()>) -> PollResult {
+        span!("DevicePoller::poll");
         if self.may_poll.load(Ordering::Acquire) {
             return self.gpu.poll(self.device.id());
         }
