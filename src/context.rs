@@ -21,6 +21,7 @@
 mod completing;
 mod drawing_buffer;
 mod ending;
+mod latencies;
 mod locking;
 mod map;
 mod outcomes;
@@ -36,6 +37,7 @@ use webrender_api::ImageKey;
 use wgpu_core::id::DeviceId;
 
 use self::drawing_buffer::{CanvasContent, ClearedBuffer, CurrentContent};
+use self::latencies::NewestLatencies;
 use self::outcomes::Outcomes;
 use self::reading::ReplacedBuffer;
 use self::tickets::{Present, Tickets};
@@ -147,7 +149,11 @@ impl ContextData {
     /// Counts of the context. The number of staging buffers is missing: only the presenter knows it.
     pub(crate) fn statistics(&self) -> Statistics {
         let state = self.state.lock();
-        Statistics { in_flight: state.tickets.len(), ..state.outcomes.statistics() }
+        let counts = Statistics { in_flight: state.tickets.len(), ..state.outcomes.statistics() };
+        let latencies = state.outcomes.latencies();
+        // Sorting is not done under the lock.
+        drop(state);
+        Statistics { latency: latencies.and_then(NewestLatencies::summary), ..counts }
     }
 
     /// Gives a present its place in the order. Returns `None` if the context is destroyed.

@@ -40,7 +40,8 @@ pub use self::api::image_sink::ImageSink;
 pub use self::api::options::PresenterOptions;
 pub use self::api::outcome::{Awaited, PresentEnd, PresentOutcome};
 pub use self::api::report::{
-    DeviceMemoryReport, FrameMemoryKind, MemoryKind, MemoryReport, ReadbackReason, Statistics,
+    DeviceMemoryReport, Failures, FrameMemoryKind, Latency, MemoryKind, MemoryReport, ReadbackReason,
+    Statistics,
 };
 #[cfg(feature = "webrender")]
 pub use self::api::webrender_sink::WebRenderSink;

@@ -465,7 +465,7 @@ impl Presenter {
         self.entries.has_buffer_id(id) || self.gpu.has_buffer(id)
     }
 
-    /// Returns the counts of a context.
+    /// Returns the counts of a context. Allocates nothing, so an engine may ask in each frame.
     ///
     /// # Errors
     ///

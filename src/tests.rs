@@ -43,6 +43,7 @@ mod regions;
 mod renderers;
 mod resizing;
 mod rooms;
+mod statistics;
 mod taking;
 mod waiting;
 mod waits;

@@ -202,6 +202,10 @@ fn allocations(
             ExternalImageHandler::lock(&mut images, id, generation, false);
             ExternalImageHandler::unlock(&mut images, id, generation);
         }
+        for (id, _) in (0..).zip(kinds) {
+            let Statistics { latency, .. } = presenter.statistics(ContextId(id)).unwrap();
+            assert!(latency.is_some());
+        }
     }
     ON.store(false, Ordering::SeqCst);
     drop(presenter);

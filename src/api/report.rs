@@ -4,8 +4,11 @@
 //! [`Presenter::memory_report`](crate::Presenter::memory_report) return these types on the WebGPU thread.
 //! They are copies: they do not change afterwards.
 
+use std::time::Duration;
+
 use wgpu_core::id::DeviceId;
 
+use super::error::PresentError;
 use super::ids::{ContextId, OwnerId};
 
 /// Counts of one context: the presents that ended since it was created, and what it holds now.
@@ -18,6 +21,8 @@ pub struct Statistics {
     pub superseded: u64,
     /// Presents that failed.
     pub failed: u64,
+    /// Why they failed.
+    pub failures: Failures,
     /// Copies of presents and of snapshots that have not completed.
     pub in_flight: usize,
     /// Staging buffers, and images of direct frames: those that rest, those in flight, and those that frames are read from.
@@ -30,9 +35,85 @@ pub struct Statistics {
     pub direct: u64,
     /// Presents whose frame is a copy in an image that the renderer samples.
     pub shared: u64,
+    /// Bytes of the pixels of the frames that `copied`, `direct` and `shared` count, in the formats of their canvases. Padding of rows is
+    /// left out.
+    pub bytes: u64,
+    /// How long the newest frames took; `None` before the first one.
+    pub latency: Option<Latency>,
     /// Why the latest present of a texture is a copy to host memory; `None` if it is direct or shared, and before the
     /// first one. Presents of cleared contents are counted in `presented` alone, and leave this as it is.
     pub readback: Option<ReadbackReason>,
+}
+
+/// How long frames of one context took: from the present of a texture until its frame became what the canvas shows, just before the
+/// [`ImageSink`](crate::ImageSink) is told of it.
+///
+/// The newest 128 presents of textures count that ended as [`Presented`](crate::PresentEnd::Presented). The times are whole microseconds, and
+/// those of frames that exist: a percentile is the smallest time that so many percent of the frames did not exceed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Latency {
+    /// Number of frames: 128 at most.
+    pub frames: usize,
+    /// The time of the fastest frame.
+    pub minimum: Duration,
+    /// The time that half of the frames did not exceed.
+    pub median: Duration,
+    /// The time that 99 percent of the frames did not exceed. Of 128 frames this is the second longest.
+    pub percentile_99: Duration,
+}
+
+/// Counts of the presents of one context that failed, by the variant of [`PresentError`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Failures {
+    /// Presents that failed as [`PresentError::UnsupportedFormat`].
+    pub unsupported_format: u64,
+    /// Presents that failed as [`PresentError::TooLarge`].
+    pub too_large: u64,
+    /// Presents that failed as [`PresentError::UnsupportedBackend`].
+    pub unsupported_backend: u64,
+    /// Presents that failed as [`PresentError::OutOfMemory`].
+    pub out_of_memory: u64,
+    /// Presents that failed as [`PresentError::DeviceLost`].
+    pub device_lost: u64,
+    /// Presents that failed as [`PresentError::WrongDevice`].
+    pub wrong_device: u64,
+    /// Presents that failed as [`PresentError::TextureInvalid`].
+    pub texture_invalid: u64,
+    /// Presents that failed as [`PresentError::TextureDestroyed`].
+    pub texture_destroyed: u64,
+    /// Presents that failed as [`PresentError::Refused`].
+    pub refused: u64,
+    /// Presents that failed as [`PresentError::ContextDestroyed`].
+    pub context_destroyed: u64,
+    /// Presents that failed as [`PresentError::TimedOut`].
+    pub timed_out: u64,
+    /// Presents that failed as [`PresentError::Panicked`].
+    pub panicked: u64,
+}
+
+impl Failures {
+    /// Counts a present that failed.
+    pub(crate) fn count(&mut self, error: &PresentError) {
+        let count = match error {
+            PresentError::UnsupportedFormat { .. } => &mut self.unsupported_format,
+            PresentError::TooLarge { .. } => &mut self.too_large,
+            PresentError::UnsupportedBackend => &mut self.unsupported_backend,
+            PresentError::OutOfMemory => &mut self.out_of_memory,
+            PresentError::DeviceLost => &mut self.device_lost,
+            PresentError::WrongDevice => &mut self.wrong_device,
+            PresentError::TextureInvalid => &mut self.texture_invalid,
+            PresentError::TextureDestroyed => &mut self.texture_destroyed,
+            PresentError::Refused { .. } => &mut self.refused,
+            PresentError::ContextDestroyed => &mut self.context_destroyed,
+            PresentError::TimedOut => &mut self.timed_out,
+            PresentError::Panicked => &mut self.panicked,
+        };
+        *count += 1;
+    }
 }
 
 /// Why a present is a copy to host memory, and not a [direct](crate::Presenter::create_canvas_texture) frame.

@@ -57,7 +57,7 @@ impl ContextData {
         let Some((sequence, promised)) = state.tickets.promise(number) else { return };
         let frame = SharedFrame::new(frame, &self.pool);
         let content = CanvasContent::Frame { frame: frame.clone(), readback: readback.map(Arc::new) };
-        state.outcomes.framed(memory, is_direct, content.unread().is_some());
+        state.outcomes.framed(memory, layout.pixels_len(), is_direct, content.unread().is_some());
         let unread = content.unread();
         let snapshot = unread.is_none().then(|| content.snapshot());
         let newest = state.current.sequence;
@@ -66,10 +66,12 @@ impl ContextData {
             state.image.show(frame, promised);
         }
         // The ticket is taken out last: if what comes before panics, its poller finds it and lets it fail.
-        let Some(Ticket { purpose: Purpose::Present(present), .. }) = state.tickets.remove(number) else {
+        let Some(Ticket { purpose: Purpose::Present(present), asked, .. }) = state.tickets.remove(number)
+        else {
             return;
         };
         if sequence > newest {
+            state.outcomes.took(asked.elapsed());
             state.outcomes.presented(&present);
         } else {
             // The newer present has acknowledged this one's epoch too.

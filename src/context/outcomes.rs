@@ -3,8 +3,9 @@
 //! Lies under the lock of the context. Each end is counted in the statistics and written into the outbox; nothing is called here.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::latencies::{Latencies, NewestLatencies};
 use super::tickets::Present;
 use crate::api::error::PresentError;
 use crate::api::ids::{CanvasEpoch, ContextId};
@@ -19,7 +20,9 @@ pub(crate) struct Outcomes {
     waiters: Arc<Waiters>,
     /// Whether the list of waiters may have some of this context. Kept here so that a present need not take the lock of the list.
     may_be_awaited: bool,
+    /// The counts. What others know is left out: the copies in flight, the buffers and the latency.
     statistics: Statistics,
+    latencies: Latencies,
     /// It was logged why a present was a copy. Pages can cause it, so it is logged once.
     has_logged_copies: bool,
     /// The newest end.
@@ -47,6 +50,7 @@ impl Outcomes {
             waiters,
             may_be_awaited,
             statistics,
+            latencies: Latencies::default(),
             has_logged_copies: false,
             newest: None,
             highest: None,
@@ -57,15 +61,21 @@ impl Outcomes {
         self.statistics
     }
 
+    /// Returns the latencies of the newest frames; `None` before the first one.
+    pub(crate) fn latencies(&self) -> Option<NewestLatencies> {
+        self.latencies.newest()
+    }
+
     /// Notes the kind of memory that a copy is in.
     pub(crate) fn completed(&mut self, memory: FrameMemoryKind) {
         self.statistics.frame_memory = Some(memory);
     }
 
-    /// Notes the kind of memory that the frame of a present is in, and how it came there.
-    pub(crate) fn framed(&mut self, memory: FrameMemoryKind, is_direct: bool, is_shared: bool) {
+    /// Notes the kind of memory that the frame of a present is in, how many bytes its pixels have, and how it came there.
+    pub(crate) fn framed(&mut self, memory: FrameMemoryKind, len: usize, is_direct: bool, is_shared: bool) {
         self.completed(memory);
-        let Statistics { copied, direct, shared, .. } = &mut self.statistics;
+        let Statistics { copied, direct, shared, bytes, .. } = &mut self.statistics;
+        *bytes += len as u64;
         *match (is_direct, is_shared) {
             (true, _) => direct,
             (false, true) => shared,
@@ -90,6 +100,11 @@ impl Outcomes {
         self.end(present, PresentEnd::Presented, Awaited::Presented { sequence, epoch });
     }
 
+    /// Notes how long a frame took that is shown.
+    pub(crate) fn took(&mut self, latency: Duration) {
+        self.latencies.add(latency);
+    }
+
     /// Ends a present whose place the newer present `by` has taken.
     pub(crate) fn superseded(&mut self, present: &Present, by: u64) {
         self.statistics.superseded += 1;
@@ -98,6 +113,7 @@ impl Outcomes {
 
     pub(crate) fn failed(&mut self, present: &Present, error: &PresentError) {
         self.statistics.failed += 1;
+        self.statistics.failures.count(error);
         log_failure(self.id, present.sequence, error);
         self.end(present, PresentEnd::Failed(error.clone()), Awaited::Failed(error.clone()));
     }

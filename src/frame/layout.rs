@@ -194,6 +194,11 @@ impl CopyLayout {
         self.stride as usize * self.size.height as usize
     }
 
+    /// Bytes of all pixels, without the padding of rows.
+    pub(crate) fn pixels_len(&self) -> usize {
+        self.row_layout().row_len * self.size.height as usize
+    }
+
     pub(crate) fn row_layout(&self) -> RowLayout {
         let row_len = self.size.width as usize * self.pixels.format.bytes_per_pixel();
         RowLayout { stride: self.stride as usize, row_len }

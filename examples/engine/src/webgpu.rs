@@ -94,7 +94,9 @@ impl WebGpu {
                 }
                 Message::Count(context, reply) => {
                     // Without an answer the engine finds its channel closed.
-                    let _ = self.presenter.statistics(context).map(|statistics| reply.send(statistics));
+                    if let Ok(statistics) = self.presenter.statistics(context) {
+                        let _ = reply.send(statistics);
+                    }
                 }
             }
             next = next.or_else(|| messages.recv().ok());
