@@ -1,4 +1,4 @@
-//! This crate allocates nothing for a frame, once it has allocated everything that it keeps, with one exception: wgpu-core takes a boxed
+//! This crate allocates and logs nothing for a frame, once it has allocated everything that it keeps, with one exception: wgpu-core takes a boxed
 //! callback for a staging buffer in owned memory, which it knows only during the submission.
 //!
 //! Every allocation of the process is recorded with its stack, on all threads, and belongs to the innermost crate on the stack that
@@ -131,6 +131,25 @@ fn is_callback(names: &[String]) -> bool {
     })
 }
 
+/// What this crate has logged while allocations were recorded.
+static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+struct Logger;
+
+impl log::Log for Logger {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.target().starts_with("webgpu_presentation")
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if ON.load(Ordering::Relaxed) && self.enabled(record.metadata()) {
+            exempt(|| LINES.lock().unwrap().push(format!("{}: {}", record.level(), record.args())));
+        }
+    }
+
+    fn flush(&self) {}
+}
+
 struct Sink(Sender<(ExternalImageId, u8)>);
 
 impl ImageSink for Sink {
@@ -219,9 +238,11 @@ fn allocations(
     by_crate
 }
 
-// Boxes, vectors and maps for each frame would cost more than the frame itself on a page with many canvases.
+// Boxes, vectors and maps for each frame would cost more than the frame itself on a page with many canvases, and lines of a log more still.
 #[test]
-fn no_frame_allocates_in_the_steady_state() {
+fn no_frame_allocates_or_logs_in_the_steady_state() {
+    log::set_logger(&Logger).expect("the first logger");
+    log::set_max_level(log::LevelFilter::Trace);
     let Some(gpu) = Gpu::new(InstanceFlags::empty()) else {
         assert!(
             std::env::var_os("WEBGPU_PRESENTATION_REQUIRE_ADAPTER").is_none(),
@@ -253,4 +274,5 @@ fn no_frame_allocates_in_the_steady_state() {
             assert_eq!(callbacks.len(), copies, "{memory:?}");
         }
     }
+    assert_eq!(*LINES.lock().unwrap(), [""; 0]);
 }

@@ -194,7 +194,8 @@ impl<A: Api> PortableDevice<A> {
             if let CoreError::Device(DeviceError::Lost) = error {
                 return Err(CreateBufferError::DeviceLost);
             }
-            log::warn!("webgpu-presentation: no staging buffer of {bytes} bytes: {error}");
+            // A page chooses how large a canvas is, so it can cause this.
+            log::debug!("webgpu-presentation: no staging buffer of {bytes} bytes: {error}");
             return Err(CreateBufferError::OutOfMemory);
         }
         self.has_portable.store(true, Ordering::Relaxed);

@@ -97,7 +97,9 @@ impl VulkanDevice {
         let Some(error) = error else { return Ok(id) };
         // wgpu-core has put an invalid buffer under the id.
         self.device.global.buffer_drop(id);
-        log::warn!("webgpu-presentation: wgpu-core refuses a staging buffer: {error}");
+        // A page can lose its device, or use up the memory.
+        let level = if let CoreError::Device(_) = error { log::Level::Debug } else { log::Level::Warn };
+        log::log!(level, "webgpu-presentation: wgpu-core refuses a staging buffer: {error}");
         Err(match error {
             CoreError::Device(error) => device_error(&error),
             _ => PresentError::DeviceLost,
