@@ -27,6 +27,9 @@ pub enum XtaskError {
     #[error("{step} failed ({status}). To repeat it alone: cargo xtask test --only {step}")]
     StepFailed { step: &'static str, status: ExitStatus },
 
+    #[error("`cargo metadata` does not tell the features of the library: {0}")]
+    Metadata(serde_json::Error),
+
     #[error("the browser could not be looked at or copied: {0}")]
     Browser(io::Error),
 

@@ -10,6 +10,7 @@
 //! - `demo`, `soak`, `bench`: one program each;
 //! - `steps`, `tally`, `test`: what is tested, how results are counted, and running it;
 //! - `nightly`, `asan`, `fuzz`: what needs a nightly compiler;
+//! - `features`: the library with each of its features, alone and together;
 //! - `platforms`: this crate on other systems, as far as it can be known without them;
 //! - `servo`: this crate in Servo.
 
@@ -33,6 +34,7 @@ mod nightly;
 mod asan;
 mod fuzz;
 
+mod features;
 mod platforms;
 
 mod servo;
@@ -122,6 +124,12 @@ enum Subcommands {
         seconds: u64,
     },
 
+    /// Check the library with each feature alone, with none, with pairs of them and with all: a warning is an error.
+    ///
+    /// A dependency that the code does not use is a warning too. wgpu-core is checked anew for each set of its features, which takes
+    /// minutes the first time.
+    Features,
+
     /// Check and lint the library for Windows, macOS, Android and FreeBSD, without running anything.
     ///
     /// Installs a compiler that can build its own standard library, on Debian and Ubuntu. Takes three minutes for each system the first time.
@@ -145,6 +153,7 @@ fn main() -> ExitCode {
         Subcommands::Bench { belt: _, arguments } => bench::command(&arguments),
         Subcommands::Asan => asan::command(),
         Subcommands::Fuzz { seconds } => fuzz::command(seconds),
+        Subcommands::Features => features::command(),
         Subcommands::Platforms => platforms::command(),
         Subcommands::Servo { command } => servo::command(&command),
     };
